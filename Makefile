@@ -1,0 +1,104 @@
+# Builds everything with the compiler called directly. make help lists the targets.
+BUILD    ?= build
+SANITIZE ?=
+CC       ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+ifneq ($(SANITIZE),)
+override BUILD := $(BUILD)-asan
+SANFLAGS := -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined -U_FORTIFY_SOURCE
+OPT      := -O1
+else
+OPT      := -O2 -D_FORTIFY_SOURCE=2
+endif
+
+VERSION  := $(shell cat VERSION)
+WARN     := -Wall -Wextra -Werror -Wno-unused-parameter
+CFLAGS   := -std=gnu11 $(OPT) -g -fPIC -fvisibility=hidden -fstack-protector-strong $(WARN) $(SANFLAGS) $(EXTRA_CFLAGS)
+CPPFLAGS := -D_GNU_SOURCE -DTF_VERSION='"$(VERSION)"' -I. -Icore
+LDFLAGS  := -Wl,-z,relro,-z,now -Wl,--as-needed $(SANFLAGS)
+PQ_INC   := -I$(shell pg_config --includedir 2>/dev/null || echo /usr/include/postgresql)
+
+NGX      := /usr/share/nginx/src/src
+NGX_OBJS := $(BUILD)/nginx
+NGX_INC  := $(addprefix -isystem ,$(NGX)/core $(NGX)/event $(NGX)/event/modules $(NGX)/os/unix $(NGX)/http \
+            $(NGX)/http/modules $(NGX)/http/v2) -isystem $(NGX_OBJS)
+
+core_c      := $(wildcard core/*.c)
+module_c    := $(wildcard ngx_taskforge_module/*.c)
+worker_c    := $(wildcard worker/*.c) $(wildcard worker/handlers/*.c)
+scheduler_c := $(wildcard scheduler/*.c)
+unit_c      := $(wildcard t/unit/*.c)
+
+obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
+core_o := $(call obj,$(core_c))
+# What unit tests may use of the daemons: everything but their main files.
+parts_o := $(call obj,$(filter-out worker/main.c scheduler/main.c,$(worker_c) $(scheduler_c)))
+
+MODULE    := $(BUILD)/ngx_http_taskforge_module.so
+WORKER    := $(BUILD)/taskforge-worker
+SCHEDULER := $(BUILD)/taskforge-scheduler
+TOOLS     := $(patsubst worker/data/%.c,$(BUILD)/%,$(wildcard worker/data/*.c)) \
+             $(patsubst bench/%.c,$(BUILD)/%,$(wildcard bench/*.c))
+UNITS     := $(patsubst t/unit/%.c,$(BUILD)/unit/%,$(unit_c))
+
+.PHONY: all module worker scheduler tools units lint help up down logs seed migrate test clean
+all: module worker scheduler tools
+module: $(MODULE)
+worker: $(WORKER)
+scheduler: $(SCHEDULER)
+tools: $(TOOLS)
+units: $(UNITS)
+
+help:
+	@echo 'make [all|module|worker|scheduler|tools|units] [BUILD=dir] [SANITIZE=1]   build'
+	@echo 'make lint                                      clang-tidy, cppcheck, clang-format'
+	@echo 'make up|down|logs|seed|migrate|test|clean      the same as ./taskforge ...'
+
+# nginx's generated headers (ngx_auto_config.h), once per build directory
+$(NGX_OBJS)/.ready:
+	@mkdir -p $(NGX_OBJS)
+	@out=$$(realpath $(NGX_OBJS)) && cd /usr/share/nginx/src && \
+	  bash -c '. ./conf_flags && ./configure "$${NGX_CONF_FLAGS[@]}" --with-cc-opt=-fPIC --builddir="$$0"' "$$out" \
+	  >"$$out/configure.log" 2>&1 || { tail -5 "$$out/configure.log"; exit 1; }
+	@touch $@
+
+$(BUILD)/core/%.o: core/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/ngx_taskforge_module/%.o: ngx_taskforge_module/%.c $(NGX_OBJS)/.ready
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(CPPFLAGS) $(PQ_INC) $(NGX_INC) -MMD -MP -c $< -o $@
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(CPPFLAGS) $(PQ_INC) -Iworker -Ischeduler -MMD -MP -c $< -o $@
+
+$(MODULE): $(call obj,$(module_c)) $(core_o)
+	$(CC) -shared $(LDFLAGS) -o $@ $^ -Wl,-Bstatic -lhiredis -Wl,-Bdynamic -Wl,--exclude-libs,libhiredis.a \
+	  -lpq -ljansson -lssl -lcrypto -lm
+
+$(WORKER): $(call obj,$(worker_c)) $(core_o)
+	$(CC) $(LDFLAGS) -o $@ $^ -luv -lhiredis -lpq -ljansson -lcrypto -lm
+
+$(SCHEDULER): $(call obj,$(scheduler_c)) $(core_o)
+	$(CC) $(LDFLAGS) -o $@ $^ -luv -lhiredis -lpq -ljansson -lcrypto -lm
+
+$(BUILD)/%: $(BUILD)/worker/data/%.o $(core_o)
+	$(CC) $(LDFLAGS) -o $@ $^ -ljansson -lcrypto -lm
+
+$(BUILD)/%: $(BUILD)/bench/%.o $(core_o)
+	$(CC) $(LDFLAGS) -o $@ $^ -ljansson -lcrypto -lm
+
+$(BUILD)/unit/%: $(BUILD)/t/unit/%.o $(core_o) $(parts_o)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -luv -lhiredis -lpq -ljansson -lcrypto -lm
+
+up down logs seed migrate test clean:
+	./taskforge $@
+
+.SECONDARY:
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

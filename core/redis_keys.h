@@ -1,0 +1,24 @@
+/* redis_keys.h: every name TaskForge uses in Redis. The queue is the hash tag, so one queue lives on one shard. */
+#ifndef TF_REDIS_KEYS_H
+#define TF_REDIS_KEYS_H
+
+#include <stddef.h>
+
+#define TF_REDIS_LIBRARY "taskforge"
+#define TF_REDIS_LIBRARY_VERSION 1 /* = VERSION in core/taskforge.lua */
+#define TF_REDIS_GROUP "workers"
+#define TF_REDIS_EVENTS "tf:events" /* stream; field "e" = one event object per line, no seq */
+#define TF_REDIS_EVENTS_MAXLEN 8192 /* entries, approximate */
+#define TF_REDIS_EVENTS_PER_ENTRY 32
+#define TF_REDIS_JOB_FIELD "i" /* of a queue entry: the job id as text */
+
+/* "tf:{queue}" (plus NUL) into out; returns its length, 0 if it does not fit. 80 bytes are always enough. */
+size_t tf_redis_queue_base(char *out, size_t size, const char *queue, size_t queue_len);
+
+/* "tf:{queue}:p8" */
+size_t tf_redis_level_key(char *out, size_t size, const char *queue, size_t queue_len, int priority);
+
+/* "tf:{queue}:ctl": a short stream; an entry wakes the queue's workers (resume, cancel, ...) */
+size_t tf_redis_ctl_key(char *out, size_t size, const char *queue, size_t queue_len);
+
+#endif

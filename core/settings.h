@@ -1,0 +1,43 @@
+/* settings.h: settings of the daemons: an env file (KEY=value lines), the environment wins over the file. */
+#ifndef TF_SETTINGS_H
+#define TF_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum { TF_SETTING_TEXT, TF_SETTING_INT, TF_SETTING_BOOL } tf_setting_kind_t;
+
+/* One row of a program's table of settings. The field at `offset` of the target struct is a char * (malloc), an
+ * int64_t or a bool. */
+typedef struct {
+    const char *name;     /* e.g. TASKFORGE_WORKER_CONCURRENCY */
+    tf_setting_kind_t kind;
+    size_t offset;
+    const char *fallback; /* NULL: required */
+    int64_t min, max;     /* of TF_SETTING_INT */
+    const char *help;     /* unit included */
+} tf_setting_t;
+
+/* Fills target. path NULL: the environment alone. Unknown TASKFORGE_* names in the file are errors; others are
+ * ignored. On error false, and error holds e.g. "taskforge.env:12: TASKFORGE_WORKER_CONCURRENCY: \"x\" is not an
+ * integer from 1 to 1024". Values of names ending in _URL, _KEY, _PASSWORD and _SECRET are never printed. */
+bool tf_settings_load(const tf_setting_t *table, size_t count, void *target, const char *path, char *error,
+                      size_t error_size);
+void tf_settings_free(const tf_setting_t *table, size_t count, void *target);
+
+/* "redis://[[user]:password@]host[:port][/db]", "unix:///path/to.sock[?db=n]". All texts are malloc'd; free with
+ * tf_redis_url_free. */
+typedef struct {
+    char *socket_path; /* NULL for TCP */
+    char *host;
+    int port;
+    int db;
+    char *user;     /* NULL: default */
+    char *password; /* NULL: no AUTH */
+} tf_redis_url_t;
+
+bool tf_redis_url_parse(const char *url, tf_redis_url_t *out, char *error, size_t error_size);
+void tf_redis_url_free(tf_redis_url_t *url);
+
+#endif

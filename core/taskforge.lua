@@ -1,0 +1,234 @@
+#!lua name=taskforge
+
+-- What must be atomic in Redis. A queue is one stream per level (p0 to p10) with the consumer group "workers".
+-- KEYS[1] is always the queue's base key, e.g. tf:{default}; everything else lives in the same hash slot.
+-- PostgreSQL is the truth: losing all of this loses no job.
+
+local VERSION = 1
+local GROUP = 'workers'
+local LEVELS = 10
+local FAIR_EVERY = 16 -- every 16th claim starts with the level whose first entry is oldest
+
+local function call(...)
+  return redis.call(...)
+end
+
+local function level_key(base, level)
+  return base .. ':p' .. level
+end
+
+-- Reads up to n new entries of one level for a consumer; creates the group where it is missing.
+local function read_level(base, level, n, consumer)
+  local key = level_key(base, level)
+  local got = redis.pcall('XREADGROUP', 'GROUP', GROUP, consumer, 'COUNT', n, 'STREAMS', key, '>')
+  if type(got) == 'table' and got.err then
+    if not string.find(got.err, 'NOGROUP', 1, true) then
+      error(got)
+    end
+    if call('EXISTS', key) == 0 then
+      return nil
+    end
+    call('XGROUP', 'CREATE', key, GROUP, '0')
+    got = call('XREADGROUP', 'GROUP', GROUP, consumer, 'COUNT', n, 'STREAMS', key, '>')
+  end
+  return got and got[1] and got[1][2] or nil
+end
+
+-- last-delivered-id of the group, last-generated-id of the stream; nil where there is no stream or no group
+local function marks(key)
+  if call('EXISTS', key) == 0 then
+    return nil, nil
+  end
+  local info, last = call('XINFO', 'STREAM', key), nil
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then
+      last = info[i + 1]
+    end
+  end
+  local groups = call('XINFO', 'GROUPS', key)
+  for _, g in ipairs(groups) do
+    local name, delivered
+    for i = 1, #g, 2 do
+      if g[i] == 'name' then
+        name = g[i + 1]
+      elseif g[i] == 'last-delivered-id' then
+        delivered = g[i + 1]
+      end
+    end
+    if name == GROUP then
+      return delivered, last
+    end
+  end
+  return '0-0', last
+end
+
+-- The level whose first waiting entry is oldest, or nil.
+local function oldest_level(base)
+  local best, best_ms
+  for level = 0, LEVELS do
+    local key = level_key(base, level)
+    local delivered = marks(key)
+    if delivered then
+      local first = call('XRANGE', key, '(' .. delivered, '+', 'COUNT', 1)[1]
+      if first then
+        local ms = tonumber(string.match(first[1], '^(%d+)'))
+        if not best_ms or ms < best_ms then
+          best, best_ms = level, ms
+        end
+      end
+    end
+  end
+  return best
+end
+
+-- FCALL tf_claim 1 base n consumer
+-- -> { {level, entry id, job id, level, entry id, job id, ...}, {} }             jobs to run, highest level first
+-- -> { {}, {last id of p0, ..., of p10, of ctl} }                                 nothing: block on these with XREAD
+local function tf_claim(keys, args)
+  local base, n, consumer = keys[1], tonumber(args[1]), args[2]
+  local out, have = {}, 0
+
+  local function take(level, most)
+    local entries = read_level(base, level, most, consumer)
+    if entries then
+      for _, e in ipairs(entries) do
+        out[#out + 1] = level
+        out[#out + 1] = e[1]
+        out[#out + 1] = e[2][2]
+        have = have + 1
+      end
+    end
+  end
+
+  if call('EXISTS', base .. ':paused') == 0 then
+    local turn = call('INCR', base .. ':turn')
+    if turn % FAIR_EVERY == 0 then
+      local level = oldest_level(base)
+      if level then
+        take(level, math.max(1, math.floor(n / 4)))
+      end
+    end
+    for level = LEVELS, 0, -1 do
+      if have >= n then
+        break
+      end
+      take(level, n - have)
+    end
+  end
+
+  if have > 0 then
+    return { out, {} }
+  end
+  local watch = {}
+  for level = 0, LEVELS do
+    local _, last = marks(level_key(base, level))
+    watch[#watch + 1] = last or '0-0'
+  end
+  local _, last = marks(base .. ':ctl')
+  watch[#watch + 1] = last or '0-0'
+  return { {}, watch }
+end
+
+-- FCALL tf_done 1 base level entry level entry ...  -> number of entries removed
+local function tf_done(keys, args)
+  local base, by_level, removed = keys[1], {}, 0
+  for i = 1, #args, 2 do
+    local list = by_level[args[i]]
+    if not list then
+      list = {}
+      by_level[args[i]] = list
+    end
+    list[#list + 1] = args[i + 1]
+  end
+  for level, ids in pairs(by_level) do
+    local key = level_key(base, level)
+    for first = 1, #ids, 1000 do
+      local last = math.min(first + 999, #ids)
+      call('XACK', key, GROUP, unpack(ids, first, last))
+      removed = removed + call('XDEL', key, unpack(ids, first, last))
+    end
+  end
+  return removed
+end
+
+-- FCALL tf_state 1 base
+-- -> { {level, watermark ms, job id, job id, ...}, ... } for every level that exists
+-- Every entry added before the watermark was delivered; the job ids are those delivered and not done.
+-- Watermark -1: nothing waits undelivered, so the watermark is now.
+local function tf_state(keys)
+  local base, out = keys[1], {}
+  for level = 0, LEVELS do
+    local key = level_key(base, level)
+    local delivered, last = marks(key)
+    if delivered then
+      local row = { level, -1 }
+      if delivered ~= last and #call('XRANGE', key, '(' .. delivered, '+', 'COUNT', 1) > 0 then
+        row[2] = tonumber(string.match(delivered, '^(%d+)'))
+      end
+      local start = '-'
+      while delivered ~= '0-0' do
+        local pending = redis.pcall('XPENDING', key, GROUP, start, '+', 1000)
+        if pending.err or #pending == 0 then
+          break
+        end
+        for _, p in ipairs(pending) do
+          local e = call('XRANGE', key, p[1], p[1])[1]
+          if e then
+            row[#row + 1] = e[2][2]
+          end
+        end
+        start = '(' .. pending[#pending][1]
+      end
+      out[#out + 1] = row
+    end
+  end
+  return out
+end
+
+-- FCALL tf_consumers 1 base -> the names of all consumers, each once
+local function tf_consumers(keys)
+  local seen, out = {}, {}
+  for level = 0, LEVELS do
+    local list = redis.pcall('XINFO', 'CONSUMERS', level_key(keys[1], level), GROUP)
+    if not list.err then
+      for _, c in ipairs(list) do
+        local name = c[2]
+        if not seen[name] then
+          seen[name] = true
+          out[#out + 1] = name
+        end
+      end
+    end
+  end
+  return out
+end
+
+-- FCALL tf_forget 1 base consumer -> how many entries a dead consumer still held; they are removed.
+-- The reaper or reconcile adds their jobs again from PostgreSQL.
+local function tf_forget(keys, args)
+  local base, consumer, removed = keys[1], args[1], 0
+  for level = 0, LEVELS do
+    local key = level_key(base, level)
+    while true do
+      local pending = redis.pcall('XPENDING', key, GROUP, '-', '+', 1000, consumer)
+      if pending.err or #pending == 0 then
+        break
+      end
+      local ids = {}
+      for _, p in ipairs(pending) do
+        ids[#ids + 1] = p[1]
+      end
+      call('XACK', key, GROUP, unpack(ids))
+      removed = removed + call('XDEL', key, unpack(ids))
+    end
+    redis.pcall('XGROUP', 'DELCONSUMER', key, GROUP, consumer)
+  end
+  return removed
+end
+
+redis.register_function('tf_claim', tf_claim)
+redis.register_function('tf_done', tf_done)
+redis.register_function('tf_state', tf_state)
+redis.register_function('tf_consumers', tf_consumers)
+redis.register_function('tf_forget', tf_forget)
+redis.register_function{ function_name = 'tf_version', callback = function() return VERSION end, flags = { 'no-writes' } }

@@ -1,0 +1,182 @@
+-- The backbone: jobs and what is kept about them.
+-- jobs, job_errors and job_logs are partitioned by the job's id. Ids are UUIDv7, so a range of ids is a range of
+-- time: retention drops partitions, and WHERE id = $1 reads one of them.
+
+CREATE TYPE job_status AS ENUM
+  ('SCHEDULED', 'QUEUED', 'RUNNING', 'SUCCESS', 'RETRYING', 'FAILED', 'DEAD_LETTER', 'CANCELLED');
+
+CREATE TABLE jobs (
+  id                 uuid        NOT NULL,
+  epoch              integer     NOT NULL DEFAULT 0,  -- +1 at every manual retry
+  attempt            integer     NOT NULL DEFAULT 0,  -- +1 at every claim; a graceful give-back takes it away again
+  max_retries        integer     NOT NULL,
+  worker_losses      smallint    NOT NULL DEFAULT 0,  -- attempts that ended with the worker itself lost
+  priority           smallint    NOT NULL,            -- 0 to 10
+  progress           smallint    NOT NULL DEFAULT 0,  -- 0 to 100
+  status             job_status  NOT NULL,
+  cancel_requested   boolean     NOT NULL DEFAULT false,
+  timeout_seconds    integer,                         -- NULL: the worker's default
+  retry_base_ms      integer,                         -- NULL: the default of the type
+  retry_max_ms       integer,
+  retry_jitter       boolean,
+  incarnation        bigint,                          -- the worker incarnation that holds it while RUNNING (the lease)
+  created_by         uuid,
+  created_at         timestamptz NOT NULL,
+  updated_at         timestamptz NOT NULL,
+  scheduled_at       timestamptz,                     -- as the client asked for it
+  run_at             timestamptz,                     -- SCHEDULED and RETRYING: when it is due
+  enqueued_at        timestamptz,                     -- when it last became QUEUED
+  started_at         timestamptz,                     -- of the latest attempt
+  finished_at        timestamptz,
+  type               text        NOT NULL,
+  queue              text        NOT NULL,
+  name               text,
+  worker             text,                            -- hostname/pool of the latest attempt
+  traceparent        text,
+  payload            json        NOT NULL,
+  metadata           json,
+  result             json,
+  error              text,
+  traceback          text,
+  PRIMARY KEY (id)
+) PARTITION BY RANGE (id);
+
+-- reconcile and "why": what waits in one level of one queue, oldest first
+CREATE INDEX jobs_queued ON jobs (queue, priority, enqueued_at) WHERE status = 'QUEUED';
+-- the scheduler: what is due next
+CREATE INDEX jobs_due ON jobs (run_at) WHERE status IN ('SCHEDULED', 'RETRYING');
+-- the reaper: what a lost worker held
+CREATE INDEX jobs_running ON jobs (incarnation) WHERE status = 'RUNNING';
+-- lists of what went wrong, newest first; SUCCESS needs none, it is nearly everything
+CREATE INDEX jobs_unhappy ON jobs (status, id) WHERE status IN ('FAILED', 'DEAD_LETTER', 'CANCELLED');
+-- lists by type and by queue, newest first
+CREATE INDEX jobs_type ON jobs (type, id);
+
+-- One row per failed attempt.
+CREATE TABLE job_errors (
+  job_id     uuid        NOT NULL,
+  epoch      integer     NOT NULL,
+  attempt    integer     NOT NULL,
+  at         timestamptz NOT NULL,
+  worker     text,
+  error      text        NOT NULL,
+  traceback  text,
+  PRIMARY KEY (job_id, epoch, attempt)
+) PARTITION BY RANGE (job_id);
+
+-- What handlers log. The worker caps lines per attempt.
+CREATE TABLE job_logs (
+  job_id     uuid        NOT NULL,
+  epoch      integer     NOT NULL,
+  attempt    integer     NOT NULL,
+  seq        integer     NOT NULL,     -- from 0 within the attempt
+  at         timestamptz NOT NULL,
+  level      text        NOT NULL,     -- debug, info, warning, error
+  message    text        NOT NULL,
+  PRIMARY KEY (job_id, epoch, attempt, seq)
+) PARTITION BY RANGE (job_id);
+
+CREATE TABLE jobs_default       PARTITION OF jobs       DEFAULT;
+CREATE TABLE job_errors_default PARTITION OF job_errors DEFAULT;
+CREATE TABLE job_logs_default   PARTITION OF job_logs   DEFAULT;
+
+-- The smallest UUIDv7 of a moment: the border of a partition.
+CREATE FUNCTION uuid_floor(at timestamptz) RETURNS uuid
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+  SELECT (lpad(to_hex(floor(extract(epoch FROM at) * 1000)::bigint), 12, '0') || '00000000000000000000')::uuid
+$$;
+
+-- Makes the weekly partitions (Monday 00:00 UTC) that cover now to now + weeks ahead. Safe to call at any time.
+CREATE FUNCTION make_partitions(weeks integer) RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE
+  first date := date_trunc('week', now() AT TIME ZONE 'UTC')::date;
+  day   date;
+  parent text;
+  part   text;
+  made   integer := 0;
+BEGIN
+  FOR i IN 0 .. weeks LOOP
+    day := first + i * 7;
+    FOREACH parent IN ARRAY ARRAY['jobs', 'job_errors', 'job_logs'] LOOP
+      part := parent || '_' || to_char(day, 'YYYYMMDD');
+      IF to_regclass(part) IS NULL THEN
+        EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)', part, parent,
+                       uuid_floor(day::timestamp AT TIME ZONE 'UTC'),
+                       uuid_floor((day + 7)::timestamp AT TIME ZONE 'UTC'));
+        IF parent = 'jobs' THEN
+          EXECUTE format('ALTER TABLE %I SET (autovacuum_vacuum_scale_factor = 0.05, '
+                         'autovacuum_vacuum_cost_delay = 1, autovacuum_analyze_scale_factor = 0.05)', part);
+        END IF;
+        made := made + 1;
+      END IF;
+    END LOOP;
+  END LOOP;
+  RETURN made;
+END $$;
+
+SELECT make_partitions(2);
+
+-- How many jobs are in which state. Whoever changes a job changes these in the same transaction. The sum over
+-- writer is the truth; a single row may be negative. One process writes one writer's rows, so nobody waits.
+CREATE TABLE job_counts (
+  writer    smallint   NOT NULL,
+  queue     text       NOT NULL,
+  type      text       NOT NULL,
+  priority  smallint   NOT NULL,
+  status    job_status NOT NULL,
+  n         bigint     NOT NULL,
+  PRIMARY KEY (writer, queue, type, priority, status)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+
+-- What ended (or, as QUEUED/SCHEDULED, was submitted) in which minute, and how long it took:
+-- bucket = floor(4 * log2(duration in microseconds)), -1 where there is no duration.
+CREATE TABLE job_throughput (
+  minute       timestamptz NOT NULL,
+  writer       smallint    NOT NULL,
+  status       job_status  NOT NULL,
+  bucket       smallint    NOT NULL,
+  n            bigint      NOT NULL,
+  duration_us  bigint      NOT NULL,
+  PRIMARY KEY (minute, writer, status, bucket)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+
+-- One row per hostname and pool. A restart takes the row over with a new incarnation.
+CREATE SEQUENCE worker_incarnations;
+
+CREATE TABLE workers (
+  id            uuid        PRIMARY KEY,
+  hostname      text        NOT NULL,
+  pool          text        NOT NULL,
+  incarnation   bigint      NOT NULL UNIQUE,
+  status        text        NOT NULL CHECK (status IN ('online', 'quiet', 'stopping', 'offline', 'lost')),
+  pid           integer     NOT NULL,
+  version       text        NOT NULL,
+  queues        text[]      NOT NULL,
+  concurrency   integer     NOT NULL,
+  active        integer     NOT NULL DEFAULT 0,
+  processed     bigint      NOT NULL DEFAULT 0,
+  failed        bigint      NOT NULL DEFAULT 0,
+  started_at    timestamptz NOT NULL,
+  heartbeat_at  timestamptz NOT NULL,
+  UNIQUE (hostname, pool)
+);
+
+-- The job types that workers know. A worker writes its own when it starts; the API refuses any other type.
+CREATE TABLE job_types (
+  type             text        PRIMARY KEY,
+  description      text        NOT NULL,
+  payload_schema   json        NOT NULL,
+  max_retries      integer     NOT NULL,
+  timeout_seconds  integer     NOT NULL,
+  retry_base_ms    integer     NOT NULL,
+  retry_max_ms     integer     NOT NULL,
+  retry_jitter     boolean     NOT NULL,
+  updated_at       timestamptz NOT NULL
+);
+
+CREATE TABLE queues (
+  name        text        PRIMARY KEY,
+  paused      boolean     NOT NULL DEFAULT false,
+  updated_at  timestamptz NOT NULL
+);
