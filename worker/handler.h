@@ -1,0 +1,65 @@
+/* handler.h: what a job type is made of. A handler runs in an executor process of its own: it may block, allocate and
+ * crash without harm to anybody else. One file per type in worker/handlers/, with a TF_HANDLER at its bottom. */
+#ifndef TFW_HANDLER_H
+#define TFW_HANDLER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "buf.h"
+#include "retry.h"
+
+typedef struct tfw_run_s tfw_run_t; /* one attempt of one job, as its handler sees it */
+
+typedef enum {
+    TFW_OK,           /* the result was given with tfw_run_result, or is null */
+    TFW_RETRY,        /* failed; tried again while retries are left */
+    TFW_PERMANENT,    /* failed; trying again cannot help (bad payload, missing file) */
+    TFW_CANCELLED     /* stopped because tfw_run_cancelled said so */
+} tfw_outcome_t;
+
+typedef struct {
+    const char *type;
+    const char *description;
+    const char *payload_schema; /* JSON Schema 2020-12 of the payload, as text */
+    int max_retries;
+    int timeout_seconds;
+    tf_retry_policy_t retry;
+    tfw_outcome_t (*run)(tfw_run_t *run);
+} tfw_handler_t;
+
+/* Registers a handler: TF_HANDLER(noop) = { .type = "noop", ... }; */
+#define TF_HANDLER(name)                                                                                     \
+    static const tfw_handler_t tfw_handler_##name;                                                           \
+    static const tfw_handler_t *const tfw_handler_ptr_##name                                                 \
+        __attribute__((used, section("tfw_handlers"))) = &tfw_handler_##name;                                \
+    static const tfw_handler_t tfw_handler_##name
+
+/* What a handler may call. Nothing here fails visibly: trouble is kept and reported with the attempt. */
+
+/* The payload, parsed on first use; always an object. Owned by the run. */
+const json_t *tfw_run_payload(tfw_run_t *run);
+
+/* The result: a JSON text, copied. Calling again replaces it. */
+void tfw_run_result(tfw_run_t *run, const char *json, size_t len);
+
+/* Why the attempt failed; one line for people. The last call counts. */
+void tfw_run_error(tfw_run_t *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* 0 to 100; sent at most ten times a second. */
+void tfw_run_progress(tfw_run_t *run, int percent);
+
+/* A line of the job's log. level: "debug", "info", "warning", "error". */
+void tfw_run_log(tfw_run_t *run, const char *level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* true once somebody asked for this job to stop: the handler should return TFW_CANCELLED soon. */
+bool tfw_run_cancelled(tfw_run_t *run);
+
+/* The directory of datasets (TASKFORGE_DATA_DIR), absolute. */
+const char *tfw_run_data_dir(tfw_run_t *run);
+
+/* Opens a regular file below the data directory for reading: no "..", no absolute path, no link that leads out
+ * (openat2 RESOLVE_BENEATH). Returns a descriptor, or -1 with the reason set by tfw_run_error. */
+int tfw_run_open_data(tfw_run_t *run, const char *relative_path);
+
+#endif
