@@ -1,0 +1,29 @@
+
+/*
+ * What nginx looks up in the shared object.  nginx's own ./configure makes
+ * such a file itself, so ./config leaves this one out.
+ */
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+extern ngx_module_t  ngx_http_taskforge_module;
+
+
+__attribute__((visibility("default")))
+ngx_module_t  *ngx_modules[] = {
+    &ngx_http_taskforge_module,
+    NULL
+};
+
+__attribute__((visibility("default")))
+char  *ngx_module_names[] = {
+    "ngx_http_taskforge_module",
+    NULL
+};
+
+__attribute__((visibility("default")))
+char  *ngx_module_order[] = {
+    NULL
+};
