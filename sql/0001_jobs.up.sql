@@ -87,8 +87,9 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
 $$;
 
 -- Makes the weekly partitions (Monday 00:00 UTC) that cover now to now + weeks ahead. Safe to call at any time.
+-- Runs as the owner of the tables, so that the daemons' role needs no right to create anything.
 CREATE FUNCTION make_partitions(weeks integer) RETURNS integer
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   first date := date_trunc('week', now() AT TIME ZONE 'UTC')::date;
   day   date;
