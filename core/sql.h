@@ -17,7 +17,7 @@ typedef struct {
 /* Connection options for every daemon and nginx worker: prepared once, planned once, never a scan of a whole table. */
 #define TF_PG_OPTIONS                                                                                        \
     "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off "                    \
-    "-c enable_mergejoin=off -c jit=off -c synchronous_commit=on -c timezone=UTC"
+    "-c enable_mergejoin=off -c enable_material=off -c jit=off -c synchronous_commit=on -c timezone=UTC"
 
 /* Submit. $1 writer int2, then arrays: $2 id uuid, $3 type, $4 queue, $5 name, $6 priority int2, $7 max_retries int4,
  * $8 timeout_seconds int4, $9 retry_base_ms int4, $10 retry_max_ms int4, $11 retry_jitter bool, $12 created_at
@@ -26,15 +26,14 @@ typedef struct {
  * tf_due) when something is SCHEDULED. */
 extern const tf_sql_t tf_sql_submit;
 
-/* Claim: QUEUED -> RUNNING. $1 writer, $2 ids uuid[] sorted, $3 lowest id, $4 highest id (for partition pruning),
- * $5 incarnation int8, $6 worker text, $7 recover bool: also return jobs that this incarnation already holds (the
- * answer to an earlier claim was lost). Rows: TF_JOB_COLUMNS. */
+/* Claim: QUEUED -> RUNNING. $1 writer, $2 ids uuid[] sorted, $3 incarnation int8, $4 worker text, $5 recover bool: also
+ * return jobs that this incarnation already holds (the answer to an earlier claim was lost). Rows: TF_JOB_COLUMNS. */
 extern const tf_sql_t tf_sql_claim;
 
 /* The end of attempts: RUNNING -> SUCCESS, FAILED, RETRYING, DEAD_LETTER, CANCELLED, or QUEUED (give back: attempt-1).
- * $1 writer, $2 incarnation int8, $3 lowest id, $4 highest id, arrays: $5 id, $6 epoch int4, $7 attempt int4,
- * $8 status text, $9 started age int8 and $10 finished age int8 (microseconds ago, monotonic), $11 delay_ms int8
- * (RETRYING: run_at = now + delay), $12 result json, $13 error text, $14 traceback text.
+ * $1 writer, $2 incarnation int8, arrays: $3 id, $4 epoch int4, $5 attempt int4, $6 status text, $7 started age int8
+ * and $8 finished age int8 (microseconds ago, monotonic), $9 delay_ms int8 (RETRYING: run_at = now + delay),
+ * $10 result json, $11 error text, $12 traceback text.
  * One row for every job that changed: id uuid, started_at, finished_at, run_at. A job without a row was lost to somebody else.
  * A failed attempt also gets its row in job_errors. NOTIFY tf_due when something is RETRYING. */
 extern const tf_sql_t tf_sql_finish;
