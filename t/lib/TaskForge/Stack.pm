@@ -1,0 +1,305 @@
+package TaskForge::Stack;
+
+# A whole TaskForge in a directory of its own: PostgreSQL, Redis, nchan's nginx, the API's nginx, workers, scheduler. Laid out like
+# $TASKFORGE_HOME (docs/internals.md) and configured from the very templates in conf/ that are installed.
+
+use strict;
+use warnings;
+use Cwd qw(abs_path);
+use File::Basename qw(basename dirname);
+use File::Path qw(remove_tree);
+use File::Temp qw(tempdir);
+use IO::Socket::INET;
+use IO::Socket::UNIX;
+use TaskForge::HTTP;
+use TaskForge::Postgres qw(find_program postgres_copy postgres_start psql);
+use TaskForge::Process qw(run unprivileged wait_until);
+
+our $ROOT = abs_path(dirname(__FILE__) . '/../../..');
+our $BUILD = abs_path($ENV{TASKFORGE_BUILD} // "$ROOT/build") // die "no build directory $ENV{TASKFORGE_BUILD}\n";
+our $SANITIZED = $BUILD =~ /-asan\z/;
+
+# Fast enough to see a lost worker within a test; otherwise what production runs.
+my %SETTINGS = (
+    TASKFORGE_LOG_LEVEL          => 'info',
+    TASKFORGE_WORKER_HOSTNAME    => 'test',
+    TASKFORGE_WORKER_CONCURRENCY => 2,
+    TASKFORGE_HEARTBEAT_SECONDS  => 1,
+    TASKFORGE_SHUTDOWN_SECONDS   => 3,
+    TASKFORGE_KILL_GRACE_SECONDS => 1,
+    TASKFORGE_LOST_SECONDS       => 3,
+    TASKFORGE_RECONCILE_SECONDS  => 1,
+    TASKFORGE_RECONCILE_GRACE_MS => 500,
+);
+
+my @running; # stacks of this test, for END
+
+# parts: what to start, in this order (default: everything, one worker); settings: overrides of the above;
+# dataset: true when data/sales_q1.csv is wanted; edit: a sub that may change nginx.conf's text before it is written
+sub start {
+    my ($class, %o) = @_;
+    my $self = bless {parts => {}, expected => [], owner => $$, %o}, $class;
+    $self->make_home;
+    push @running, $self;
+    $self->start_part($_) for @{$o{parts} // [qw(postgres redis nchan nginx worker scheduler)]};
+    return $self;
+}
+
+sub make_home {
+    my ($self) = @_;
+    my $home = $self->{home} = tempdir('tf-XXXXXX', DIR => $ENV{TMPDIR} // '/tmp');
+    mkdir "$home/$_" or die "$home/$_: $!" for qw(bin share share/html conf run data log redis);
+    run('cp', '-p', grep({ -f } map {"$BUILD/$_"} qw(ngx_http_taskforge_module.so taskforge-worker taskforge-scheduler)), "$home/bin");
+    run('cp', '-rp', "$ROOT/core/taskforge.lua", "$ROOT/sql", glob("$ROOT/html"), "$home/share");
+    run('sh', '-c', '"$0" >"$1"', "$BUILD/gen-sales", "$home/data/sales_q1.csv") if $self->{dataset};
+    $self->{port} = free_port();
+    $self->{settings} = {
+        %SETTINGS,
+        DATABASE_URL            => "postgresql:///taskforge?host=$home/run&user=$TaskForge::Postgres::USER",
+        REDIS_URL               => "unix://$home/run/redis.sock",
+        TASKFORGE_REDIS_LIBRARY => "$home/share/taskforge.lua",
+        TASKFORGE_DATA_DIR      => "$home/data",
+        %{$self->{settings} // {}},
+    };
+    my ($uid, $gid) = unprivileged();
+    run('chown', '-R', "$uid:$gid", $home) if defined $uid;
+    chmod 0755, $home;
+    return;
+}
+
+sub free_port {
+    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 1) or die "no free port: $@\n";
+    return $socket->sockport;
+}
+
+# name: postgres, redis, nchan, nginx, scheduler, worker, or scheduler2, worker2, ... for more of a kind.
+# settings: of this one daemon. Returns the process once it serves.
+sub start_part {
+    my ($self, $name, %settings) = @_;
+    my ($kind) = $name =~ /^([a-z]+)/;
+    my $start = $self->can("start_$kind") // die "no part is called $name\n";
+    return $self->{parts}{$name} = $self->$start($name, %settings);
+}
+
+sub part { $_[0]{parts}{$_[1]} // die "no part $_[1] was started\n" }
+
+# Graceful end of one part; dies when it complains.
+sub stop_part {
+    my ($self, $name) = @_;
+    my $complaint = $self->part($name)->stop;
+    die "$complaint\n" if $complaint;
+    return;
+}
+
+# kill -9 of the whole part; start_part starts it again.
+sub kill_part {
+    my ($self, $name) = @_;
+    my $part = $self->part($name);
+    if ($name =~ /^(nginx|nchan)/) {
+        # nginx's worker processes outlive their master
+        kill 'KILL', TaskForge::Process::children_of($part->pid) if $part->pid;
+    }
+    return $part->kill9;
+}
+
+sub launch {
+    my ($self, $name, %o) = @_;
+    return TaskForge::Process->start(name => $name, log => "$self->{home}/log/$name.log", %o);
+}
+
+# Waits until $check is true, or dies when the process ended or the time is over.
+sub ready {
+    my ($self, $process, $check) = @_;
+    my $why = 'not ready';
+    wait_until($SANITIZED ? 60 : 30, sub {
+        die "$process->{name} ended at start:\n" . tail($process->{log}) unless $process->alive;
+        my $ok = eval { $check->() };
+        $why = $@ if $@;
+        return $ok;
+    }) or die "$process->{name}: $why\n" . tail($process->{log});
+    return $process;
+}
+
+sub tail {
+    my ($file) = @_;
+    open my $in, '<', $file or return '';
+    my @lines = <$in>;
+    return join '', @lines > 20 ? @lines[-20 .. -1] : @lines;
+}
+
+sub start_postgres {
+    my ($self) = @_;
+    my $home = $self->{home};
+    postgres_copy($ROOT, $home) unless -d "$home/pg";
+    # a killed PostgreSQL leaves its pid file; the number may be taken by now, and then it would refuse to start
+    unlink "$home/pg/postmaster.pid";
+    return postgres_start($home);
+}
+
+sub start_redis {
+    my ($self, $name) = @_;
+    my $home = $self->{home};
+    my $redis = $self->launch($name, command => [
+        find_program('redis-server'), '--port', 0, '--unixsocket', "$home/run/redis.sock", '--dir', "$home/redis",
+        '--appendonly', 'yes', '--appendfsync', 'everysec', '--maxmemory-policy', 'noeviction', '--save', '', '--daemonize', 'no'
+    ]);
+    return $self->ready($redis, sub { $self->redis('PING') eq 'PONG' });
+}
+
+# Removes everything that Redis keeps on disk: its next start is an empty one.
+sub wipe_redis {
+    my ($self) = @_;
+    remove_tree("$self->{home}/redis", {keep_root => 1});
+    return;
+}
+
+# Fills a template of conf/.
+sub configure {
+    my ($self, $name) = @_;
+    my %value = (HOME => $self->{home}, PORT => $self->{port}, DATABASE_URL => $self->{settings}{DATABASE_URL},
+        REDIS_URL => $self->{settings}{REDIS_URL});
+    my $text = TaskForge::Postgres::slurp("$ROOT/conf/$name");
+    $text =~ s/\@([A-Z_]+)\@/$value{$1} \/\/ die "conf\/$name: nothing to put for \@$1\@\n"/ge;
+    $text = $self->{edit}->($text) if $self->{edit} && $name eq 'nginx.conf';
+    my $file = "$self->{home}/conf/$name";
+    open my $out, '>', $file or die "$file: $!";
+    print $out $text;
+    close $out or die "$file: $!";
+    return $text;
+}
+
+sub start_web {
+    my ($self, $name, $check) = @_;
+    my $home = $self->{home};
+    my $text = $self->configure("$name.conf");
+    my @daemon = $text =~ /^\s*daemon\s/m ? () : ('-g', 'daemon off;');
+    my $nginx = $self->launch($name, stop => 'QUIT', env => $self->sanitizer_env($name), command => [
+        find_program('nginx'), '-p', $home, '-e', "$home/log/$name-start.log", '-c', "$home/conf/$name.conf", @daemon
+    ]);
+    return $self->ready($nginx, $check);
+}
+
+sub start_nginx {
+    my ($self, $name) = @_;
+    return $self->start_web('nginx', sub { $self->http(timeout => 2)->get('/livez')->status == 200 });
+}
+
+sub start_nchan {
+    my ($self, $name) = @_;
+    return $self->start_web('nchan', sub { IO::Socket::UNIX->new(Peer => "$self->{home}/run/nchan.sock") });
+}
+
+sub start_worker {
+    my ($self, $name, %settings) = @_;
+    my $host = ($settings{TASKFORGE_WORKER_HOSTNAME} //= $self->{settings}{TASKFORGE_WORKER_HOSTNAME} . ($name =~ s/^worker//r));
+    my $worker = $self->launch($name, command => ["$self->{home}/bin/taskforge-worker"],
+        env => {%{$self->{settings}}, %settings, %{$self->sanitizer_env($name)}});
+    return $self->ready($worker, sub {
+        $self->sql_value("SELECT count(*) FROM workers WHERE status = 'online' AND pid = $worker->{pid} AND hostname = '$host'");
+    });
+}
+
+sub start_scheduler {
+    my ($self, $name, %settings) = @_;
+    return $self->launch($name, command => ["$self->{home}/bin/taskforge-scheduler"],
+        env => {%{$self->{settings}}, %settings, %{$self->sanitizer_env($name)}});
+}
+
+# What makes the sanitizers of a SANITIZE build report into log/asan.*.
+sub sanitizer_env {
+    my ($self, $name) = @_;
+    return {} unless $SANITIZED && $name ne 'nchan';
+    my $log = "$self->{home}/log/asan.$name";
+    my %env = (
+        ASAN_OPTIONS  => "detect_leaks=1:fast_unwind_on_malloc=0:abort_on_error=0:log_path=$log",
+        UBSAN_OPTIONS => "print_stacktrace=1:log_path=$log",
+        LSAN_OPTIONS  => "print_suppressions=0:suppressions=$self->{home}/conf/lsan.supp",
+    );
+    open my $supp, '>', "$self->{home}/conf/lsan.supp" or die $!;
+    # nginx itself never frees these; its own processes end with them
+    print $supp "leak:ngx_event_process_init\nleak:ngx_set_environment\n";
+    close $supp;
+    $env{LD_PRELOAD} = join ' ', map { my $f = run('gcc', "-print-file-name=$_"); chomp $f; $f } qw(libasan.so libubsan.so)
+        if $name eq 'nginx';
+    return \%env;
+}
+
+# A new connection to the door.
+sub http { my ($self, %o) = @_; return TaskForge::HTTP->new(port => $self->{port}, %o) }
+
+# Statements as the superuser; rows as arrays.
+sub sql { my ($self, @statements) = @_; return psql("$self->{home}/run", 'taskforge', @statements) }
+
+# The first column of the first row.
+sub sql_value { my ($self, $statement) = @_; return (($self->sql($statement))[0] // [])->[0] }
+
+# A Redis command; returns the answer as redis-cli prints it.
+sub redis {
+    my ($self, @command) = @_;
+    my $text = run(find_program('redis-cli'), '-s', "$self->{home}/run/redis.sock", @command);
+    chomp $text;
+    return $text;
+}
+
+# Says that log lines like $pattern are what this test provokes.
+sub expect_log { my ($self, $pattern) = @_; push @{$self->{expected}}, $pattern; return }
+
+# Everything in the logs that a healthy stack does not write.
+sub log_complaints {
+    my ($self) = @_;
+    my @bad;
+    for my $file (glob "$self->{home}/log/*") {
+        my $name = basename($file);
+        open my $in, '<', $file or next;
+        if ($name =~ /^asan\./) {
+            push @bad, "$name: " . join '', (<$in>)[0 .. 40];
+            next;
+        }
+        while (my $line = <$in>) {
+            next if grep { $line =~ $_ } @{$self->{expected}};
+            push @bad, "$name: $line" if $line =~ /\[(?:alert|emerg|crit)\]|open socket .*left in connection|runtime error:|AddressSanitizer/
+                || $name =~ /^(?:worker|scheduler)/ && $line !~ /^\{.*\}$/;
+        }
+    }
+    $#bad = 30 if @bad > 30;
+    return @bad;
+}
+
+# Stops everything, the last first. Returns what went wrong.
+sub stop {
+    my ($self) = @_;
+    my %order = (nginx => 0, worker => 1, scheduler => 2, nchan => 3, redis => 4, postgres => 5);
+    my @bad;
+    for my $name (sort { $order{$a =~ s/\d+$//r} <=> $order{$b =~ s/\d+$//r} } keys %{$self->{parts}}) {
+        my $complaint = delete($self->{parts}{$name})->stop;
+        push @bad, $complaint if $complaint;
+    }
+    return @bad;
+}
+
+sub remove {
+    my ($self) = @_;
+    if ($ENV{TASKFORGE_TEST_KEEP}) {
+        print STDERR "# kept: $self->{home}\n";
+        return;
+    }
+    remove_tree($self->{home});
+    return;
+}
+
+$SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
+
+# However a test ends, its processes end with it, and what they logged counts.
+END {
+    my $status = $?;
+    my @bad;
+    for my $stack (grep { $_->{owner} == $$ } @running) {
+        push @bad, $stack->stop;
+        push @bad, $stack->log_complaints;
+        $stack->remove;
+    }
+    print STDERR map {"# $_\n"} map { split /\n/ } @bad;
+    $? = $status || (@bad ? 1 : 0);
+}
+
+1;
