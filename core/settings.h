@@ -19,8 +19,8 @@ typedef struct {
     const char *help;     /* unit included */
 } tf_setting_t;
 
-/* Fills target. path NULL: the environment alone. Unknown TASKFORGE_* names in the file are errors; others are
- * ignored. On error false, and error holds e.g. "taskforge.env:12: TASKFORGE_WORKER_CONCURRENCY: \"x\" is not an
+/* Fills target. path NULL: the environment alone. Names that are not in the table are ignored: one file serves every
+ * program. On error false, and error holds e.g. "taskforge.env:12: TASKFORGE_WORKER_CONCURRENCY: \"x\" is not an
  * integer from 1 to 1024". Values of names ending in _URL, _KEY, _PASSWORD and _SECRET are never printed. */
 bool tf_settings_load(const tf_setting_t *table, size_t count, void *target, const char *path, char *error,
                       size_t error_size);

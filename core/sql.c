@@ -141,13 +141,13 @@ const tf_sql_t tf_sql_lose_workers = {
     1,
 };
 
-/* jobs_running. A job without retries left, or one that lost $3 workers, is dead. */
+/* jobs_running, in its order. A job without retries left, or one that lost $3 workers, is dead. */
 const tf_sql_t tf_sql_rescue = {
     "tf_rescue",
     "WITH alive AS (SELECT incarnation FROM workers WHERE status IN ('online', 'quiet', 'stopping')), "
     "d AS (SELECT id FROM jobs WHERE status = " TF_SQL_RUNNING " "
     "AND NOT EXISTS (SELECT FROM alive WHERE alive.incarnation = jobs.incarnation) "
-    "ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED), "
+    "ORDER BY incarnation LIMIT $2 FOR UPDATE SKIP LOCKED), "
     "u AS (UPDATE jobs j SET "
     "status = CASE WHEN j.attempt > j.max_retries OR j.worker_losses + 1 >= $3::int4 THEN " TF_SQL_DEAD_LETTER
     "::job_status ELSE " TF_SQL_RETRYING "::job_status END, "
