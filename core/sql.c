@@ -130,7 +130,8 @@ const tf_sql_t tf_sql_due = {
 
 const tf_sql_t tf_sql_next_due = {
     "tf_next_due",
-    "SELECT run_at FROM jobs WHERE status IN (" TF_SQL_SCHEDULED ", " TF_SQL_RETRYING ") ORDER BY run_at LIMIT 1",
+    "SELECT run_at, now() FROM jobs WHERE status IN (" TF_SQL_SCHEDULED ", " TF_SQL_RETRYING ") "
+    "ORDER BY run_at LIMIT 1",
     0,
 };
 
@@ -167,12 +168,16 @@ const tf_sql_t tf_sql_rescue = {
     3,
 };
 
-/* jobs_queued */
+/* jobs_queued, read in its order; the rows are then found again through jobs_pkey. SKIP LOCKED: a row that is being claimed
+ * is not lost. */
 const tf_sql_t tf_sql_lost_in_redis = {
     "tf_lost_in_redis",
-    "SELECT id FROM jobs WHERE status = " TF_SQL_QUEUED " AND queue = $1 AND priority = $2 AND enqueued_at < $3 "
-    "ORDER BY enqueued_at LIMIT $4",
-    4,
+    "WITH d AS (SELECT id, enqueued_at FROM jobs WHERE status = " TF_SQL_QUEUED " AND queue = $1 AND priority = $2 "
+    "AND enqueued_at < $3 AND id <> ALL ($5::uuid[]) ORDER BY enqueued_at LIMIT $4 FOR UPDATE SKIP LOCKED), "
+    "u AS (UPDATE jobs j SET enqueued_at = now() FROM d "
+    "WHERE j.id = d.id AND " STATUS_IS("j.status", TF_SQL_QUEUED) " RETURNING j.id, d.enqueued_at AS was) "
+    "SELECT id FROM u ORDER BY was, id",
+    5,
 };
 
 const tf_sql_t tf_sql_active_queues = {

@@ -1,7 +1,8 @@
 /* sql.h: every statement that changes a job's state, and the counters with it, in one place. Each is one round trip
  * and one transaction. Parameters are binary (pgparam.h), results are read in binary. Arrays are parallel and sorted
  * by id, so that two batches never wait for each other in a circle. $writer: 0-31 nginx workers, 32-62 worker daemons
- * (32 + incarnation % 31), 63 the scheduler's leader. */
+ * (32 + incarnation % 31), 63 the scheduler's leader,
+ * 64 drop_partitions. */
 #ifndef TF_SQL_H
 #define TF_SQL_H
 
@@ -44,7 +45,7 @@ extern const tf_sql_t tf_sql_progress;
 /* Due: SCHEDULED, RETRYING -> QUEUED. $1 writer, $2 limit int4. Rows: TF_JOB_COLUMNS_LIGHT. */
 extern const tf_sql_t tf_sql_due;
 
-/* When the next job is due: one row, run_at timestamptz or NULL. */
+/* When the next job is due: run_at timestamptz, and the server's now timestamptz; no row: never. */
 extern const tf_sql_t tf_sql_next_due;
 
 /* Workers whose heartbeat is older than $1 seconds (int4) become lost. Rows: incarnation int8, hostname, pool. */
@@ -55,8 +56,9 @@ extern const tf_sql_t tf_sql_lose_workers;
  * Rows: TF_JOB_COLUMNS_LIGHT. */
 extern const tf_sql_t tf_sql_rescue;
 
-/* Reconcile, one level of one queue: QUEUED jobs enqueued before $3. $1 queue, $2 priority int2, $3 timestamptz,
- * $4 limit int4. Rows: id uuid, oldest first. */
+/* Reconcile, one level of one queue: QUEUED jobs enqueued before $3 and not among $5 are marked as enqueued now: they
+ * are about to be added to their stream again, and the next look must compare them with that entry, not with the lost
+ * one. $1 queue, $2 priority int2, $3 timestamptz, $4 limit int4, $5 ids uuid[]. Rows: id uuid, oldest first. */
 extern const tf_sql_t tf_sql_lost_in_redis;
 
 /* Queues that hold QUEUED jobs. Rows: queue text. */

@@ -130,6 +130,59 @@ CREATE TABLE job_counts (
   PRIMARY KEY (writer, queue, type, priority, status)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
+-- One step of retention; call it until it returns 0, each call in a transaction of its own. A week of jobs goes when it
+-- is older than `retention` and every job in it has ended. First it is detached and renamed (a short exclusive lock, given up
+-- after lock_timeout rather than making everybody wait); then, when nobody can see or change it any more, it is counted,
+-- subtracted from job_counts (as writer 64) and dropped, without any lock that matters. Runs as the owner of the tables.
+CREATE FUNCTION drop_partitions(retention interval) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '500ms' SET enable_seqscan = off AS $$
+DECLARE
+  week   text;
+  parent text;
+  busy   boolean;
+  live   text;
+BEGIN
+  SELECT right(relname, 8) INTO week FROM pg_class
+  WHERE relnamespace = 'public'::regnamespace AND relname ~ '^retired_jobs_[0-9]{8}$' AND relkind = 'r'
+  ORDER BY relname LIMIT 1;
+  IF FOUND THEN
+    PERFORM set_config('enable_seqscan', 'on', true); -- all of the table is wanted
+    EXECUTE format('INSERT INTO job_counts AS c (writer, queue, type, priority, status, n) '
+                   'SELECT 64, queue, type, priority, status, -count(*) FROM %I GROUP BY queue, type, priority, status '
+                   'ON CONFLICT (writer, queue, type, priority, status) DO UPDATE SET n = c.n + excluded.n',
+                   'retired_jobs_' || week);
+    FOREACH parent IN ARRAY ARRAY['jobs', 'job_errors', 'job_logs'] LOOP
+      EXECUTE format('DROP TABLE IF EXISTS %I', 'retired_' || parent || '_' || week);
+    END LOOP;
+    RETURN 1;
+  END IF;
+
+  FOR week IN
+    SELECT right(c.relname, 8) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = 'jobs'::regclass AND c.relname ~ '^jobs_[0-9]{8}$'
+      AND (to_date(right(c.relname, 8), 'YYYYMMDD') + 7)::timestamp AT TIME ZONE 'UTC' < now() - retention
+    ORDER BY 1
+  LOOP
+    -- each status by itself, so that each is one look into a small partial index
+    live := format('SELECT EXISTS (SELECT FROM %1$I WHERE status = ''QUEUED'') '
+                   'OR EXISTS (SELECT FROM %1$I WHERE status = ''RUNNING'') '
+                   'OR EXISTS (SELECT FROM %1$I WHERE status IN (''SCHEDULED'', ''RETRYING''))', 'jobs_' || week);
+    EXECUTE live INTO busy;
+    CONTINUE WHEN busy;
+    -- looked at again under the lock: an ended job may have been retried in between
+    LOCK TABLE ONLY jobs, ONLY job_errors, ONLY job_logs IN ACCESS EXCLUSIVE MODE;
+    EXECUTE live INTO busy;
+    EXIT WHEN busy;
+    FOREACH parent IN ARRAY ARRAY['jobs', 'job_errors', 'job_logs'] LOOP
+      CONTINUE WHEN to_regclass(parent || '_' || week) IS NULL;
+      EXECUTE format('ALTER TABLE %I DETACH PARTITION %I', parent, parent || '_' || week);
+      EXECUTE format('ALTER TABLE %I RENAME TO %I', parent || '_' || week, 'retired_' || parent || '_' || week);
+    END LOOP;
+    RETURN 1;
+  END LOOP;
+  RETURN 0;
+END $$;
+
 -- What ended (or, as QUEUED/SCHEDULED, was submitted) in which minute, and how long it took:
 -- bucket = floor(4 * log2(duration in microseconds)), -1 where there is no duration.
 CREATE TABLE job_throughput (
