@@ -11,7 +11,7 @@ void tf_buf_free(tf_buf_t *b)
     size_t limit = b->limit;
 
     free(b->data);
-    *b = (tf_buf_t) TF_BUF_INIT;
+    *b = (tf_buf_t)TF_BUF_INIT;
     b->limit = limit;
 }
 
@@ -92,29 +92,29 @@ void tf_buf_addf(tf_buf_t *b, const char *fmt, ...)
         b->failed = true;
         return;
     }
-    p = tf_buf_reserve(b, (size_t) n + 1);
+    p = tf_buf_reserve(b, (size_t)n + 1);
     if (p == NULL) {
         return;
     }
     va_start(args, fmt);
-    vsnprintf(p, (size_t) n + 1, fmt, args);
+    vsnprintf(p, (size_t)n + 1, fmt, args);
     va_end(args);
-    b->len += (size_t) n;
+    b->len += (size_t)n;
 }
 
 void tf_buf_addi(tf_buf_t *b, int64_t value)
 {
     char digits[24], *end = digits + sizeof(digits), *p = end;
-    uint64_t u = value < 0 ? 0 - (uint64_t) value : (uint64_t) value;
+    uint64_t u = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
 
     do {
-        *--p = (char) ('0' + u % 10);
+        *--p = (char)('0' + u % 10);
         u /= 10;
     } while (u);
     if (value < 0) {
         *--p = '-';
     }
-    tf_buf_add(b, p, (size_t) (end - p));
+    tf_buf_add(b, p, (size_t)(end - p));
 }
 
 const char *tf_buf_cstr(tf_buf_t *b)
@@ -128,10 +128,11 @@ const char *tf_buf_cstr(tf_buf_t *b)
     return b->data;
 }
 
-/* Length of the valid UTF-8 sequence at s (RFC 3629: no overlong forms, no surrogates), 0 if there is none. */
+/* Length of the valid UTF-8 sequence at s (RFC 3629: no overlong forms, no surrogates), 0 if there is none.
+ */
 static size_t utf8_len(const unsigned char *s, const unsigned char *end)
 {
-    size_t left = (size_t) (end - s);
+    size_t left = (size_t)(end - s);
 
     if (s[0] < 0x80) {
         return 1;
@@ -140,15 +141,15 @@ static size_t utf8_len(const unsigned char *s, const unsigned char *end)
         return left >= 2 && (s[1] & 0xc0) == 0x80 ? 2 : 0;
     }
     if ((s[0] & 0xf0) == 0xe0) {
-        if (left < 3 || (s[1] & 0xc0) != 0x80 || (s[2] & 0xc0) != 0x80 || (s[0] == 0xe0 && s[1] < 0xa0)
-            || (s[0] == 0xed && s[1] > 0x9f)) {
+        if (left < 3 || (s[1] & 0xc0) != 0x80 || (s[2] & 0xc0) != 0x80 || (s[0] == 0xe0 && s[1] < 0xa0) ||
+            (s[0] == 0xed && s[1] > 0x9f)) {
             return 0;
         }
         return 3;
     }
     if (s[0] >= 0xf0 && s[0] <= 0xf4) {
-        if (left < 4 || (s[1] & 0xc0) != 0x80 || (s[2] & 0xc0) != 0x80 || (s[3] & 0xc0) != 0x80
-            || (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f)) {
+        if (left < 4 || (s[1] & 0xc0) != 0x80 || (s[2] & 0xc0) != 0x80 || (s[3] & 0xc0) != 0x80 ||
+            (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f)) {
             return 0;
         }
         return 4;
@@ -159,7 +160,7 @@ static size_t utf8_len(const unsigned char *s, const unsigned char *end)
 static void json_escape(tf_buf_t *b, unsigned char c)
 {
     static const char hex[] = "0123456789abcdef";
-    char u[6] = { '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] };
+    char u[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
 
     switch (c) {
     case '"':
@@ -184,7 +185,7 @@ static void json_escape(tf_buf_t *b, unsigned char c)
 
 void tf_json_str(tf_buf_t *b, const char *s, size_t len)
 {
-    const unsigned char *p = (const unsigned char *) s, *end = p + len, *plain = p;
+    const unsigned char *p = (const unsigned char *)s, *end = p + len, *plain = p;
     size_t n;
 
     tf_buf_addc(b, '"');
@@ -198,7 +199,7 @@ void tf_json_str(tf_buf_t *b, const char *s, size_t len)
             p += n;
             continue;
         }
-        tf_buf_add(b, plain, (size_t) (p - plain));
+        tf_buf_add(b, plain, (size_t)(p - plain));
         if (*p >= 0x80) {
             tf_buf_add(b, "\xef\xbf\xbd", 3);
         } else {
@@ -206,7 +207,7 @@ void tf_json_str(tf_buf_t *b, const char *s, size_t len)
         }
         plain = ++p;
     }
-    tf_buf_add(b, plain, (size_t) (p - plain));
+    tf_buf_add(b, plain, (size_t)(p - plain));
     tf_buf_addc(b, '"');
 }
 
@@ -227,7 +228,7 @@ void tf_json_key(tf_buf_t *b, const char *key)
     p += len;
     *p++ = '"';
     *p++ = ':';
-    b->len = (size_t) (p - b->data);
+    b->len = (size_t)(p - b->data);
 }
 
 void tf_json_kstr(tf_buf_t *b, const char *key, const char *s, size_t len)
@@ -267,8 +268,8 @@ void tf_json_kraw(tf_buf_t *b, const char *key, const char *json, size_t len)
     }
 }
 
-/* Days since 1970-01-01 to a civil date, for every year of the Gregorian calendar (Howard Hinnant, "chrono-Compatible
- * Low-Level Date Algorithms", civil_from_days). */
+/* Days since 1970-01-01 to a civil date, for every year of the Gregorian calendar (Howard Hinnant,
+ * "chrono-Compatible Low-Level Date Algorithms", civil_from_days). */
 static void civil_from_days(int64_t days, int *year, int *month, int *day)
 {
     int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097;
@@ -277,15 +278,15 @@ static void civil_from_days(int64_t days, int *year, int *month, int *day)
     int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
     int64_t mp = (5 * doy + 2) / 153;
 
-    *day = (int) (doy - (153 * mp + 2) / 5 + 1);
-    *month = (int) (mp < 10 ? mp + 3 : mp - 9);
-    *year = (int) (yoe + era * 400 + (*month <= 2));
+    *day = (int)(doy - (153 * mp + 2) / 5 + 1);
+    *month = (int)(mp < 10 ? mp + 3 : mp - 9);
+    *year = (int)(yoe + era * 400 + (*month <= 2));
 }
 
 static void put_digits(char *p, int64_t value, int n)
 {
     while (n-- > 0) {
-        p[n] = (char) ('0' + value % 10);
+        p[n] = (char)('0' + value % 10);
         value /= 10;
     }
 }
@@ -340,7 +341,7 @@ void tf_json_double(tf_buf_t *b, double value)
         return;
     }
     if (value == floor(value) && fabs(value) < 1e15) {
-        tf_buf_addi(b, (int64_t) value);
+        tf_buf_addi(b, (int64_t)value);
         return;
     }
     for (precision = 15; precision <= 17; precision++) {

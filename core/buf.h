@@ -1,5 +1,5 @@
-/* buf.h: a growing text buffer and the one JSON writer. All functions are no-ops once `failed` is set (out of memory
- * or over the limit), so a caller checks once, at the end. */
+/* buf.h: a growing text buffer and the one JSON writer. All functions are no-ops once `failed` is set (out of
+ * memory or over the limit), so a caller checks once, at the end. */
 #ifndef TF_BUF_H
 #define TF_BUF_H
 
@@ -16,7 +16,10 @@ typedef struct {
     bool failed;
 } tf_buf_t;
 
-#define TF_BUF_INIT { NULL, 0, 0, 0, false }
+#define TF_BUF_INIT                                                                                          \
+    {                                                                                                        \
+        NULL, 0, 0, 0, false                                                                                 \
+    }
 
 void tf_buf_free(tf_buf_t *b);
 
@@ -38,7 +41,8 @@ const char *tf_buf_cstr(tf_buf_t *b);
 /* A JSON string with quotes. Invalid UTF-8 becomes U+FFFD, so the output is always valid JSON. */
 void tf_json_str(tf_buf_t *b, const char *s, size_t len);
 
-/* ,"key": — the comma only when the last byte is not one of { [ : , or the buffer is empty. key needs no escaping. */
+/* ,"key": — the comma only when the last byte is not one of { [ : , or the buffer is empty. key needs no
+ * escaping. */
 void tf_json_key(tf_buf_t *b, const char *key);
 
 void tf_json_kstr(tf_buf_t *b, const char *key, const char *s, size_t len); /* s == NULL: null */

@@ -5,7 +5,7 @@
 #include "uuid.h"
 
 static const tf_str_t status_names[TF_STATUS_COUNT] = {
-#define X(id, text) [TF_##id] = { text, sizeof(text) - 1 },
+#define X(id, text) [TF_##id] = {text, sizeof(text) - 1},
     TF_STATUS_MAP(X)
 #undef X
 };
@@ -19,7 +19,7 @@ bool tf_status_parse(const char *text, size_t len, tf_status_t *status)
 {
     for (int i = 0; i < TF_STATUS_COUNT; i++) {
         if (status_names[i].len == len && memcmp(status_names[i].data, text, len) == 0) {
-            *status = (tf_status_t) i;
+            *status = (tf_status_t)i;
             return true;
         }
     }
@@ -36,23 +36,23 @@ static const struct {
     tf_status_t from, to;
     tf_actor_t actor;
 } transitions[] = {
-    { TF_SCHEDULED, TF_QUEUED, TF_ACTOR_SCHEDULER },   /* due */
-    { TF_RETRYING, TF_QUEUED, TF_ACTOR_SCHEDULER },    /* due */
-    { TF_QUEUED, TF_RUNNING, TF_ACTOR_WORKER },        /* claim */
-    { TF_RUNNING, TF_SUCCESS, TF_ACTOR_WORKER },
-    { TF_RUNNING, TF_RETRYING, TF_ACTOR_WORKER },
-    { TF_RUNNING, TF_DEAD_LETTER, TF_ACTOR_WORKER },   /* retries spent */
-    { TF_RUNNING, TF_FAILED, TF_ACTOR_WORKER },        /* permanent */
-    { TF_RUNNING, TF_CANCELLED, TF_ACTOR_WORKER },     /* asked for */
-    { TF_RUNNING, TF_QUEUED, TF_ACTOR_WORKER },        /* graceful stop gives it back */
-    { TF_RUNNING, TF_RETRYING, TF_ACTOR_REAPER },      /* its worker was lost */
-    { TF_RUNNING, TF_DEAD_LETTER, TF_ACTOR_REAPER },   /* ... once too often */
-    { TF_SCHEDULED, TF_CANCELLED, TF_ACTOR_API },
-    { TF_QUEUED, TF_CANCELLED, TF_ACTOR_API },
-    { TF_RETRYING, TF_CANCELLED, TF_ACTOR_API },
-    { TF_FAILED, TF_QUEUED, TF_ACTOR_API },            /* explicit retry: new epoch */
-    { TF_DEAD_LETTER, TF_QUEUED, TF_ACTOR_API },
-    { TF_CANCELLED, TF_QUEUED, TF_ACTOR_API },
+    {TF_SCHEDULED, TF_QUEUED, TF_ACTOR_SCHEDULER}, /* due */
+    {TF_RETRYING, TF_QUEUED, TF_ACTOR_SCHEDULER},  /* due */
+    {TF_QUEUED, TF_RUNNING, TF_ACTOR_WORKER},      /* claim */
+    {TF_RUNNING, TF_SUCCESS, TF_ACTOR_WORKER},
+    {TF_RUNNING, TF_RETRYING, TF_ACTOR_WORKER},
+    {TF_RUNNING, TF_DEAD_LETTER, TF_ACTOR_WORKER}, /* retries spent */
+    {TF_RUNNING, TF_FAILED, TF_ACTOR_WORKER},      /* permanent */
+    {TF_RUNNING, TF_CANCELLED, TF_ACTOR_WORKER},   /* asked for */
+    {TF_RUNNING, TF_QUEUED, TF_ACTOR_WORKER},      /* graceful stop gives it back */
+    {TF_RUNNING, TF_RETRYING, TF_ACTOR_REAPER},    /* its worker was lost */
+    {TF_RUNNING, TF_DEAD_LETTER, TF_ACTOR_REAPER}, /* ... once too often */
+    {TF_SCHEDULED, TF_CANCELLED, TF_ACTOR_API},
+    {TF_QUEUED, TF_CANCELLED, TF_ACTOR_API},
+    {TF_RETRYING, TF_CANCELLED, TF_ACTOR_API},
+    {TF_FAILED, TF_QUEUED, TF_ACTOR_API}, /* explicit retry: new epoch */
+    {TF_DEAD_LETTER, TF_QUEUED, TF_ACTOR_API},
+    {TF_CANCELLED, TF_QUEUED, TF_ACTOR_API},
 };
 
 bool tf_transition_allowed(tf_status_t from, tf_status_t to, tf_actor_t actor)
@@ -91,8 +91,11 @@ static const struct {
     tf_str_t name;
     int priority;
 } priority_names[] = {
-    { { "low", 3 }, 2 },  { { "normal", 6 }, TF_PRIORITY_DEFAULT }, { { "default", 7 }, TF_PRIORITY_DEFAULT },
-    { { "high", 4 }, 8 }, { { "critical", 8 }, 10 },
+    {{"low", 3}, 2},
+    {{"normal", 6}, TF_PRIORITY_DEFAULT},
+    {{"default", 7}, TF_PRIORITY_DEFAULT},
+    {{"high", 4}, 8},
+    {{"critical", 8}, 10},
 };
 
 int tf_priority_parse(const char *name, size_t len)
@@ -118,8 +121,8 @@ bool tf_queue_name_valid(const char *name, size_t len)
     for (size_t i = 0; i < len; i++) {
         char c = name[i];
 
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.'
-              || c == '-')) {
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+              c == '.' || c == '-')) {
             return false;
         }
     }
@@ -170,7 +173,8 @@ static void write_duration(tf_buf_t *out, const tf_job_t *job)
     int64_t us;
 
     tf_json_key(out, "duration_seconds");
-    if (job->started_at == TF_TIME_NONE || job->finished_at == TF_TIME_NONE || job->finished_at < job->started_at) {
+    if (job->started_at == TF_TIME_NONE || job->finished_at == TF_TIME_NONE ||
+        job->finished_at < job->started_at) {
         tf_buf_add(out, "null", 4);
         return;
     }
@@ -181,7 +185,7 @@ static void write_duration(tf_buf_t *out, const tf_job_t *job)
 
         us %= 1000000;
         for (int i = 6; i > 0; i--, us /= 10) {
-            fraction[i] = (char) ('0' + us % 10);
+            fraction[i] = (char)('0' + us % 10);
         }
         tf_buf_add(out, fraction, sizeof(fraction));
     }

@@ -1,4 +1,5 @@
-/* job.h: what a job is: its states, the one table of allowed changes, priorities, and the row as the programs see it. */
+/* job.h: what a job is: its states, the one table of allowed changes, priorities, and the row as the programs
+ * see it. */
 #ifndef TF_JOB_H
 #define TF_JOB_H
 
@@ -26,7 +27,8 @@ typedef enum {
         TF_STATUS_COUNT
 } tf_status_t;
 
-/* For SQL text: "... status = " TF_SQL_QUEUED. A constant, so that partial indexes serve prepared statements. */
+/* For SQL text: "... status = " TF_SQL_QUEUED. A constant, so that partial indexes serve prepared statements.
+ */
 #define TF_SQL_SCHEDULED "'SCHEDULED'"
 #define TF_SQL_QUEUED "'QUEUED'"
 #define TF_SQL_RUNNING "'RUNNING'"
@@ -68,18 +70,19 @@ const char *tf_priority_name(int priority);
 
 bool tf_queue_name_valid(const char *name, size_t len);
 
-/* A text inside somebody else's memory (a result row, a request body). data == NULL: SQL NULL or not given. */
+/* A text inside somebody else's memory (a result row, a request body). data == NULL: SQL NULL or not given.
+ */
 typedef struct {
     const char *data;
     size_t len;
 } tf_str_t;
 
-#define TF_STR(literal) ((tf_str_t){ literal, sizeof(literal) - 1 })
+#define TF_STR(literal) ((tf_str_t){literal, sizeof(literal) - 1})
 #define TF_TIME_NONE INT64_MIN
 
-/* One row of jobs. Times are microseconds since 1970-01-01 UTC, TF_TIME_NONE where NULL; integers that may be NULL
- * are -1. Texts point into whatever the row was read from and live as long as that. payload, metadata and result
- * are JSON texts. */
+/* One row of jobs. Times are microseconds since 1970-01-01 UTC, TF_TIME_NONE where NULL; integers that may be
+ * NULL are -1. Texts point into whatever the row was read from and live as long as that. payload, metadata
+ * and result are JSON texts. */
 typedef struct {
     uint8_t id[16];
     int32_t epoch;
@@ -117,11 +120,12 @@ typedef struct {
 void tf_job_init(tf_job_t *job);
 
 /* The job as the API shows it (api.md "Job"), without errors[]: a JSON object without its closing brace when
- * `open` is true, so that the caller may add members. payload and result are included when with_data is true. */
+ * `open` is true, so that the caller may add members. payload and result are included when with_data is true.
+ */
 void tf_job_write_json(tf_buf_t *out, const tf_job_t *job, bool with_data, bool open);
 
-/* The object of one event, as it goes into tf:events: {"event":...,"ts":...,"job":{...}} (api.md "WebSocket").
- * The relay and GET /events add "seq". ts in microseconds since 1970. */
+/* The object of one event, as it goes into tf:events: {"event":...,"ts":...,"job":{...}} (api.md
+ * "WebSocket"). The relay and GET /events add "seq". ts in microseconds since 1970. */
 void tf_job_write_event(tf_buf_t *out, const tf_job_t *job, const char *event, int64_t ts);
 
 #endif

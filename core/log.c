@@ -10,7 +10,7 @@
 
 #define LINE_MAX_BYTES 8192
 
-static const char *const level_names[] = { "debug", "info", "warning", "error" };
+static const char *const level_names[] = {"debug", "info", "warning", "error"};
 static const char *log_logger = "taskforge";
 static tf_log_level_t log_level = TF_LOG_INFO;
 
@@ -19,7 +19,7 @@ bool tf_log_init(const char *logger, const char *level)
     for (size_t i = 0; i < sizeof(level_names) / sizeof(level_names[0]); i++) {
         if (strcmp(level, level_names[i]) == 0) {
             log_logger = logger;
-            log_level = (tf_log_level_t) i;
+            log_level = (tf_log_level_t)i;
             return true;
         }
     }
@@ -76,7 +76,7 @@ void tf_log(tf_log_level_t level, const char *event, ...)
     line.limit = LINE_MAX_BYTES - 2; /* room for the end */
     clock_gettime(CLOCK_REALTIME, &now);
     tf_buf_addc(&line, '{');
-    tf_json_ktime(&line, "ts", (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000);
+    tf_json_ktime(&line, "ts", (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
     tf_json_kcstr(&line, "level", level_names[level]);
     tf_json_kcstr(&line, "logger", log_logger);
     tf_json_kint(&line, "pid", getpid());
@@ -98,7 +98,7 @@ void tf_log(tf_log_level_t level, const char *event, ...)
     if (!line.failed) {
         ssize_t written = write(STDERR_FILENO, line.data, line.len);
 
-        (void) written; /* nowhere to complain */
+        (void)written; /* nowhere to complain */
     }
     tf_buf_free(&line);
 }

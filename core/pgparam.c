@@ -8,10 +8,10 @@
 
 static void put32(uint8_t *p, uint32_t v)
 {
-    p[0] = (uint8_t) (v >> 24);
-    p[1] = (uint8_t) (v >> 16);
-    p[2] = (uint8_t) (v >> 8);
-    p[3] = (uint8_t) v;
+    p[0] = (uint8_t)(v >> 24);
+    p[1] = (uint8_t)(v >> 16);
+    p[2] = (uint8_t)(v >> 8);
+    p[3] = (uint8_t)v;
 }
 
 static uint64_t get_be(const uint8_t *p, int n)
@@ -26,19 +26,19 @@ static uint64_t get_be(const uint8_t *p, int n)
 
 void tf_pg_put_int2(uint8_t out[2], int16_t v)
 {
-    out[0] = (uint8_t) ((uint16_t) v >> 8);
-    out[1] = (uint8_t) v;
+    out[0] = (uint8_t)((uint16_t)v >> 8);
+    out[1] = (uint8_t)v;
 }
 
 void tf_pg_put_int4(uint8_t out[4], int32_t v)
 {
-    put32(out, (uint32_t) v);
+    put32(out, (uint32_t)v);
 }
 
 void tf_pg_put_int8(uint8_t out[8], int64_t v)
 {
-    put32(out, (uint32_t) ((uint64_t) v >> 32));
-    put32(out + 4, (uint32_t) v);
+    put32(out, (uint32_t)((uint64_t)v >> 32));
+    put32(out + 4, (uint32_t)v);
 }
 
 void tf_pg_put_time(uint8_t out[8], int64_t unix_us)
@@ -48,17 +48,17 @@ void tf_pg_put_time(uint8_t out[8], int64_t unix_us)
 
 int16_t tf_pg_get_int2(const void *p)
 {
-    return (int16_t) get_be(p, 2);
+    return (int16_t)get_be(p, 2);
 }
 
 int32_t tf_pg_get_int4(const void *p)
 {
-    return (int32_t) get_be(p, 4);
+    return (int32_t)get_be(p, 4);
 }
 
 int64_t tf_pg_get_int8(const void *p)
 {
-    return (int64_t) get_be(p, 8);
+    return (int64_t)get_be(p, 8);
 }
 
 int64_t tf_pg_get_time(const void *p)
@@ -91,7 +91,7 @@ void tf_pgarray_begin(tf_pgarray_t *a, uint32_t element_oid)
 
 void tf_pgarray_null(tf_pgarray_t *a)
 {
-    uint8_t len[4] = { 0xff, 0xff, 0xff, 0xff };
+    uint8_t len[4] = {0xff, 0xff, 0xff, 0xff};
 
     a->count++;
     a->has_null = true;
@@ -111,7 +111,7 @@ void tf_pgarray_bytes(tf_pgarray_t *a, const void *data, size_t len)
         a->buf.failed = true;
         return;
     }
-    put32((uint8_t *) p, (uint32_t) len);
+    put32((uint8_t *)p, (uint32_t)len);
     if (len) {
         memcpy(p + 4, data, len);
     }
@@ -164,7 +164,7 @@ void tf_pgarray_time(tf_pgarray_t *a, int64_t unix_us)
 
 bool tf_pgarray_end(tf_pgarray_t *a)
 {
-    uint8_t *p = (uint8_t *) a->buf.data;
+    uint8_t *p = (uint8_t *)a->buf.data;
 
     if (a->buf.failed) {
         return false;
@@ -249,12 +249,12 @@ static tf_str_t read_text(reader_t *r)
     int len = 0;
     const char *v = r->column(r->row, r->next++, &len);
 
-    return (tf_str_t) { v, v ? (size_t) len : 0 };
+    return (tf_str_t){v, v ? (size_t)len : 0};
 }
 
 bool tf_job_from_row(tf_job_t *job, const void *row, tf_column_fn column, int first, bool full)
 {
-    reader_t r = { row, column, first, true };
+    reader_t r = {row, column, first, true};
     tf_str_t status;
 
     tf_job_init(job);

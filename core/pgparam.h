@@ -1,6 +1,6 @@
-/* pgparam.h: PostgreSQL's binary formats, without libpq: parameters out (scalars and one-dimensional arrays, no
- * escaping, no copying of texts through a quoting step) and values in. Source: PostgreSQL's array_send/recv,
- * timestamptz_send, uuid_send. */
+/* pgparam.h: PostgreSQL's binary formats, without libpq: parameters out (scalars and one-dimensional arrays,
+ * no escaping, no copying of texts through a quoting step) and values in. Source: PostgreSQL's
+ * array_send/recv, timestamptz_send, uuid_send. */
 #ifndef TF_PGPARAM_H
 #define TF_PGPARAM_H
 
@@ -31,7 +31,8 @@ typedef struct {
 
 void tf_pgarray_begin(tf_pgarray_t *a, uint32_t element_oid);
 void tf_pgarray_null(tf_pgarray_t *a);
-void tf_pgarray_bytes(tf_pgarray_t *a, const void *data, size_t len); /* text, json, uuid (16); NULL data: null */
+void tf_pgarray_bytes(tf_pgarray_t *a, const void *data,
+                      size_t len); /* text, json, uuid (16); NULL data: null */
 void tf_pgarray_int2(tf_pgarray_t *a, int16_t v);
 void tf_pgarray_int4(tf_pgarray_t *a, int32_t v);
 void tf_pgarray_int8(tf_pgarray_t *a, int64_t v);
@@ -55,9 +56,9 @@ double tf_pg_get_float8(const void *p);
 /* Reads column `column` of the current row: the value's bytes and length, NULL for SQL NULL. */
 typedef const char *(*tf_column_fn)(const void *row, int column, int *len);
 
-/* The select list that tf_job_from_row expects, in its order; every value in binary format. A table alias is put in
- * with TF_JOB_COLUMNS("j."). The first TF_JOB_COLUMNS_LIGHT columns are all but payload, metadata, result, error and
- * traceback. */
+/* The select list that tf_job_from_row expects, in its order; every value in binary format. A table alias is
+ * put in with TF_JOB_COLUMNS("j."). The first TF_JOB_COLUMNS_LIGHT columns are all but payload, metadata,
+ * result, error and traceback. */
 #define TF_JOB_COLUMNS_LIGHT(a)                                                                              \
     a "id," a "epoch," a "attempt," a "max_retries," a "priority," a "progress," a "status::text," a         \
       "cancel_requested," a "timeout_seconds," a "retry_base_ms," a "retry_max_ms," a "retry_jitter," a      \
@@ -67,8 +68,8 @@ typedef const char *(*tf_column_fn)(const void *row, int column, int *len);
 #define TF_JOB_NCOLUMNS_LIGHT 26
 #define TF_JOB_NCOLUMNS 29
 
-/* Fills job from a row that starts at column `first` with TF_JOB_COLUMNS_LIGHT (full == false) or TF_JOB_COLUMNS.
- * false: a value has a wrong length or an unknown status. */
+/* Fills job from a row that starts at column `first` with TF_JOB_COLUMNS_LIGHT (full == false) or
+ * TF_JOB_COLUMNS. false: a value has a wrong length or an unknown status. */
 bool tf_job_from_row(tf_job_t *job, const void *row, tf_column_fn column, int first, bool full);
 
 #endif

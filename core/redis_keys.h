@@ -1,4 +1,5 @@
-/* redis_keys.h: every name TaskForge uses in Redis. The queue is the hash tag, so one queue lives on one shard. */
+/* redis_keys.h: every name TaskForge uses in Redis. The queue is the hash tag, so one queue lives on one
+ * shard. */
 #ifndef TF_REDIS_KEYS_H
 #define TF_REDIS_KEYS_H
 

@@ -12,7 +12,7 @@ int64_t tf_retry_delay_ms(const tf_retry_policy_t *policy, int attempt, uint64_t
         delay = delay > max / 2 ? max : delay * 2;
     }
     if (policy->jitter && delay >= 10) {
-        delay -= (int64_t) (random % (uint64_t) (delay / 10 + 1));
+        delay -= (int64_t)(random % (uint64_t)(delay / 10 + 1));
     }
     return delay;
 }

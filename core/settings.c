@@ -28,8 +28,8 @@ static bool ends_with(const char *text, const char *end)
 
 static bool is_secret(const char *name)
 {
-    return ends_with(name, "_URL") || ends_with(name, "_KEY") || ends_with(name, "_PASSWORD")
-           || ends_with(name, "_SECRET");
+    return ends_with(name, "_URL") || ends_with(name, "_KEY") || ends_with(name, "_PASSWORD") ||
+           ends_with(name, "_SECRET");
 }
 
 static const tf_setting_t *find(const tf_setting_t *table, size_t count, const char *name)
@@ -49,7 +49,7 @@ static bool parse_int(const char *value, int64_t *out)
 
     errno = 0;
     n = strtoll(value, &end, 10);
-    if (errno || end == value || *end || isspace((unsigned char) value[0])) {
+    if (errno || end == value || *end || isspace((unsigned char)value[0])) {
         return false;
     }
     *out = n;
@@ -58,7 +58,7 @@ static bool parse_int(const char *value, int64_t *out)
 
 static bool parse_bool(const char *value, bool *out)
 {
-    static const char *const words[] = { "off", "on", "false", "true", "no", "yes", "0", "1" };
+    static const char *const words[] = {"off", "on", "false", "true", "no", "yes", "0", "1"};
 
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (strcasecmp(value, words[i]) == 0) {
@@ -73,7 +73,7 @@ static bool parse_bool(const char *value, bool *out)
 static bool assign(const tf_setting_t *s, void *target, const char *value, const char *where, char *error,
                    size_t size)
 {
-    char *field = (char *) target + s->offset, *copy;
+    char *field = (char *)target + s->offset, *copy;
     const char *shown = is_secret(s->name) ? "(not shown)" : value;
     int64_t number;
     bool flag;
@@ -85,23 +85,23 @@ static bool assign(const tf_setting_t *s, void *target, const char *value, const
             fail(error, size, "%s: out of memory", where);
             return false;
         }
-        free(*(char **) (void *) field);
-        *(char **) (void *) field = copy;
+        free(*(char **)(void *)field);
+        *(char **)(void *)field = copy;
         return true;
     case TF_SETTING_INT:
         if (!parse_int(value, &number) || number < s->min || number > s->max) {
             fail(error, size, "%s: %s: \"%s\" is not an integer from %lld to %lld", where, s->name, shown,
-                 (long long) s->min, (long long) s->max);
+                 (long long)s->min, (long long)s->max);
             return false;
         }
-        *(int64_t *) (void *) field = number;
+        *(int64_t *)(void *)field = number;
         return true;
     case TF_SETTING_BOOL:
         if (!parse_bool(value, &flag)) {
             fail(error, size, "%s: %s: \"%s\" is neither on nor off", where, s->name, shown);
             return false;
         }
-        *(bool *) (void *) field = flag;
+        *(bool *)(void *)field = flag;
         return true;
     }
     return false;
@@ -111,11 +111,11 @@ static char *trim(char *text)
 {
     size_t len;
 
-    while (isspace((unsigned char) *text)) {
+    while (isspace((unsigned char)*text)) {
         text++;
     }
     len = strlen(text);
-    while (len && isspace((unsigned char) text[len - 1])) {
+    while (len && isspace((unsigned char)text[len - 1])) {
         text[--len] = '\0';
     }
     return text;
@@ -181,7 +181,7 @@ static bool read_file(const tf_setting_t *table, size_t count, void *target, boo
     }
     for (int n = 1; ok && (len = getline(&line, &line_size, file)) >= 0; n++) {
         snprintf(where, sizeof(where), "%s:%d", path, n);
-        if (strlen(line) != (size_t) len) {
+        if (strlen(line) != (size_t)len) {
             fail(error, size, "%s: a NUL byte", where);
             ok = false;
         } else {
@@ -215,8 +215,8 @@ bool tf_settings_load(const tf_setting_t *table, size_t count, void *target, con
         } else if (!set[i] && table[i].fallback) {
             ok = assign(&table[i], target, table[i].fallback, "default", error, error_size);
         } else if (!set[i]) {
-            fail(error, error_size, "%s is required (%s)%s%s", table[i].name, table[i].help, path ? "; looked in " : "",
-                 path ? path : "");
+            fail(error, error_size, "%s is required (%s)%s%s", table[i].name, table[i].help,
+                 path ? "; looked in " : "", path ? path : "");
             ok = false;
         }
     }
@@ -228,7 +228,7 @@ void tf_settings_free(const tf_setting_t *table, size_t count, void *target)
 {
     for (size_t i = 0; i < count; i++) {
         if (table[i].kind == TF_SETTING_TEXT) {
-            char **field = (char **) (void *) ((char *) target + table[i].offset);
+            char **field = (char **)(void *)((char *)target + table[i].offset);
 
             free(*field);
             *field = NULL;
@@ -242,19 +242,19 @@ static char *percent_decode(const char *text, size_t len)
     char *out = malloc(len + 1), *p = out;
 
     for (size_t i = 0; out && i < len; i++) {
-        char hex[3] = { 0, 0, 0 };
+        char hex[3] = {0, 0, 0};
 
         if (text[i] != '%') {
             *p++ = text[i];
             continue;
         }
-        if (i + 2 >= len || !isxdigit((unsigned char) text[i + 1]) || !isxdigit((unsigned char) text[i + 2])) {
+        if (i + 2 >= len || !isxdigit((unsigned char)text[i + 1]) || !isxdigit((unsigned char)text[i + 2])) {
             free(out);
             return NULL;
         }
         hex[0] = text[i + 1];
         hex[1] = text[i + 2];
-        *p = (char) strtol(hex, NULL, 16);
+        *p = (char)strtol(hex, NULL, 16);
         if (*p++ == '\0') {
             free(out);
             return NULL;
@@ -275,7 +275,7 @@ static bool parse_small_int(const char *text, size_t len, int max, int *out)
         return false;
     }
     for (size_t i = 0; i < len; i++) {
-        if (!isdigit((unsigned char) text[i])) {
+        if (!isdigit((unsigned char)text[i])) {
             return false;
         }
         n = n * 10 + (text[i] - '0');
@@ -291,17 +291,17 @@ static const char *parse_userinfo(const char *p, size_t len, tf_redis_url_t *out
     if (at == NULL) {
         return p;
     }
-    colon = memchr(p, ':', (size_t) (at - p));
+    colon = memchr(p, ':', (size_t)(at - p));
     if (colon) {
         if (colon > p) {
-            out->user = percent_decode(p, (size_t) (colon - p));
+            out->user = percent_decode(p, (size_t)(colon - p));
         }
-        out->password = percent_decode(colon + 1, (size_t) (at - colon - 1));
+        out->password = percent_decode(colon + 1, (size_t)(at - colon - 1));
         if (out->password == NULL || (colon > p && out->user == NULL)) {
             return NULL;
         }
     } else {
-        out->user = percent_decode(p, (size_t) (at - p));
+        out->user = percent_decode(p, (size_t)(at - p));
         if (out->user == NULL) {
             return NULL;
         }
@@ -314,14 +314,14 @@ static bool parse_tcp(const char *rest, tf_redis_url_t *out, char *error, size_t
     const char *slash = strchr(rest, '/'), *end = slash ? slash : rest + strlen(rest), *host, *colon;
     size_t host_len;
 
-    host = parse_userinfo(rest, (size_t) (end - rest), out);
+    host = parse_userinfo(rest, (size_t)(end - rest), out);
     if (host == NULL) {
         fail(error, size, "the user or password has a broken %%-escape");
         return false;
     }
     out->port = 6379;
     if (*host == '[') { /* an IPv6 address */
-        const char *close = memchr(host, ']', (size_t) (end - host));
+        const char *close = memchr(host, ']', (size_t)(end - host));
 
         if (close == NULL) {
             fail(error, size, "\"[\" is not closed");
@@ -329,16 +329,17 @@ static bool parse_tcp(const char *rest, tf_redis_url_t *out, char *error, size_t
         }
         colon = close + 1 < end ? close + 1 : NULL;
         host++;
-        host_len = (size_t) (close - host);
+        host_len = (size_t)(close - host);
     } else {
-        colon = memchr(host, ':', (size_t) (end - host));
-        host_len = (size_t) ((colon ? colon : end) - host);
+        colon = memchr(host, ':', (size_t)(end - host));
+        host_len = (size_t)((colon ? colon : end) - host);
     }
     if (host_len == 0) {
         fail(error, size, "no host");
         return false;
     }
-    if (colon && (*colon != ':' || !parse_small_int(colon + 1, (size_t) (end - colon - 1), 65535, &out->port))) {
+    if (colon &&
+        (*colon != ':' || !parse_small_int(colon + 1, (size_t)(end - colon - 1), 65535, &out->port))) {
         fail(error, size, "the port is not a number up to 65535");
         return false;
     }
@@ -358,11 +359,12 @@ static bool parse_unix(const char *rest, tf_redis_url_t *out, char *error, size_
         fail(error, size, "unix:// needs an absolute path, e.g. unix:///run/redis.sock");
         return false;
     }
-    if (query && (strncmp(query, "?db=", 4) != 0 || !parse_small_int(query + 4, strlen(query + 4), 65535, &out->db))) {
+    if (query &&
+        (strncmp(query, "?db=", 4) != 0 || !parse_small_int(query + 4, strlen(query + 4), 65535, &out->db))) {
         fail(error, size, "only ?db=number may follow the path");
         return false;
     }
-    out->socket_path = query ? strndup(rest, (size_t) (query - rest)) : strdup(rest);
+    out->socket_path = query ? strndup(rest, (size_t)(query - rest)) : strdup(rest);
     return out->socket_path != NULL;
 }
 

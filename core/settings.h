@@ -8,10 +8,10 @@
 
 typedef enum { TF_SETTING_TEXT, TF_SETTING_INT, TF_SETTING_BOOL } tf_setting_kind_t;
 
-/* One row of a program's table of settings. The field at `offset` of the target struct is a char * (malloc), an
- * int64_t or a bool. */
+/* One row of a program's table of settings. The field at `offset` of the target struct is a char * (malloc),
+ * an int64_t or a bool. */
 typedef struct {
-    const char *name;     /* e.g. TASKFORGE_WORKER_CONCURRENCY */
+    const char *name; /* e.g. TASKFORGE_WORKER_CONCURRENCY */
     tf_setting_kind_t kind;
     size_t offset;
     const char *fallback; /* NULL: required */
@@ -19,15 +19,16 @@ typedef struct {
     const char *help;     /* unit included */
 } tf_setting_t;
 
-/* Fills target. path NULL: the environment alone. Names that are not in the table are ignored: one file serves every
- * program. On error false, and error holds e.g. "taskforge.env:12: TASKFORGE_WORKER_CONCURRENCY: \"x\" is not an
- * integer from 1 to 1024". Values of names ending in _URL, _KEY, _PASSWORD and _SECRET are never printed. */
+/* Fills target. path NULL: the environment alone. Names that are not in the table are ignored: one file
+ * serves every program. On error false, and error holds e.g. "taskforge.env:12: TASKFORGE_WORKER_CONCURRENCY:
+ * \"x\" is not an integer from 1 to 1024". Values of names ending in _URL, _KEY, _PASSWORD and _SECRET are
+ * never printed. */
 bool tf_settings_load(const tf_setting_t *table, size_t count, void *target, const char *path, char *error,
                       size_t error_size);
 void tf_settings_free(const tf_setting_t *table, size_t count, void *target);
 
-/* "redis://[[user]:password@]host[:port][/db]", "unix:///path/to.sock[?db=n]". All texts are malloc'd; free with
- * tf_redis_url_free. */
+/* "redis://[[user]:password@]host[:port][/db]", "unix:///path/to.sock[?db=n]". All texts are malloc'd; free
+ * with tf_redis_url_free. */
 typedef struct {
     char *socket_path; /* NULL for TCP */
     char *host;

@@ -1,8 +1,7 @@
-/* sql.h: every statement that changes a job's state, and the counters with it, in one place. Each is one round trip
- * and one transaction. Parameters are binary (pgparam.h), results are read in binary. Arrays are parallel and sorted
- * by id, so that two batches never wait for each other in a circle. $writer: 0-31 nginx workers, 32-62 worker daemons
- * (32 + incarnation % 31), 63 the scheduler's leader,
- * 64 drop_partitions. */
+/* sql.h: every statement that changes a job's state, and the counters with it, in one place. Each is one
+ * round trip and one transaction. Parameters are binary (pgparam.h), results are read in binary. Arrays are
+ * parallel and sorted by id, so that two batches never wait for each other in a circle. $writer: 0-31 nginx
+ * workers, 32-62 worker daemons (32 + incarnation % 31), 63 the scheduler's leader, 64 drop_partitions. */
 #ifndef TF_SQL_H
 #define TF_SQL_H
 
@@ -12,34 +11,38 @@ typedef struct {
     int nparams;
 } tf_sql_t;
 
-#define TF_WRITER_WORKER(incarnation) ((int16_t) (32 + (incarnation) % 31))
+#define TF_WRITER_WORKER(incarnation) ((int16_t)(32 + (incarnation) % 31))
 #define TF_WRITER_SCHEDULER 63
 
-/* Connection options for every daemon and nginx worker: prepared once, planned once, never a scan of a whole table. */
+/* Connection options for every daemon and nginx worker: prepared once, planned once, never a scan of a whole
+ * table. */
 #define TF_PG_OPTIONS                                                                                        \
     "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off "                    \
     "-c enable_mergejoin=off -c enable_material=off -c jit=off -c synchronous_commit=on -c timezone=UTC"
 
-/* Submit. $1 writer int2, then arrays: $2 id uuid, $3 type, $4 queue, $5 name, $6 priority int2, $7 max_retries int4,
- * $8 timeout_seconds int4, $9 retry_base_ms int4, $10 retry_max_ms int4, $11 retry_jitter bool, $12 created_at
- * timestamptz (also updated_at; enqueued_at when not scheduled), $13 scheduled_at timestamptz (NULL: QUEUED now; else SCHEDULED, and run_at),
- * $14 created_by uuid, $15 traceparent, $16 payload json, $17 metadata json. No rows; wakes the scheduler (NOTIFY
- * tf_due) when something is SCHEDULED. */
+/* Submit. $1 writer int2, then arrays: $2 id uuid, $3 type, $4 queue, $5 name, $6 priority int2, $7
+ * max_retries int4, $8 timeout_seconds int4, $9 retry_base_ms int4, $10 retry_max_ms int4, $11 retry_jitter
+ * bool, $12 created_at timestamptz (also updated_at; enqueued_at when not scheduled), $13 scheduled_at
+ * timestamptz (NULL: QUEUED now; else SCHEDULED, and run_at), $14 created_by uuid, $15 traceparent, $16
+ * payload json, $17 metadata json. No rows; wakes the scheduler (NOTIFY tf_due) when something is SCHEDULED.
+ */
 extern const tf_sql_t tf_sql_submit;
 
-/* Claim: QUEUED -> RUNNING. $1 writer, $2 ids uuid[] sorted, $3 incarnation int8, $4 worker text, $5 recover bool: also
- * return jobs that this incarnation already holds (the answer to an earlier claim was lost). Rows: TF_JOB_COLUMNS. */
+/* Claim: QUEUED -> RUNNING. $1 writer, $2 ids uuid[] sorted, $3 incarnation int8, $4 worker text, $5 recover
+ * bool: also return jobs that this incarnation already holds (the answer to an earlier claim was lost). Rows:
+ * TF_JOB_COLUMNS. */
 extern const tf_sql_t tf_sql_claim;
 
-/* The end of attempts: RUNNING -> SUCCESS, FAILED, RETRYING, DEAD_LETTER, CANCELLED, or QUEUED (give back: attempt-1).
- * $1 writer, $2 incarnation int8, arrays: $3 id, $4 epoch int4, $5 attempt int4, $6 status text, $7 started age int8
- * and $8 finished age int8 (microseconds ago, monotonic), $9 delay_ms int8 (RETRYING: run_at = now + delay),
- * $10 result json, $11 error text, $12 traceback text.
- * One row for every job that changed: id uuid, started_at, finished_at, run_at. A job without a row was lost to somebody else.
- * A failed attempt also gets its row in job_errors. NOTIFY tf_due when something is RETRYING. */
+/* The end of attempts: RUNNING -> SUCCESS, FAILED, RETRYING, DEAD_LETTER, CANCELLED, or QUEUED (give back:
+ * attempt-1). $1 writer, $2 incarnation int8, arrays: $3 id, $4 epoch int4, $5 attempt int4, $6 status text,
+ * $7 started age int8 and $8 finished age int8 (microseconds ago, monotonic), $9 delay_ms int8 (RETRYING:
+ * run_at = now + delay), $10 result json, $11 error text, $12 traceback text. One row for every job that
+ * changed: id uuid, started_at, finished_at, run_at. A job without a row was lost to somebody else. A failed
+ * attempt also gets its row in job_errors. NOTIFY tf_due when something is RETRYING. */
 extern const tf_sql_t tf_sql_finish;
 
-/* Progress of running jobs, not counted. arrays: $1 incarnation int8, $2 id, $3 epoch, $4 attempt, $5 progress int2. */
+/* Progress of running jobs, not counted. arrays: $1 incarnation int8, $2 id, $3 epoch, $4 attempt, $5
+ * progress int2. */
 extern const tf_sql_t tf_sql_progress;
 
 /* Due: SCHEDULED, RETRYING -> QUEUED. $1 writer, $2 limit int4. Rows: TF_JOB_COLUMNS_LIGHT. */
@@ -48,17 +51,19 @@ extern const tf_sql_t tf_sql_due;
 /* When the next job is due: run_at timestamptz, and the server's now timestamptz; no row: never. */
 extern const tf_sql_t tf_sql_next_due;
 
-/* Workers whose heartbeat is older than $1 seconds (int4) become lost. Rows: incarnation int8, hostname, pool. */
+/* Workers whose heartbeat is older than $1 seconds (int4) become lost. Rows: incarnation int8, hostname,
+ * pool. */
 extern const tf_sql_t tf_sql_lose_workers;
 
-/* Rescue: RUNNING jobs of incarnations that are not alive -> RETRYING, or DEAD_LETTER when retries are spent or
- * worker_losses reaches $3. $1 writer, $2 limit int4, $3 poison limit int4. run_at = now + min(base * 2^(attempt-1), cap).
- * Rows: TF_JOB_COLUMNS_LIGHT. */
+/* Rescue: RUNNING jobs of incarnations that are not alive -> RETRYING, or DEAD_LETTER when retries are spent
+ * or worker_losses reaches $3. $1 writer, $2 limit int4, $3 poison limit int4. run_at = now + min(base *
+ * 2^(attempt-1), cap). Rows: TF_JOB_COLUMNS_LIGHT. */
 extern const tf_sql_t tf_sql_rescue;
 
-/* Reconcile, one level of one queue: QUEUED jobs enqueued before $3 and not among $5 are marked as enqueued now: they
- * are about to be added to their stream again, and the next look must compare them with that entry, not with the lost
- * one. $1 queue, $2 priority int2, $3 timestamptz, $4 limit int4, $5 ids uuid[]. Rows: id uuid, oldest first. */
+/* Reconcile, one level of one queue: QUEUED jobs enqueued before $3 and not among $5 are marked as enqueued
+ * now: they are about to be added to their stream again, and the next look must compare them with that entry,
+ * not with the lost one. $1 queue, $2 priority int2, $3 timestamptz, $4 limit int4, $5 ids uuid[]. Rows: id
+ * uuid, oldest first. */
 extern const tf_sql_t tf_sql_lost_in_redis;
 
 /* Queues that hold QUEUED jobs. Rows: queue text. */

@@ -21,8 +21,8 @@ static uint64_t stamp_now(void)
     uint64_t ms, fraction;
 
     clock_gettime(CLOCK_REALTIME, &now);
-    ms = (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
-    fraction = ((uint64_t) now.tv_nsec % 1000000) * 4096 / 1000000;
+    ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    fraction = ((uint64_t)now.tv_nsec % 1000000) * 4096 / 1000000;
     return ms << 12 | fraction;
 }
 
@@ -42,13 +42,13 @@ bool tf_uuid7(uint8_t id[16])
     last_stamp = stamp;
     ms = stamp >> 12;
     for (int i = 0; i < 6; i++) {
-        id[i] = (uint8_t) (ms >> (40 - 8 * i));
+        id[i] = (uint8_t)(ms >> (40 - 8 * i));
     }
-    id[6] = (uint8_t) (0x70 | ((stamp >> 8) & 0x0f));
-    id[7] = (uint8_t) stamp;
+    id[6] = (uint8_t)(0x70 | ((stamp >> 8) & 0x0f));
+    id[7] = (uint8_t)stamp;
     memcpy(id + 8, pool + pool_used, 8);
     pool_used += 8;
-    id[8] = (uint8_t) (0x80 | (id[8] & 0x3f));
+    id[8] = (uint8_t)(0x80 | (id[8] & 0x3f));
     return true;
 }
 
@@ -99,7 +99,7 @@ bool tf_uuid_parse(const char *text, size_t len, uint8_t id[16])
         if (high < 0 || low < 0) {
             return false;
         }
-        id[n++] = (uint8_t) (high << 4 | low);
+        id[n++] = (uint8_t)(high << 4 | low);
         i += 2;
     }
     return true;
@@ -107,10 +107,10 @@ bool tf_uuid_parse(const char *text, size_t len, uint8_t id[16])
 
 void tf_uuid_floor(int64_t unix_ms, uint8_t id[16])
 {
-    uint64_t ms = unix_ms < 0 ? 0 : (uint64_t) unix_ms;
+    uint64_t ms = unix_ms < 0 ? 0 : (uint64_t)unix_ms;
 
     memset(id, 0, 16);
     for (int i = 0; i < 6; i++) {
-        id[i] = (uint8_t) (ms >> (40 - 8 * i));
+        id[i] = (uint8_t)(ms >> (40 - 8 * i));
     }
 }

@@ -1,4 +1,5 @@
-/* uuid.h: UUIDv7 (RFC 9562 section 5.7, method 3: sub-millisecond time in rand_a), so ids made by one process ascend. */
+/* uuid.h: UUIDv7 (RFC 9562 section 5.7, method 3: sub-millisecond time in rand_a), so ids made by one process
+ * ascend. */
 #ifndef TF_UUID_H
 #define TF_UUID_H
 
@@ -8,8 +9,8 @@
 
 #define TF_UUID_TEXT_LEN 36
 
-/* A new id for now. Ascending within the process even when the clock steps back. Randomness from OpenSSL; false only
- * if that fails. Not thread-safe. */
+/* A new id for now. Ascending within the process even when the clock steps back. Randomness from OpenSSL;
+ * false only if that fails. Not thread-safe. */
 bool tf_uuid7(uint8_t id[16]);
 
 /* Forget the randomness buffered before a fork: call in the child. */
