@@ -202,8 +202,7 @@ static tfw_outcome_t read_header(work_t *w)
         status = tfw_aggregate_select(w->table, str_of(json_array_get(w->request.columns, i)));
     }
     if (w->request.group_by != NULL && status == TFW_AGGREGATE_OK) {
-        status =
-            tfw_aggregate_group_by(w->table, (tf_str_t){w->request.group_by, strlen(w->request.group_by)});
+        status = tfw_aggregate_group_by(w->table, str_of(w->request.group_by));
     }
     return status == TFW_AGGREGATE_OK ? TFW_OK : table_failure(w, status, false);
 }
