@@ -1,93 +1,61 @@
 package TaskForge::Postgres;
 
-# A private PostgreSQL with the schema in it. initdb and the migrations run once for a version of both and are kept as a
-# template in the temporary directory; a test file gets a copy.
+# A private PostgreSQL with the schema in it, configured by conf/. initdb and the migrations run once for a version of all of
+# these and are kept as a template; a test file gets a copy.
 
 use strict;
 use warnings;
 use Digest::SHA qw(sha1_hex);
 use Exporter 'import';
 use Fcntl qw(:flock);
-use File::Path qw(make_path remove_tree);
+use File::Path qw(remove_tree);
+use TaskForge::Files qw(cache_dir fill_template find_program give_away slurp spew);
 use TaskForge::Process qw(as_unprivileged run unprivileged wait_until);
 
-our @EXPORT_OK = qw(find_program postgres_copy postgres_start psql);
+our @EXPORT_OK = qw(postgres_copy postgres_start psql psql_file);
 
 # The migrations run as the owner of the schema, the daemons as a role that may only use it, as in production.
 our $OWNER = 'taskforge_owner';
 our $USER  = 'taskforge';
 
-my %found;
-
-# Servers live outside the PATH of a plain user.
-sub find_program {
-    my ($name) = @_;
-    return $found{$name} //= do {
-        my @postgres = sort { ($b =~ m{/(\d+)/})[0] <=> ($a =~ m{/(\d+)/})[0] } glob '/usr/lib/postgresql/*/bin';
-        my ($path) = grep { -x } map {"$_/$name"} @postgres, split(/:/, $ENV{PATH}), '/usr/sbin', '/sbin';
-        $path // die "$name is not installed\n";
-    };
-}
-
-# A directory of ours for what is worth keeping between test files.
-sub cache_dir {
-    my $dir = ($ENV{TMPDIR} // '/tmp') . "/taskforge-test-$>";
-    mkdir $dir, 0711;
-    my @stat = lstat $dir or die "$dir: $!\n";
-    die "$dir: not a directory of ours\n" unless -d _ && $stat[4] == $>;
-    return $dir;
-}
-
-sub give_away {
-    my (@paths) = @_;
-    my ($uid, $gid) = unprivileged();
-    chown $uid, $gid, @paths if defined $uid;
-    return;
-}
+my @CONF = qw(postgresql.conf pg_hba.conf pg_ident.conf);
 
 sub migrations {
     my ($root) = @_;
     my @files = sort glob "$root/sql/*.up.sql";
     die "no migrations in $root/sql\n" unless @files;
-    return @files;
+    return ("$root/sql/roles.sql", @files);
 }
 
 # The template's directory for this version of PostgreSQL and sql/; made when it is not there yet.
 sub template {
     my ($root) = @_;
-    my @files = migrations($root);
-    my $key = sha1_hex(join "\n", run(find_program('postgres'), '--version'), map { slurp($_) } @files, __FILE__);
-    my $dir = cache_dir() . "/pg-" . substr $key, 0, 16;
-    open my $lock, '>', cache_dir() . '/lock' or die "lock: $!";
-    flock $lock, LOCK_EX or die "lock: $!";
+    my $key = sha1_hex(join "\n", run(find_program('postgres'), '--version'),
+        map { slurp($_) } migrations($root), map({"$root/conf/$_"} @CONF), __FILE__);
+    my $dir = cache_dir() . '/pg-' . substr $key, 0, 16;
+    open my $lock, '>', cache_dir() . '/lock' or die "lock: $!\n";
+    flock $lock, LOCK_EX or die "lock: $!\n";
     return $dir if -e "$dir/ready";
     remove_tree($dir) if -e $dir;
-    make_path("$dir/run");
-    give_away($dir, "$dir/run");
-    run(as_unprivileged('KILL', find_program('initdb'), '-D', "$dir/pg", '-U', 'postgres', '-A', 'trust', '-E', 'UTF8',
-        '--locale=C.UTF-8', '--no-sync', '--wal-segsize=4'));
-    open my $conf, '>>', "$dir/pg/postgresql.conf" or die $!;
-    # A killed PostgreSQL loses nothing that the kernel has; fsync would only guard against the machine's own end.
-    print $conf "listen_addresses = ''\nfsync = off\nmax_connections = 60\nshared_buffers = 64MB\nmax_wal_size = 512MB\n",
-        "log_line_prefix = '%m [%p] %q%u '\nlog_min_duration_statement = 5s\n";
-    close $conf;
-    my $server = postgres_start($dir);
-    psql("$dir/run", 'postgres', "CREATE ROLE $OWNER LOGIN", "CREATE ROLE $USER LOGIN", "CREATE DATABASE taskforge OWNER $OWNER");
-    for my $file (@files) {
-        run(find_program('psql'), '-XqAt1', '-v', 'ON_ERROR_STOP=1', '-h', "$dir/run", '-U', $OWNER, '-d', 'taskforge', '-f', $file);
-    }
+    mkdir $_ or die "$_: $!\n" for $dir, map {"$dir/$_"} qw(run conf log);
+    give_away($dir, glob "$dir/*");
+    initdb($dir);
+    my $server = postgres_start($root, $dir);
+    psql("$dir/run", 'postgres', 'CREATE DATABASE taskforge');
+    my ($roles, @files) = migrations($root);
+    psql_file("$dir/run", 'postgres', $roles);
+    psql_file("$dir/run", $OWNER, $_, '-1') for @files;
     if (my $complaint = $server->stop(20)) {
         die "template: $complaint\n";
     }
-    open my $ready, '>', "$dir/ready" or die $!;
+    spew("$dir/ready", '');
     return $dir;
 }
 
-sub slurp {
-    my ($file) = @_;
-    open my $in, '<', $file or die "$file: $!\n";
-    local $/;
-    return scalar <$in>;
+sub initdb {
+    my ($home) = @_;
+    return run(as_unprivileged('KILL', find_program('initdb'), '-D', "$home/pg", '-U', 'postgres', '-A', 'peer', '-E', 'UTF8',
+        '--locale=C.UTF-8', '--no-sync', '--wal-segsize=4'));
 }
 
 # Puts a fresh data directory into $home/pg.
@@ -99,24 +67,41 @@ sub postgres_copy {
 
 # Starts the server on $home/pg with its socket in $home/run; returns the process once it answers.
 sub postgres_start {
-    my ($home) = @_;
+    my ($root, $home) = @_;
+    my ($uid) = unprivileged();
+    my %value = (HOME => $home, USER => scalar getpwuid($uid // $>), SHARED_BUFFERS => '64MB', CACHE_SIZE => '512MB');
+    spew("$home/conf/$_", fill_template("$root/conf/$_", %value)) for @CONF;
     my $server = TaskForge::Process->start(
-        name => 'postgres', log => "$home/pg.log", stop => 'INT', orphaned => 'INT',
-        command => [find_program('postgres'), '-D', "$home/pg", '-k', "$home/run"]
+        name => 'postgres', log => "$home/log/postgres.log", stop => 'INT', orphaned => 'INT',
+        # A killed PostgreSQL loses nothing that the kernel has; fsync would only guard against the end of the machine.
+        command => [find_program('postgres'), '-D', "$home/pg", '-c', "config_file=$home/conf/postgresql.conf", '-c', 'fsync=off']
     );
     wait_until(60, sub {
-        die "postgres: did not start, see $home/pg.log\n" unless $server->alive;
+        die "postgres did not start:\n" . slurp("$home/log/postgres.log") unless $server->alive;
         return eval { psql("$home/run", 'postgres', 'SELECT 1'); 1 };
-    }, 0.05) or die "postgres: does not answer\n";
+    }, 0.05) or die "postgres does not answer:\n" . slurp("$home/log/postgres.log");
     return $server;
+}
+
+sub psql_command {
+    my ($socket_dir, $user, $database, @options) = @_;
+    return as_unprivileged('KILL', find_program('psql'), '-XqAt', '-v', 'ON_ERROR_STOP=1', '-h', $socket_dir, '-U', $user,
+        '-d', $database, @options);
+}
+
+# Runs a file of statements in the database taskforge.
+sub psql_file {
+    my ($socket_dir, $user, $file, @options) = @_;
+    # by standard input: the file may be where only we can read
+    open my $in, '<', $file or die "$file: $!\n";
+    return run({stdin => $in}, psql_command($socket_dir, $user, 'taskforge', @options));
 }
 
 # Runs statements, each in a transaction of its own, as the superuser; returns the rows of all as arrays of texts,
 # NULL as undef. Dies with the error.
 sub psql {
     my ($socket_dir, $database, @statements) = @_;
-    my $out = run(find_program('psql'), '-XqAt', '-v', 'ON_ERROR_STOP=1', '-F', "\x1f", '-P', "null=\x1e", '-h', $socket_dir,
-        '-U', 'postgres', '-d', $database, map { ('-c', $_) } @statements);
+    my $out = run(psql_command($socket_dir, 'postgres', $database, '-F', "\x1f", '-P', "null=\x1e", map { ('-c', $_) } @statements));
     return map { [map { $_ eq "\x1e" ? undef : $_ } split /\x1f/, $_, -1] } split /\n/, $out;
 }
 

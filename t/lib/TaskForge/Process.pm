@@ -54,14 +54,17 @@ sub children_of {
     return sort { $a <=> $b } @children;
 }
 
-# Runs a command to its end; returns its output, dies with it when the command fails.
+# Runs a command to its end, with {stdin => handle} before it if it reads; returns its output, dies with it when the
+# command fails.
 sub run {
     my (@command) = @_;
+    my $in = ref $command[0] ? shift(@command)->{stdin} : undef;
     my $pid = open my $out, '-|';
     die "fork: $!" unless defined $pid;
     if (!$pid) {
         open STDERR, '>&', \*STDOUT;
-        open STDIN,  '<',  '/dev/null';
+        $in ? open STDIN, '<&', $in : open STDIN, '<', '/dev/null';
+        chdir '/';
         exec { $command[0] } @command or POSIX::_exit(127);
     }
     my $text = do { local $/; <$out> } // '';

@@ -12,7 +12,8 @@ use File::Temp qw(tempdir);
 use IO::Socket::INET;
 use IO::Socket::UNIX;
 use TaskForge::HTTP;
-use TaskForge::Postgres qw(find_program postgres_copy postgres_start psql);
+use TaskForge::Files qw(fill_template find_program slurp spew);
+use TaskForge::Postgres qw(postgres_copy postgres_start psql);
 use TaskForge::Process qw(run unprivileged wait_until);
 
 our $ROOT = abs_path(dirname(__FILE__) . '/../../..');
@@ -38,10 +39,11 @@ my @running; # stacks of this test, for END
 # dataset: true when data/sales_q1.csv is wanted; edit: a sub that may change nginx.conf's text before it is written
 sub start {
     my ($class, %o) = @_;
-    my $self = bless {parts => {}, expected => [], owner => $$, %o}, $class;
+    my $parts = delete $o{parts} // [qw(postgres redis nchan nginx worker scheduler)];
+    my $self = bless {%o, parts => {}, expected => [], owner => $$}, $class;
     $self->make_home;
     push @running, $self;
-    $self->start_part($_) for @{$o{parts} // [qw(postgres redis nchan nginx worker scheduler)]};
+    $self->start_part($_) for @$parts;
     return $self;
 }
 
@@ -49,7 +51,9 @@ sub make_home {
     my ($self) = @_;
     my $home = $self->{home} = tempdir('tf-XXXXXX', DIR => $ENV{TMPDIR} // '/tmp');
     mkdir "$home/$_" or die "$home/$_: $!" for qw(bin share share/html conf run data log redis);
-    run('cp', '-p', grep({ -f } map {"$BUILD/$_"} qw(ngx_http_taskforge_module.so taskforge-worker taskforge-scheduler)), "$home/bin");
+    for my $file (qw(ngx_http_taskforge_module.so taskforge-worker taskforge-scheduler)) {
+        run('cp', '-p', "$BUILD/$file", "$home/bin") if -e "$BUILD/$file";
+    }
     run('cp', '-rp', "$ROOT/core/taskforge.lua", "$ROOT/sql", glob("$ROOT/html"), "$home/share");
     run('sh', '-c', '"$0" >"$1"', "$BUILD/gen-sales", "$home/data/sales_q1.csv") if $self->{dataset};
     $self->{port} = free_port();
@@ -104,6 +108,8 @@ sub kill_part {
 
 sub launch {
     my ($self, $name, %o) = @_;
+    my $program = $o{command}[0];
+    die "$program: not there; run make\n" unless -x $program;
     return TaskForge::Process->start(name => $name, log => "$self->{home}/log/$name.log", %o);
 }
 
@@ -133,16 +139,14 @@ sub start_postgres {
     postgres_copy($ROOT, $home) unless -d "$home/pg";
     # a killed PostgreSQL leaves its pid file; the number may be taken by now, and then it would refuse to start
     unlink "$home/pg/postmaster.pid";
-    return postgres_start($home);
+    return postgres_start($ROOT, $home);
 }
 
 sub start_redis {
     my ($self, $name) = @_;
     my $home = $self->{home};
-    my $redis = $self->launch($name, command => [
-        find_program('redis-server'), '--port', 0, '--unixsocket', "$home/run/redis.sock", '--dir', "$home/redis",
-        '--appendonly', 'yes', '--appendfsync', 'everysec', '--maxmemory-policy', 'noeviction', '--save', '', '--daemonize', 'no'
-    ]);
+    $self->configure('redis.conf');
+    my $redis = $self->launch($name, command => [find_program('redis-server'), "$home/conf/redis.conf"]);
     return $self->ready($redis, sub { $self->redis('PING') eq 'PONG' });
 }
 
@@ -153,18 +157,14 @@ sub wipe_redis {
     return;
 }
 
-# Fills a template of conf/.
+# Puts a template of conf/ into the stack, filled in; returns its text.
 sub configure {
     my ($self, $name) = @_;
-    my %value = (HOME => $self->{home}, PORT => $self->{port}, DATABASE_URL => $self->{settings}{DATABASE_URL},
-        REDIS_URL => $self->{settings}{REDIS_URL});
-    my $text = TaskForge::Postgres::slurp("$ROOT/conf/$name");
-    $text =~ s/\@([A-Z_]+)\@/$value{$1} \/\/ die "conf\/$name: nothing to put for \@$1\@\n"/ge;
+    my $text = fill_template("$ROOT/conf/$name",
+        HOME => $self->{home}, LISTEN => "127.0.0.1:$self->{port}", MODULES => '/usr/lib/nginx/modules', REDIS_MEMORY => '256mb',
+        DATABASE_URL => $self->{settings}{DATABASE_URL}, REDIS_URL => $self->{settings}{REDIS_URL});
     $text = $self->{edit}->($text) if $self->{edit} && $name eq 'nginx.conf';
-    my $file = "$self->{home}/conf/$name";
-    open my $out, '>', $file or die "$file: $!";
-    print $out $text;
-    close $out or die "$file: $!";
+    spew("$self->{home}/conf/$name", $text);
     return $text;
 }
 
@@ -215,10 +215,8 @@ sub sanitizer_env {
         UBSAN_OPTIONS => "print_stacktrace=1:log_path=$log",
         LSAN_OPTIONS  => "print_suppressions=0:suppressions=$self->{home}/conf/lsan.supp",
     );
-    open my $supp, '>', "$self->{home}/conf/lsan.supp" or die $!;
     # nginx itself never frees these; its own processes end with them
-    print $supp "leak:ngx_event_process_init\nleak:ngx_set_environment\n";
-    close $supp;
+    spew("$self->{home}/conf/lsan.supp", "leak:ngx_event_process_init\nleak:ngx_set_environment\n");
     $env{LD_PRELOAD} = join ' ', map { my $f = run('gcc', "-print-file-name=$_"); chomp $f; $f } qw(libasan.so libubsan.so)
         if $name eq 'nginx';
     return \%env;
