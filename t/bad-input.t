@@ -1,0 +1,170 @@
+# Bad input: a clear problem answer or a clear FAILED error, and the server goes on.
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use TaskForge;
+
+my $tf = TaskForge->start(dataset => 1);
+my $jobs = '/api/v1/jobs';
+my @workers = $tf->nginx_workers;
+
+sub refused {
+    my ($promise, $status, $body, %o) = @_;
+    my $r = $tf->post($o{path} // $jobs, $body, headers => $o{headers} // {});
+    ok($r->is_problem($status), "$promise: $status") or diag $r->status, ' ', substr $r->body, 0, 300;
+    like($r->body, $o{says}, "$promise: says why") if $o{says};
+    is($r->json->{errors}[0]{pointer}, $o{pointer}, "$promise: points at $o{pointer}") if $o{pointer};
+    unlike($r->body, qr/SELECT |INSERT |\.c:\d|\/run\/|\/tmp\//, "$promise: nothing of the inside") if $o{says};
+    return $r;
+}
+
+subtest 'malformed JSON' => sub {
+    my %text = (
+        'an empty body' => '', 'no JSON' => 'hello', 'a broken object' => '{"type": "noop"', 'a trailing comma' => '{"type":"noop",}',
+        'two values' => '{"type":"noop"}{}', 'single quotes' => "{'type':'noop'}", 'a NUL byte' => qq({"type":"no\0op"}),
+        'an escaped NUL' => '{"type":"noop","name":"a\u0000b"}', 'a NUL in a payload' => '{"type":"noop","payload":{"a":"\u0000"}}',
+        'invalid UTF-8' => qq({"type":"noop","name":"\xff\xfe"}), 'overlong UTF-8' => qq({"type":"noop","name":"\xc0\x80"}),
+        'a UTF-8 surrogate' => qq({"type":"noop","name":"\xed\xa0\x80"}), 'a lone \u surrogate' => '{"type":"noop","name":"\ud800"}',
+        'a duplicate key' => '{"type":"noop","type":"sleep"}', 'NaN' => '{"type":"noop","priority":NaN}',
+        'deep nesting' => '{"type":"noop","payload":' . '{"a":' x 100 . '1' . '}' x 100 . '}',
+        'very deep nesting' => '[' x 200_000, 'a number without end' => '{"type":"noop","priority":' . '9' x 400 . '}',
+    );
+    refused($_, 400, $text{$_}, says => qr/"detail":"/) for sort keys %text;
+    refused('a broken batch', 400, '{"jobs":[', path => "$jobs/batch", says => qr/line 1, column/);
+};
+
+subtest 'wrong types and values' => sub {
+    my @cases = (
+        ['type is a number', {type => 5}, '#/type'], ['type is missing', {}, '#/type'], ['type is empty', {type => ''}, '#/type'],
+        ['type is unknown', {type => 'nosuch'}, '#/type'], ['payload is an array', {type => 'noop', payload => []}, '#/payload'],
+        ['payload is null', {type => 'noop', payload => undef}, '#/payload'], ['queue is a number', {type => 'noop', queue => 1}, '#/queue'],
+        ['queue has a blank', {type => 'noop', queue => 'a b'}, '#/queue'], ['queue is long', {type => 'noop', queue => 'q' x 65}, '#/queue'],
+        ['queue leaves its key', {type => 'noop', queue => '}:x'}, '#/queue'], ['priority is 11', {type => 'noop', priority => 11}, '#/priority'],
+        ['priority is -1', {type => 'noop', priority => -1}, '#/priority'], ['priority is 1.5', {type => 'noop', priority => 1.5}, '#/priority'],
+        ['priority is unknown', {type => 'noop', priority => 'urgent'}, '#/priority'], ['priority is true', {type => 'noop', priority => true}, '#/priority'],
+        ['max_retries is -1', {type => 'noop', max_retries => -1}, '#/max_retries'], ['max_retries is 101', {type => 'noop', max_retries => 101}, '#/max_retries'],
+        ['timeout_seconds is 0', {type => 'noop', timeout_seconds => 0}, '#/timeout_seconds'],
+        ['timeout_seconds is a text', {type => 'noop', timeout_seconds => '5'}, '#/timeout_seconds'],
+        ['name is an object', {type => 'noop', name => {}}, '#/name'], ['name is long', {type => 'noop', name => 'n' x 201}, '#/name'],
+        ['metadata is a text', {type => 'noop', metadata => 'x'}, '#/metadata'], ['metadata has a number', {type => 'noop', metadata => {a => 1}}, '#/metadata'],
+        ['metadata has 65 members', {type => 'noop', metadata => {map { $_ => 'x' } 1 .. 65}}, '#/metadata'],
+        ['retry is a text', {type => 'noop', retry => 'x'}, '#/retry'], ['retry has a typo', {type => 'noop', retry => {base => 1}}, '#/retry'],
+        ['retry.base_seconds is negative', {type => 'noop', retry => {base_seconds => -1}}, '#/retry/base_seconds'],
+        ['an unknown field', {type => 'noop', prioritty => 1}, '#'],
+    );
+    for (@cases) {
+        my ($what, $body, $pointer) = @$_;
+        my $r = refused($what, 422, $body);
+        my ($error) = @{($r->json // {})->{errors} // [{}]};
+        like($error->{pointer} // '', qr/^\Q$pointer\E/, "$what: the pointer names the place");
+        ok(length($error->{detail} // ''), "$what: the detail says what is wrong");
+    }
+    my $r = refused('several at once', 422, {type => 7, priority => 99, retry => 1, nonsense => 1});
+    is(scalar @{$r->json->{errors}}, 4, 'all errors come in one answer');
+    refused('an array', 422, []);
+    like($tf->post($jobs, {type => 'nosuch'})->body, qr/noop/, 'an unknown type is answered with the known ones');
+};
+
+subtest 'HTTP' => sub {
+    refused('no Content-Type', 415, '{"type":"noop"}', headers => {'Content-Type' => undef});
+    refused('text/plain', 415, '{"type":"noop"}', headers => {'Content-Type' => 'text/plain'});
+    is($tf->post($jobs, '{"type":"noop"}', headers => {'Content-Type' => 'application/json; charset=utf-8'})->status, 202, 'a charset is fine');
+    for (['PUT', $jobs], ['DELETE', $jobs], ['PATCH', "$jobs/01939d3e-0000-7000-8000-000000000000"], ['GET', "$jobs/batch/x"],
+        ['GET', '/api/v1/nosuch'], ['POST', '/api/v1/'], ['GET', "$jobs/not-a-uuid"], ['GET', "$jobs/01939d3e-0000-7000-8000-00000000000g"],
+        ['POST', "$jobs/01939d3e-0000-7000-8000-000000000000/dance"], ['GET', "$jobs/01939d3e-0000-7000-8000-000000000000%00"]) {
+        my ($method, $path) = @$_;
+        my $r = $tf->api->request($method, $path);
+        ok($r->is_problem(404) || $r->is_problem(405) || $r->is_problem(400) || $r->is_problem(422), "$method $path is a problem") or diag $r->status, ' ', $r->body;
+        ok($r->status != 405 || $r->header('allow'), 'a 405 has Allow');
+    }
+    is($tf->api->request('PUT', $jobs)->status, 405, "PUT $jobs is 405");
+    is($tf->api->request('PUT', $jobs)->header('allow'), 'GET, HEAD, POST', 'Allow lists what is there');
+    is($tf->get('/api/v1/nosuch')->json->{instance}, '/api/v1/nosuch', 'instance is the path');
+
+    my $huge = $tf->http;
+    my $r = $huge->post($jobs, '{"type":"noop","payload":{"x":"' . 'x' x 1_200_000 . '"}}');
+    ok($r->is_problem(413), 'a body above 1 MB is 413') or diag $r->status, ' ', substr $r->body, 0, 200;
+    my $large = $tf->http->post($jobs, '{"type":"noop","payload":{"x":"' . 'x' x 900_000 . '"}}');
+    is($large->status, 202, 'one of 900 KB is accepted');
+    is(length $tf->job($large->json->{id})->{payload}{x}, 900_000, 'and kept whole');
+};
+
+subtest 'chunked and slow' => sub {
+    my $http = $tf->http;
+    my $text = '{"type":"noop","name":"chunked"}';
+    $http->send_raw($http->format_request('POST', $jobs, body => '', headers => {'Transfer-Encoding' => 'chunked', 'Content-Type' => 'application/json'}));
+    for my $piece (unpack '(a5)*', $text) {
+        $http->send_raw(sprintf "%x\r\n%s\r\n", length $piece, $piece);
+        sleep 0.01;
+    }
+    $http->send_raw("0\r\n\r\n");
+    my $r = $http->read_response;
+    is($r->status, 202, 'a body in chunks is accepted');
+    is($r->json->{name}, 'chunked', 'and read whole');
+
+    my $slow = $http->format_request('POST', $jobs, body => {type => 'noop', name => 'slow'});
+    for my $piece (unpack '(a10)*', $slow) {
+        $http->send_raw($piece);
+        sleep 0.02;
+    }
+    is($http->read_response->status, 202, 'a request that drips in is accepted');
+
+    my $bad = $tf->http;
+    $bad->send_raw("POST $jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n");
+    is($bad->read_response->status, 400, 'a broken chunk is 400');
+
+    for my $n (1 .. 20) {
+        my $gone = $tf->http;
+        my $all = $gone->format_request('POST', $jobs, body => {type => 'noop', name => 'gone'});
+        $gone->send_raw($n % 2 ? $all : substr $all, 0, -5);
+        $gone->close;
+    }
+    is($tf->get('/livez')->status, 200, 'clients that hang up in the middle harm nobody');
+};
+
+subtest 'garbage' => sub {
+    for my $bytes ("\0" x 100, "\x16\x03\x01\x02\x00\x01\x00", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET $jobs HTTP/1.1\r\n\r\n",
+        "GET $jobs HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", "POST $jobs HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        "POST $jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "GET /" . 'a' x 40_000 . " HTTP/1.1\r\nHost: x\r\n\r\n", join('', map { chr(1 + ($_ * 7919) % 255) } 1 .. 500) . "\r\n\r\n") {
+        my $http = $tf->http(timeout => 3);
+        my $status = eval {
+            $http->send_raw($bytes);
+            my $r = $http->read_response;
+            $r ? $r->status : 'closed';
+        } // $@;
+        like($status, qr/^(4\d\d|505|closed|.*(?:not HTTP|connection closed|reset))/i, 'garbage is refused or the connection closed: ' . substr $status, 0, 30);
+    }
+    is($tf->get('/livez')->status, 200, 'the server goes on');
+    is(join(' ', $tf->nginx_workers), "@workers", 'with the same processes');
+};
+
+subtest 'CSV files' => sub {
+    my %file = (
+        'empty.csv' => '', 'ragged.csv' => "a,b\n1,2\n3\n", 'quote.csv' => qq(a,b\n1,"2\n3,4\n), 'nul.csv' => "a,b\n1,\0\n",
+        'utf8.csv' => "a,b\n1,\xff\n", 'twice.csv' => "a,a\n1,2\n",
+    );
+    for my $name (keys %file) {
+        TaskForge::Files::spew("$tf->{home}/data/$name", $file{$name});
+    }
+    mkdir "$tf->{home}/data/folder.csv";
+    symlink '/etc/passwd', "$tf->{home}/data/link.csv";
+    my %ids = map { $_ => $tf->submit({type => 'data_processing', payload => {dataset => $_}})->{id} } keys %file, 'missing', 'folder.csv', 'link.csv',
+        '../../../etc/passwd', '/etc/passwd', '';
+    for my $name (sort keys %ids) {
+        my $job = $tf->wait_for_end($ids{$name});
+        is($job->{status}, 'FAILED', "dataset '$name' fails for good");
+        ok(length($job->{error} // ''), 'with an error: ' . ($job->{error} // ''));
+        unlike($job->{error} // '', qr/\Q$tf->{home}\E/, 'that does not tell where the files are');
+        is($job->{attempt}, 1, 'and is not tried again');
+        like($job->{error}, qr/line [23]/, 'the line is named') if $name =~ /^(ragged|quote|nul|utf8)/;
+    }
+    for my $payload ({dataset => 5}, {}, {dataset => 'sales_q1', operation => 'explode'}, {dataset => 'sales_q1', rows => 0},
+        {dataset => 'sales_q1', group_by => 'nosuch'}, {dataset => 'sales_q1', colums => []}) {
+        my $job = $tf->wait_for_end($tf->submit({type => 'data_processing', payload => $payload})->{id});
+        is($job->{status}, 'FAILED', 'a payload that makes no sense fails: ' . ($job->{error} // ''));
+    }
+};
+
+is($tf->wait_for_end($tf->submit({type => 'noop'})->{id})->{status}, 'SUCCESS', 'after all of this a good job still runs');
+
+done_testing;

@@ -1,0 +1,38 @@
+# /livez, /readyz, /health: whether the process lives, whether it can serve, and which part is down.
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use TaskForge;
+
+my $tf = TaskForge->start;
+
+is($tf->get('/livez')->status, 200, '/livez is 200');
+ok(wait_until(10, sub { $tf->get('/readyz')->status == 200 }), '/readyz becomes 200');
+my $r = $tf->get('/health');
+is($r->status, 200, '/health is 200');
+like($r->header('content-type'), qr{^application/json}, 'and JSON');
+ok(length $r->json->{version}, 'it names the version');
+for my $path (qw(/livez /readyz /health)) {
+    is($tf->api->request('HEAD', $path)->status, 200, "HEAD $path works");
+    my $r = $tf->api->request('DELETE', $path);
+    is($r->status, 405, "DELETE $path is 405");
+    like($r->header('allow') // '', qr/GET/, 'with Allow');
+}
+
+$tf->kill_part('redis');
+ok(wait_until(10, sub { $tf->get('/readyz')->status == 503 }), 'without Redis /readyz becomes 503');
+my $problem = $tf->get('/readyz');
+ok($problem->is_problem(503), 'a problem');
+like($problem->body, qr/redis/i, 'that names Redis');
+ok(defined $problem->header('retry-after'), 'with Retry-After');
+is($tf->get('/livez')->status, 200, '/livez stays 200');
+$tf->start_part('redis');
+ok(wait_until(15, sub { $tf->get('/readyz')->status == 200 }), 'and 200 again when Redis is back');
+
+$tf->part('postgres')->stop(10, 'QUIT');
+ok(wait_until(10, sub { $tf->get('/readyz')->status == 503 }), 'without PostgreSQL /readyz becomes 503');
+like($tf->get('/readyz')->body, qr/postgresql/i, 'and names PostgreSQL');
+is($tf->get('/livez')->status, 200, '/livez stays 200');
+$tf->start_part('postgres');
+ok(wait_until(15, sub { $tf->get('/readyz')->status == 200 }), 'and 200 again when PostgreSQL is back');
+
+done_testing;

@@ -1,0 +1,40 @@
+# Without PostgreSQL nothing is acknowledged: 503 with Retry-After at once, and all is well when it is back.
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use TaskForge;
+
+my $tf = TaskForge->start;
+
+my $id = $tf->submit({type => 'noop'})->{id};
+$tf->wait_for_end($id);
+
+# a crash: all connections break, nothing is flushed
+$tf->part('postgres')->stop(10, 'QUIT');
+
+my @requests = (
+    ['POST', '/api/v1/jobs', {type => 'noop'}], ['POST', '/api/v1/jobs/batch', {jobs => [{type => 'noop'}]}], ['GET', '/api/v1/jobs'],
+    ['GET', "/api/v1/jobs/$id"], ['GET', "/api/v1/jobs/$id/logs"], ['POST', "/api/v1/jobs/$id/cancel"], ['DELETE', "/api/v1/jobs/$id"],
+    ['GET', '/api/v1/jobs/metrics/summary'],
+);
+for my $round (1, 2) {
+    for (@requests) {
+        my ($method, $path, $body) = @$_;
+        my $begin = time;
+        my $r = $tf->api->request($method, $path, defined $body ? (body => $body) : ());
+        my $took = time - $begin;
+        ok($r->is_problem(503), "$method $path is a 503 problem") or diag $r->status, ' ', $r->body;
+        ok(($r->header('retry-after') // '') =~ /^[1-9]\d*$/, 'with Retry-After');
+        ok($took < 1, sprintf 'at once (%.0f ms)', $took * 1000);
+        unlike($r->body, qr/SELECT|INSERT|socket|\/run\//i, 'and says nothing about the inside');
+    }
+}
+
+$tf->start_part('postgres');
+my $again = wait_until(15, sub { my $r = $tf->post('/api/v1/jobs', {type => 'noop'}); $r->status == 202 && $r->json->{id} });
+ok($again, 'when it is back submits are accepted, without a restart');
+is($tf->wait_for_end($again, 30)->{status}, 'SUCCESS', 'and jobs run: worker and scheduler found it again too');
+is($tf->job($id)->{status}, 'SUCCESS', 'what was there before is there');
+my $later = $tf->submit({type => 'noop', delay_seconds => 1})->{id};
+is($tf->wait_for_end($later, 30)->{status}, 'SUCCESS', 'scheduled jobs become due again');
+
+done_testing;

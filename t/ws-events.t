@@ -1,0 +1,65 @@
+# /ws: a subscriber sees what happens to jobs, in order, also across a reload of the API.
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use TaskForge;
+
+my $tf = TaskForge->start;
+
+my $ws = $tf->subscribe;
+is($ws->{connected}{event}, 'connected', 'the first message is connected');
+my $other = $tf->subscribe;
+
+sub story {
+    my ($ws, $id, $last) = @_;
+    my @events = $ws->events_until(15, sub { ($_[0]{job}{id} // '') eq $id && $_[0]{event} eq $last });
+    return grep { ($_->{job}{id} // '') eq $id } @events;
+}
+
+my $id = $tf->submit({type => 'noop', name => 'seen', priority => 'high'})->{id};
+my @events = story($ws, $id, 'job_success');
+is(join(' ', map { $_->{event} } @events), 'job_queued job_running job_success', 'a subscriber sees job_queued, job_running, job_success');
+is(join(' ', map { $_->{event} } story($other, $id, 'job_success')), 'job_queued job_running job_success', 'and so does every other');
+for my $event (@events) {
+    like($event->{seq}, qr/^\d+-\d+-\d+$/, "$event->{event} has a seq");
+    like($event->{ts}, qr/Z$/, 'a time');
+    for my $field (qw(id name type queue priority status attempt max_retries progress error duration_seconds)) {
+        ok(exists $event->{job}{$field}, "and job.$field");
+    }
+}
+is(join(' ', map { $_->{job}{status} } @events), 'QUEUED RUNNING SUCCESS', 'the status of the job goes along');
+my @seqs = map { [split /-/, $_->{seq}] } @events;
+ok(!grep({ my ($a, $b) = @seqs[$_, $_ + 1]; ($a->[0] <=> $b->[0] || $a->[1] <=> $b->[1] || $a->[2] <=> $b->[2]) >= 0 } 0 .. $#seqs - 1), 'seq ascends');
+
+$ws->send('ping');
+is($ws->next_event(5)->{event}, 'pong', 'ping is answered with pong');
+is($other->next_text(0.5), undef, 'to that client alone');
+
+my $nap = $tf->submit({type => 'sleep', payload => {seconds => 1}})->{id};
+my @nap = map { $_->{event} } story($ws, $nap, 'job_success');
+ok(grep({ $_ eq 'job_progress' } @nap), 'a longer job shows progress');
+my $bad = $tf->submit({type => 'sleep', payload => {}})->{id};
+my ($failed) = (story($ws, $bad, 'job_failed'))[-1];
+like($failed->{job}{error}, qr/seconds/, 'job_failed carries the error');
+my $later = $tf->submit({type => 'noop', delay_seconds => 3600})->{id};
+$tf->post("/api/v1/jobs/$later/cancel", undef);
+is(join(' ', map { $_->{event} } story($ws, $later, 'job_cancelled')), 'job_queued job_cancelled', 'a cancelled job says so');
+
+my @ids = map { $_->{id} } $tf->submit_batch(map { {type => 'noop'} } 1 .. 500);
+my (%seen, $count);
+$ws->events_until(20, sub { $seen{$_[0]{job}{id}} .= " $_[0]{event}" if $_[0]{job}; grep({ ($seen{$_} // '') =~ /success/ } @ids) == 500 });
+is(scalar(grep { ($seen{$_} // '') eq ' job_queued job_running job_success' } @ids), 500, '500 jobs at once: three events each, in order, none lost or doubled');
+
+$tf->reload;
+my $after = $tf->submit({type => 'noop'})->{id};
+is(join(' ', map { $_->{event} } story($ws, $after, 'job_success')), 'job_queued job_running job_success', 'a subscriber survives a reload of the API');
+$ws->send('ping');
+is($ws->next_event(5)->{event}, 'pong', 'and can still speak');
+my $new = $tf->subscribe;
+is($new->{connected}{event}, 'connected', 'a new subscriber comes in after the reload');
+my $both = $tf->submit({type => 'noop'})->{id};
+is(scalar(story($new, $both, 'job_success')), 3, 'and sees events');
+
+is($tf->get('/ws')->status =~ /^4/ ? 'refused' : 'accepted', 'refused', 'a request that is no WebSocket is refused');
+$_->close for $ws, $other, $new;
+
+done_testing;
