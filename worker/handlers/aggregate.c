@@ -31,17 +31,19 @@ struct tfw_aggregate_s {
     bool selecting;
     tfw_groups_t groups;
     uint32_t *group_of; /* one a row */
+    size_t numbers_max;
     size_t rows;
     size_t size; /* rows that fit */
     char error[512];
 };
 
-tfw_aggregate_t *tfw_aggregate_new(void)
+tfw_aggregate_t *tfw_aggregate_new(size_t numbers_max)
 {
     tfw_aggregate_t *a = calloc(1, sizeof(*a));
 
     if (a != NULL) {
         a->group_column = NO_COLUMN;
+        a->numbers_max = numbers_max;
     }
     return a;
 }
@@ -184,12 +186,12 @@ static tfw_aggregate_status_t grow(tfw_aggregate_t *a)
     for (i = 0; i < a->count; i++) {
         kept += keeps_numbers(&a->columns[i]);
     }
-    if (kept > 0 && size > TFW_AGGREGATE_CELLS_MAX / kept) {
-        size = TFW_AGGREGATE_CELLS_MAX / kept;
+    if (kept > 0 && size > a->numbers_max / kept) {
+        size = a->numbers_max / kept;
     }
     if (size <= a->rows) {
-        return bad(a, "more than %d values in the chosen columns: name fewer columns or rows",
-                   TFW_AGGREGATE_CELLS_MAX);
+        return bad(a, "more than %zu values in the chosen columns: name fewer columns or rows",
+                   a->numbers_max);
     }
     for (i = 0; i < a->count; i++) {
         if (!keeps_numbers(&a->columns[i])) {

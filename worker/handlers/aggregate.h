@@ -13,7 +13,6 @@
 #include "buf.h"
 #include "job.h"
 
-#define TFW_AGGREGATE_CELLS_MAX 50000000 /* rows times columns not known to be text: 400 MB */
 #define TFW_AGGREGATE_GROUPS_MAX 10000
 #define TFW_AGGREGATE_GROUP_VALUE_MAX 1024 /* bytes */
 
@@ -25,8 +24,9 @@ typedef enum {
 
 typedef struct tfw_aggregate_s tfw_aggregate_t;
 
-/* NULL: out of memory. Free with tfw_aggregate_free (NULL is fine). */
-tfw_aggregate_t *tfw_aggregate_new(void);
+/* numbers_max: how many numbers may be kept, missing ones and the groups of the rows included.
+ * NULL: out of memory. Free with tfw_aggregate_free (NULL is fine). */
+tfw_aggregate_t *tfw_aggregate_new(size_t numbers_max);
 void tfw_aggregate_free(tfw_aggregate_t *a);
 
 /* The column names, copied. They must be there and differ. Call once, first. */

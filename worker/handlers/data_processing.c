@@ -9,8 +9,9 @@
 #include "handlers/aggregate.h"
 #include "handlers/csv.h"
 
-#define DATASET_MAX 255  /* bytes */
-#define CANCEL_ROWS 1024 /* rows between two looks at the cancel flag */
+#define DATASET_MAX 255      /* bytes */
+#define NUMBERS_MAX 50000000 /* 400 MB */
+#define CANCEL_ROWS 1024     /* rows between two looks at the cancel flag */
 
 /* The payload. Texts belong to it. */
 typedef struct {
@@ -263,7 +264,7 @@ static tfw_outcome_t process(work_t *w)
     }
     w->size = fstat(w->fd, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
     w->csv = tfw_csv_new(read_file, w);
-    w->table = tfw_aggregate_new();
+    w->table = tfw_aggregate_new(NUMBERS_MAX);
     if (w->csv == NULL || w->table == NULL) {
         tfw_run_error(w->run, "%s: out of memory", w->path);
         return TFW_RETRY;
