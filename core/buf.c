@@ -157,6 +157,20 @@ static size_t utf8_len(const unsigned char *s, const unsigned char *end)
     return 0;
 }
 
+bool tf_utf8_valid(const char *s, size_t len)
+{
+    const unsigned char *p = (const unsigned char *) s, *end = p + len;
+    size_t n;
+
+    for (; p < end; p += n) {
+        n = *p ? utf8_len(p, end) : 0;
+        if (n == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void json_escape(tf_buf_t *b, unsigned char c)
 {
     static const char hex[] = "0123456789abcdef";

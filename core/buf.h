@@ -38,6 +38,9 @@ void tf_buf_addi(tf_buf_t *b, int64_t value);
 /* NUL-terminates (the NUL is not counted in len). Returns "" for an empty or failed buffer. */
 const char *tf_buf_cstr(tf_buf_t *b);
 
+/* true: the text is valid UTF-8 (RFC 3629) without NUL, so PostgreSQL takes it. */
+bool tf_utf8_valid(const char *s, size_t len);
+
 /* A JSON string with quotes. Invalid UTF-8 becomes U+FFFD, so the output is always valid JSON. */
 void tf_json_str(tf_buf_t *b, const char *s, size_t len);
 

@@ -10,6 +10,7 @@
 #define TF_REDIS_GROUP "workers"
 #define TF_REDIS_EVENTS "tf:events" /* stream; field "e" = one event object per line, no seq */
 #define TF_REDIS_EVENTS_MAXLEN 8192 /* entries, approximate */
+#define TF_REDIS_EVENTS_MAXLEN_TEXT "8192"
 #define TF_REDIS_EVENTS_PER_ENTRY 32
 #define TF_REDIS_JOB_FIELD "i" /* of a queue entry: the job id as text */
 

@@ -1,0 +1,46 @@
+
+/*
+ * The routes that read jobs and change single ones.
+ */
+
+#ifndef _NGX_HTTP_TASKFORGE_JOBS_H_INCLUDED_
+#define _NGX_HTTP_TASKFORGE_JOBS_H_INCLUDED_
+
+
+#include "ngx_http_taskforge_module.h"
+
+
+extern const ngx_str_t  ngx_http_taskforge_list_args[];
+extern const ngx_str_t  ngx_http_taskforge_logs_args[];
+
+
+/* GET /jobs */
+void ngx_http_taskforge_jobs_list(ngx_http_request_t *r);
+
+/* GET /jobs/{id} */
+void ngx_http_taskforge_jobs_get(ngx_http_request_t *r);
+
+/* GET /jobs/{id}/logs */
+void ngx_http_taskforge_jobs_logs(ngx_http_request_t *r);
+
+/* POST /jobs/{id}/cancel */
+void ngx_http_taskforge_jobs_cancel(ngx_http_request_t *r);
+
+/* DELETE /jobs/{id} */
+void ngx_http_taskforge_jobs_delete(ngx_http_request_t *r);
+
+/* GET /jobs/metrics/summary */
+void ngx_http_taskforge_jobs_summary(ngx_http_request_t *r);
+
+
+/*
+ * A decimal number of a query parameter, from min to max.  Not given: the
+ * fallback.  Otherwise wrong: a member is added to errors.
+ */
+
+ngx_int_t ngx_http_taskforge_arg_int(ngx_http_taskforge_ctx_t *ctx,
+    const char *name, ngx_int_t min, ngx_int_t max, ngx_int_t fallback,
+    tf_buf_t *errors);
+
+
+#endif /* _NGX_HTTP_TASKFORGE_JOBS_H_INCLUDED_ */
