@@ -52,8 +52,8 @@ is(names('?q=a%25a'), '', 'at all');
 is(names("?created_before=$failed->{created_at}"), 'beta alpha3 alpha2 alpha1', 'created_before is exclusive');
 is(names("?created_after=$elsewhere->{created_at}"), 'epsilon 100%_sure delta', 'created_after is inclusive');
 is(names('?limit=2'), 'epsilon 100%_sure delta', 'limit bounds a page');
-is(list('?limit=2&count=exact')->{count}, 7, 'count=exact counts all');
-is(list('?limit=2')->{count}, undef, 'nobody counts who was not asked');
+is(list('?limit=2&count=exact')->{total}, 7, 'count=exact counts all');
+is(list('?limit=2')->{total}, undef, 'nobody counts who was not asked');
 
 my @all = map { $_->[0] } $tf->sql('SELECT id FROM jobs ORDER BY id DESC');
 is_deeply([walk('?limit=2')], \@all, 'walking by two shows every job once, in order');

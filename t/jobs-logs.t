@@ -14,7 +14,7 @@ is(scalar @$lines, $tf->sql_value("SELECT count(*) FROM job_logs WHERE job_id = 
 ok(@$lines > 0, 'there is at least one');
 for my $line (@$lines) {
     is($line->{attempt}, 1, 'a line says of which attempt it is');
-    like($line->{at}, qr/Z$/, 'when it was written');
+    like($line->{timestamp}, qr/Z$/, 'when it was written');
     like($line->{level}, qr/^(debug|info|warning|error)$/, 'its level');
     ok(length $line->{message}, 'and what it says');
 }

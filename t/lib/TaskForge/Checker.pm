@@ -107,6 +107,7 @@ sub streams {
 # ok() when the query finds nothing; what it finds is shown.
 sub none {
     my ($self, $promise, $query) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 2;
     my @rows = $self->{tf}->sql("$query LIMIT 5");
     return ok(!@rows, $promise) || diag map { join(' | ', map { $_ // 'NULL' } @$_) . "\n" } @rows;
 }

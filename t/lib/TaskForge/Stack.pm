@@ -161,7 +161,7 @@ sub wipe_redis {
 sub configure {
     my ($self, $name) = @_;
     my $text = fill_template("$ROOT/conf/$name",
-        HOME => $self->{home}, LISTEN => "127.0.0.1:$self->{port}", MODULES => '/usr/lib/nginx/modules', REDIS_MEMORY => '256mb',
+        HOME => $self->{home}, PORT => $self->{port}, MODULES => '/usr/lib/nginx/modules', REDIS_MEMORY => '256mb',
         DATABASE_URL => $self->{settings}{DATABASE_URL}, REDIS_URL => $self->{settings}{REDIS_URL});
     $text = $self->{edit}->($text) if $self->{edit} && $name eq 'nginx.conf';
     spew("$self->{home}/conf/$name", $text);

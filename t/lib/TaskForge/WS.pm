@@ -25,10 +25,10 @@ sub connect {
     $self->write('GET ' . ($o{path} // '/ws') . " HTTP/1.1\r\n" . join('', map { "$_: $headers{$_}\r\n" } sort keys %headers)
             . "\r\n");
     my $end = time + 10;
-    until ($self->{buffer} =~ s/^(.*?)\r\n\r\n//s) {
+    while (index($self->{buffer}, "\r\n\r\n") < 0) {
         $self->fill($end) or die "no answer to the handshake\n";
     }
-    my $head = $1;
+    (my $head, $self->{buffer}) = split /\r\n\r\n/, $self->{buffer}, 2;
     my ($status) = $head =~ m{^(HTTP/1\.1 \d+[^\r\n]*)};
     die "$status\n" unless $status =~ m{^HTTP/1\.1 101};
     my $accept = sha1_base64($key . '258EAFA5-E914-47DA-95CA-C5AB0DC85B11') . '=';
