@@ -78,9 +78,8 @@ ngx_int_t ngx_http_taskforge_pg_request(ngx_http_request_t *r,
 
 /*
  * NGX_OK: res is PGRES_TUPLES_OK or PGRES_COMMAND_OK.  Otherwise the problem
- * is logged, the request is answered (503 when the outcome is unknown or the
- * server is short of something, 500 for the rest, never SQL) and NGX_ERROR
- * is returned.
+ * is logged, the request is answered (500 when the data was refused, 503 for
+ * the rest, never SQL) and NGX_ERROR is returned.
  */
 
 ngx_int_t ngx_http_taskforge_pg_check(ngx_http_request_t *r, PGresult *res);
@@ -104,17 +103,34 @@ ngx_uint_t ngx_http_taskforge_pg_ready(ngx_http_taskforge_pg_t *pg,
 
 
 /*
- * Configuration time: a libpq URL or conninfo becomes a conninfo with a
- * numeric hostaddr (resolved now, because later it would block).
- * Returns NGX_CONF_OK or an error text for the log.
+ * What a result means: NGX_OK; NGX_DECLINED: the data was refused, trying
+ * again cannot help; NGX_AGAIN: everything else, the outcome unknown (NULL)
+ * included.  Errors of the server are logged.
+ */
+
+ngx_int_t ngx_http_taskforge_pg_verdict(ngx_log_t *log, PGresult *res);
+
+
+/*
+ * Configuration time: a libpq URL or conninfo becomes a conninfo with
+ * numeric addresses and our options.  Returns NGX_CONF_OK or what is wrong
+ * with it, never its text, which may hold a password.
  */
 
 char *ngx_http_taskforge_pg_conninfo(ngx_conf_t *cf, ngx_str_t *url,
-    ngx_str_t *conninfo);
+    ngx_str_t *conninfo, ngx_msec_t statement_timeout);
 
 
-/* Process start and end.  connected(data) is called whenever a read
- * connection became ready. */
+/* Configuration time: the first address of a name, NUL-terminated text. */
+
+ngx_int_t ngx_http_taskforge_resolve(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_str_t *address);
+
+
+/*
+ * Process start and end.  connected(data) is called whenever a read
+ * connection became ready.
+ */
 
 ngx_http_taskforge_pg_t *ngx_http_taskforge_pg_create(ngx_cycle_t *cycle,
     ngx_http_taskforge_main_conf_t *mcf, void (*connected)(void *data),

@@ -44,6 +44,14 @@ ngx_http_taskforge_redis_t *ngx_http_taskforge_redis_create(
     ngx_http_taskforge_redis_state_pt state, void *data);
 
 
+/*
+ * A worker process that shuts down gracefully waits for the answers to the
+ * commands of this connection (bounded by the timeout).
+ */
+
+void ngx_http_taskforge_redis_hold(ngx_http_taskforge_redis_t *redis);
+
+
 /* Starts connecting; does nothing when it is connected or on the way. */
 
 void ngx_http_taskforge_redis_start(ngx_http_taskforge_redis_t *redis);

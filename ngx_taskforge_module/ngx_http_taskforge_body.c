@@ -1,0 +1,150 @@
+
+#include "ngx_http_taskforge_body.h"
+#include "ngx_http_taskforge_reply.h"
+#include "submission.h"
+
+
+static ngx_int_t ngx_http_taskforge_body_text(ngx_http_request_t *r,
+    ngx_str_t *text);
+static void ngx_http_taskforge_body_free(void *data);
+
+
+ngx_int_t
+ngx_http_taskforge_body_type(ngx_http_request_t *r)
+{
+    size_t      len;
+    ngx_str_t  *type;
+
+    static ngx_str_t  json = ngx_string("application/json");
+
+    if (r->headers_in.content_type == NULL) {
+        return NGX_OK;
+    }
+
+    type = &r->headers_in.content_type->value;
+
+    for (len = 0; len < type->len; len++) {
+        if (type->data[len] == ';' || type->data[len] == ' ') {
+            break;
+        }
+    }
+
+    if (len == json.len && ngx_strncasecmp(type->data, json.data, len) == 0) {
+        return NGX_OK;
+    }
+
+    ngx_http_taskforge_problem(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                               "the body must be application/json, not %.*s",
+                               (int) ngx_min(len, 100), type->data);
+
+    return NGX_ERROR;
+}
+
+
+json_t *
+ngx_http_taskforge_body_json(ngx_http_request_t *r)
+{
+    char                 error[256];
+    json_t              *body;
+    ngx_str_t            text;
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+
+    if (cln == NULL
+        || ngx_http_taskforge_body_text(r, &text) != NGX_OK)
+    {
+        ngx_http_taskforge_problem(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                                   "the body could not be read");
+        return NULL;
+    }
+
+    if (text.len == 0) {
+        ngx_http_taskforge_problem(r, NGX_HTTP_BAD_REQUEST,
+                                   "the body is empty, not JSON");
+        return NULL;
+    }
+
+    body = tf_json_parse((char *) text.data, text.len, error, sizeof(error));
+
+    if (body == NULL) {
+        ngx_http_taskforge_problem(r, NGX_HTTP_BAD_REQUEST, "%s", error);
+        return NULL;
+    }
+
+    cln->handler = ngx_http_taskforge_body_free;
+    cln->data = body;
+
+    return body;
+}
+
+
+static void
+ngx_http_taskforge_body_free(void *data)
+{
+    json_decref(data);
+}
+
+
+/* Copies only when the body is not in one buffer already. */
+
+static ngx_int_t
+ngx_http_taskforge_body_text(ngx_http_request_t *r, ngx_str_t *text)
+{
+    u_char       *p;
+    size_t        len;
+    ssize_t       n;
+    ngx_buf_t    *b;
+    ngx_chain_t  *in, *cl;
+
+    ngx_str_null(text);
+
+    in = r->request_body ? r->request_body->bufs : NULL;
+
+    if (in == NULL) {
+        return NGX_OK;
+    }
+
+    if (in->next == NULL && !in->buf->in_file) {
+        text->data = in->buf->pos;
+        text->len = in->buf->last - in->buf->pos;
+        return NGX_OK;
+    }
+
+    len = 0;
+
+    for (cl = in; cl; cl = cl->next) {
+        len += ngx_buf_size(cl->buf);
+    }
+
+    p = ngx_pnalloc(r->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    text->data = p;
+    text->len = len;
+
+    for (cl = in; cl; cl = cl->next) {
+        b = cl->buf;
+
+        if (!b->in_file) {
+            p = ngx_cpymem(p, b->pos, b->last - b->pos);
+            continue;
+        }
+
+        /* just written, so it is in the page cache */
+
+        len = (size_t) (b->file_last - b->file_pos);
+
+        n = ngx_read_file(b->file, p, len, b->file_pos);
+
+        if (n != (ssize_t) len) {
+            return NGX_ERROR;
+        }
+
+        p += len;
+    }
+
+    return NGX_OK;
+}

@@ -1,0 +1,26 @@
+
+/*
+ * The request body as one piece of memory and as JSON.
+ */
+
+#ifndef _NGX_HTTP_TASKFORGE_BODY_H_INCLUDED_
+#define _NGX_HTTP_TASKFORGE_BODY_H_INCLUDED_
+
+
+#include "ngx_http_taskforge_module.h"
+
+
+/* NGX_OK: the Content-Type is application/json or absent; else answers 415. */
+
+ngx_int_t ngx_http_taskforge_body_type(ngx_http_request_t *r);
+
+
+/*
+ * The body, already read, parsed; lives as long as the request.
+ * NULL: the request has been answered (400 with the place of the error).
+ */
+
+json_t *ngx_http_taskforge_body_json(ngx_http_request_t *r);
+
+
+#endif /* _NGX_HTTP_TASKFORGE_BODY_H_INCLUDED_ */
