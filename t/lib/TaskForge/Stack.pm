@@ -71,9 +71,13 @@ sub make_home {
     return;
 }
 
+# Below the range from which the kernel picks ports for connections, so that none of those takes it meanwhile.
 sub free_port {
-    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 1) or die "no free port: $@\n";
-    return $socket->sockport;
+    for (1 .. 100) {
+        my $port = 10000 + int rand 20000;
+        return $port if IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 1, ReuseAddr => 1);
+    }
+    die "no free port\n";
 }
 
 # name: postgres, redis, nchan, nginx, scheduler, worker, or scheduler2, worker2, ... for more of a kind.
