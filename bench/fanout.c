@@ -1,10 +1,11 @@
-/* fanout.c: how many WebSocket deliveries a second a server makes. Opens N subscribers, publishes blocks of events
- * through another socket and counts the text frames that arrive. A window bounds how many events are published but on
- * average not yet delivered, so nothing is lost to a full buffer and the rate is one the server can keep up. Prints
- * one JSON object; ok only if every subscriber got as many events as were published.
+/* fanout.c: how many WebSocket deliveries a second a server makes. Opens N subscribers, publishes blocks of
+ * events through another socket and counts the text frames that arrive. A window bounds how many events are
+ * published but on average not yet delivered, so nothing is lost to a full buffer and the rate is one the
+ * server can keep up. Prints one JSON object; ok only if every subscriber got as many events as were
+ * published.
  *
- * What is published is a file: the bytes of one publishing request that carries `-k` events (pipelined HTTP POSTs to
- * nchan, a Redis XADD for the relay). Answers of the publishing socket are read and dropped. */
+ * What is published is a file: the bytes of one publishing request that carries `-k` events (pipelined HTTP
+ * POSTs to nchan, a Redis XADD for the relay). Answers of the publishing socket are read and dropped. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdbool.h>

@@ -144,10 +144,11 @@ static void idle_remove(load_t *load, conn_t *c)
     }
 }
 
-/* The connection is gone. A request under way has no answer, which is not the same as a refusal. */
+/* The connection is gone. A request under way has no answer, which is not the same as a refusal. A server
+ * that takes no connection at all ends the run: its numbers would mean nothing. */
 static void conn_broken(load_t *load, conn_t *c)
 {
-    if (c->state == CONN_CONNECTING && load->start_ns == 0) {
+    if (c->state == CONN_CONNECTING) {
         int error = 0;
         socklen_t len = sizeof(error);
         getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len);
@@ -156,7 +157,7 @@ static void conn_broken(load_t *load, conn_t *c)
     }
     if (c->state == CONN_IDLE) {
         idle_remove(load, c);
-    } else if (c->state != CONN_CONNECTING) {
+    } else {
         load->broken++;
         load->answered++;
     }

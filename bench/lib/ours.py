@@ -1,0 +1,235 @@
+"""The measurements of TaskForge itself, on a stack that ./taskforge up starts for this run."""
+import http.client
+import json
+import os
+import shutil
+import time
+
+import instructions
+from proc import BenchError, descendants, last_json, pss_kb, run, wait_for, write_file
+from servers import Servers, free_port
+
+QUEUE = "tf:{default}"
+OWN_PARTS = ("nginx", "nchan", "worker", "scheduler")
+BATCH = 1000
+EVENTS_PER_BLOCK = 16  # half of what one entry of tf:events may hold
+DRAIN_LIMIT = 300  # seconds
+
+
+class Ours:
+    def __init__(self, bench):
+        self.bench = bench
+        self.home = f"{bench.home}/stack"
+        self.port = None
+
+    # --- the stack
+
+    def taskforge(self, command, timeout, check=True):
+        env = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
+        env.update(TASKFORGE_HOME=self.home, TASKFORGE_PORT=str(self.port or 3000), TASKFORGE_BUILD=self.bench.build)
+        return run([f"{self.bench.root}/taskforge", command], timeout, check=check, env=env)
+
+    def up(self):
+        if self.port:
+            return
+        if os.path.lexists(self.home):
+            self.taskforge("down", 150, check=False)
+            shutil.rmtree(self.home, ignore_errors=True)
+        self.port = free_port()
+        try:
+            self.taskforge("up", 600)
+        except BaseException:
+            self.down()
+            raise
+        wait_for("the first job's end", 30, self.idle)
+
+    def down(self):
+        if self.port:
+            self.port = None
+            self.taskforge("down", 150, check=False)
+
+    def sql(self, text, role="taskforge_owner"):
+        """One value, or the columns of one row separated by |."""
+        argv = ["psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-h", f"{self.home}/run", "-U", role, "-d",
+                "taskforge", "-c", text]
+        return run(argv, 300, as_user=True, cwd="/").strip()
+
+    def number(self, text):
+        return int(self.sql(text) or 0)
+
+    def redis(self, *args):
+        return run(["redis-cli", "-s", f"{self.home}/run/redis.sock", *args], 60, as_user=True, cwd="/").strip()
+
+    def counted(self, statuses):
+        """From the counters, which cost the same at any number of jobs; recounted once a measurement is over."""
+        names = ", ".join(f"'{s}'" for s in statuses)
+        return self.number(f"SELECT sum(n) FROM job_counts WHERE type = 'noop' AND status IN ({names})")
+
+    def idle(self):
+        return self.counted(("SCHEDULED", "QUEUED", "RUNNING", "RETRYING")) == 0
+
+    def pause(self):
+        """The worker claims nothing: PostgreSQL holds the decision, Redis the copy that claims look at."""
+        self.sql("INSERT INTO queues (name, paused, updated_at) VALUES ('default', true, now()) "
+                 "ON CONFLICT (name) DO UPDATE SET paused = true, updated_at = now()")
+        self.redis("SET", f"{QUEUE}:paused", "1")
+
+    def resume(self):
+        self.sql("UPDATE queues SET paused = false, updated_at = now() WHERE name = 'default'")
+        self.redis("DEL", f"{QUEUE}:paused")
+        self.redis("XADD", f"{QUEUE}:ctl", "MAXLEN", "~", "100", "*", "e", "resume")
+
+    def reset(self):
+        """Empty tables and queues, and no checkpoint due, for the next part. Only while nobody holds a job."""
+        self.redis("DEL", *(f"{QUEUE}:p{level}" for level in range(11)))
+        self.sql("TRUNCATE jobs, job_errors, job_logs, job_counts, job_throughput")
+        self.sql("CHECKPOINT", role="postgres")
+
+    def recount(self, expected, name):
+        """Each job of the part ended, once: SUCCESS, first attempt, first epoch; and the counters agree."""
+        total, good = map(int, self.sql(
+            "SELECT count(*), count(*) FILTER (WHERE status = 'SUCCESS' AND attempt = 1 AND epoch = 0 "
+            "AND finished_at >= started_at) FROM jobs WHERE type = 'noop'").split("|"))
+        counters = self.counted(("SUCCESS",))
+        self.bench.check(total == good == counters == expected,
+                         f"{name}: each of {expected} jobs is SUCCESS after exactly one attempt, and the counters agree",
+                         {"rows": total, "succeeded once": good, "counters": counters})
+
+    # --- the parts
+
+    def memory(self):
+        self.up()
+        time.sleep(5)
+        self.bench.result("memory_start_mb", self.own_memory())
+
+    def pid(self, part):
+        with open(f"{self.home}/run/{part}.pid") as f:
+            return int(f.read().split()[0])
+
+    def own_memory(self):
+        return sum(pss_kb(pid) for pid in descendants([self.pid(part) for part in OWN_PARTS])) / 1024
+
+    def submit(self):
+        """With the queue paused, so that submits are measured and not what the worker does with them."""
+        self.up()
+        self.pause()
+        for key, connections in (("submit_1", 1), ("submit", 64)):
+            self.reset()
+            out = self.bench.wrk(self.port, connections, self.bench.body_file("submit"))
+            rows = self.number("SELECT count(*) FROM jobs")
+            # wrk stops without waiting for the answers under way: one a connection may be committed and not counted.
+            self.bench.check(out["accepted"] <= rows <= out["accepted"] + connections,
+                             f"submit with {connections} connections: {out['accepted']} answers 202, {rows} rows "
+                             f"({connections} requests may be under way at the end)")
+            self.bench.result(f"{key}_per_second", out["per_second"])
+            self.bench.result(f"{key}_p50_us", out["p50_us"])
+            self.bench.result(f"{key}_p99_us", out["p99_us"])
+        self.reset()
+
+    def batch(self):
+        self.up()
+        self.pause()
+        self.reset()
+        connections = 4
+        out = self.bench.wrk(self.port, connections, self.bench.body_file("batch"), "/api/v1/jobs/batch")
+        rows = self.number("SELECT count(*) FROM jobs")
+        jobs = out["accepted"] * BATCH
+        self.bench.check(jobs <= rows <= jobs + connections * BATCH and rows % BATCH == 0,
+                         f"batch submit: {out['accepted']} answers of {BATCH} jobs, {rows} rows "
+                         f"({connections} requests may be under way at the end)")
+        self.bench.result("batch_per_second", jobs / out["seconds"])
+        self.reset()
+
+    def add_jobs(self, n):
+        """Exactly n jobs through POST /jobs/batch; every item must have been accepted."""
+        with open(self.bench.body_file("batch")) as f:
+            jobs = json.load(f)["jobs"]
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        for first in range(0, n, BATCH):
+            body = json.dumps({"jobs": jobs[:min(BATCH, n - first)]})
+            connection.request("POST", "/api/v1/jobs/batch", body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            text = answer.read()
+            if answer.status not in (200, 202, 207) or text.count(b'"id"') < min(BATCH, n - first):
+                raise BenchError(f"batch submit: {answer.status} {text[:300]}")
+        connection.close()
+
+    def drain(self):
+        self.up()
+        self.pause()
+        self.reset()
+        n = self.bench.drain_jobs
+        self.add_jobs(n)
+        self.bench.check(self.counted(("QUEUED",)) == n, f"drain: {n} jobs wait before the worker may claim")
+        self.resume()
+        wait_for("the drain", DRAIN_LIMIT, lambda: self.counted(("SUCCESS",)) >= n, 0.25)
+        self.recount(n, "drain")
+        seconds = float(self.sql("SELECT extract(epoch FROM max(finished_at) - min(started_at)) FROM jobs"))
+        self.bench.result("drain_per_second", n / seconds)
+        time.sleep(5)
+        self.bench.result("memory_after_mb", self.own_memory())
+        self.pause()
+        self.reset()
+        self.resume()
+
+    def latency(self):
+        """The worker runs. Submit: as the client sees it. Started, finished: from the moment the request was due (in the
+        payload) to started_at and finished_at in PostgreSQL; all clocks are this machine's."""
+        self.up()
+        self.resume()
+        wait_for("an idle worker", 60, self.idle)
+        self.openloop(3)  # warm caches and connections
+        wait_for("the warm-up's end", 60, self.idle)
+        self.reset()
+        out = self.openloop(self.bench.latency_seconds)
+        self.bench.check(out["ok"] == out["due"], f"latency: {out['due']} requests due, {out['ok']} answered 202", out)
+        wait_for("the last job", 60, self.idle)
+        self.recount(out["ok"], "latency")
+        self.bench.result("latency_submit", out["latency_us"])
+        for key, column in (("latency_started", "started_at"), ("latency_finished", "finished_at")):
+            values = self.sql(
+                "SELECT array_to_string(percentile_disc(ARRAY[0.5, 0.9, 0.99, 0.999, 1]) WITHIN GROUP (ORDER BY "
+                f"extract(epoch FROM {column}) * 1e6 - (payload ->> 'sent_us')::numeric), '|') FROM jobs").split("|")
+            self.bench.result(key, dict(zip(("p50", "p90", "p99", "p99.9", "max"), map(float, values))))
+
+    def instructions(self):
+        self.up()
+        instructions.measure(self)
+
+    def openloop(self, seconds):
+        return last_json(run([self.bench.tool("openloop"), "-p", str(self.port), "-u", "/api/v1/jobs", "-b",
+                              self.bench.body_file("latency"), "-r", "1000", "-d", str(seconds), "-c", "32"],
+                             seconds + 60, check=False))
+
+    def fanout(self):
+        """The same subscribers, events and window twice: straight at an nchan of its own, then at /ws, with the events
+        added to tf:events as the daemons add them."""
+        event = json.dumps({"event": "job_success", "seq": "1795342546123-0-3", "ts": "2026-11-22T13:00:00.123456Z",
+                            "job": {"id": "019a7c1e-5f3b-7c3d-9a4e-1f2a3b4c5d6e", "name": None, "type": "noop",
+                                    "queue": "default", "priority": "normal", "status": "SUCCESS", "attempt": 1,
+                                    "max_retries": 3, "progress": 100, "error": None, "duration_seconds": 0.000123}},
+                           separators=(",", ":"))
+        post = f"POST /pub HTTP/1.1\r\nHost: bench\r\nContent-Length: {len(event)}\r\n\r\n{event}"
+        servers = Servers(f"{self.bench.home}/nchan", f"{self.bench.root}/conf")
+        servers.directories()
+        port, path, server = servers.raw_nchan()
+        raw = self.fanout_tool(port, path, post * EVENTS_PER_BLOCK, "raw nchan")
+        server.stop()
+        self.bench.result("nchan_per_second", raw["per_second"])
+
+        self.up()
+        lines = "\n".join([event.replace('"seq":"1795342546123-0-3",', "")] * EVENTS_PER_BLOCK)
+        words = ["XADD", "tf:events", "MAXLEN", "~", "8192", "*", "e", lines]
+        xadd = f"*{len(words)}\r\n" + "".join(f"${len(w)}\r\n{w}\r\n" for w in words)
+        ours = self.fanout_tool(self.port, f"{self.home}/run/redis.sock", xadd, "/ws")
+        self.bench.result("fanout_per_second", ours["per_second"])
+
+    def fanout_tool(self, port, path, block, name):
+        seconds = self.bench.seconds
+        argv = [self.bench.tool("fanout"), "-p", str(port), "-u", "/ws", "-s", path, "-b",
+                write_file(f"{self.bench.home}/block", block), "-k", str(EVENTS_PER_BLOCK), "-n",
+                str(self.bench.subscribers), "-d", str(seconds), "-w", "512"]
+        out = last_json(run(argv, seconds + 90, check=False))
+        self.bench.check(out["ok"], f"fan-out, {name}: each of {out['subscribers']} subscribers got each of "
+                                    f"{out['published']} events once", out)
+        return out

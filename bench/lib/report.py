@@ -1,0 +1,158 @@
+"""The one table of a run, on the terminal and in docs/performance.md."""
+import datetime
+import os
+import platform
+
+from proc import run
+
+BEGIN = "<!-- bench: written by ./taskforge bench, do not edit below -->"
+END = "<!-- bench: end -->"
+
+
+def number(value):
+    if value is None:
+        return "–"
+    if isinstance(value, str):
+        return value
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.2f}"
+
+
+def row(what, value, unit, peer="–", ratio=None, floor=None, aim=None, more_is_better=True, judged="value"):
+    """judged: whether floor and aim are about the value or the ratio."""
+    if value is None:
+        return None
+    subject = ratio if judged == "ratio" else value
+
+    def mark(limit):
+        if limit is None or subject is None:
+            return "–"
+        return "yes" if (subject >= limit if more_is_better else subject <= limit) else "no"
+
+    reached = "–" if floor is None and aim is None else f"floor {mark(floor)}, aim {mark(aim)}"
+    limits = ("≥ " if more_is_better else "≤ ")
+    return [what, f"{number(value)} {unit}", peer, "–" if ratio is None else f"{ratio:.2f}",
+            "–" if floor is None else limits + number(floor), "–" if aim is None else limits + number(aim), reached]
+
+
+def ms(us):
+    return None if us is None else us / 1000
+
+
+def table(r):
+    """r: results by name; a part that did not run leaves its rows out."""
+    get = r.get
+
+    def ratio(a, b):
+        return get(a) / get(b) if get(a) and get(b) else None
+
+    def named(text, key):
+        return f"{text} {number(get(key))}" if get(key) else "–"
+
+    rows = [
+        row("bare nginx `return 201`, 64 connections", get("bare_per_second"), "req/s"),
+        row("bare nginx `return 201`, 1 connection", get("bare_1_per_second"), "req/s"),
+        row("submit, 64 connections", get("submit_per_second"), "jobs/s", named("bare nginx", "bare_per_second"),
+            ratio("submit_per_second", "bare_per_second"), 0.25, 0.5, judged="ratio"),
+        row("submit, 64 connections, against FastAPI + Celery", get("submit_per_second") if get("fastapi_submit_per_second")
+            else None, "jobs/s", named("FastAPI", "fastapi_submit_per_second"),
+            ratio("submit_per_second", "fastapi_submit_per_second")),
+        row("submit, 1 connection", get("submit_1_per_second"), "jobs/s", named("bare nginx", "bare_1_per_second"),
+            ratio("submit_1_per_second", "bare_1_per_second")),
+        row("submit, 1 connection, p50", ms(get("submit_1_p50_us")), "ms"),
+        row("submit, 1 connection, p99", ms(get("submit_1_p99_us")), "ms"),
+        row("batch submit, 1,000 a request", get("batch_per_second"), "jobs/s", named("BullMQ addBulk", "bullmq_add_per_second"),
+            ratio("batch_per_second", "bullmq_add_per_second"), 80000, 200000),
+        row("batch submit against graphile-worker", get("batch_per_second") if get("graphile_add_per_second") else None,
+            "jobs/s", named("add_jobs", "graphile_add_per_second"), ratio("batch_per_second", "graphile_add_per_second")),
+        row("no-op drain, history kept", get("drain_per_second"), "jobs/s",
+            named("graphile-worker (deletes)", "graphile_drain_per_second"),
+            ratio("drain_per_second", "graphile_drain_per_second"), 20000, get("graphile_drain_per_second")),
+        row("no-op drain against BullMQ (in-process)", get("drain_per_second") if get("bullmq_drain_per_second") else None,
+            "jobs/s", named("BullMQ", "bullmq_drain_per_second"), ratio("drain_per_second", "bullmq_drain_per_second")),
+        row("no-op drain against Celery", get("drain_per_second") if get("celery_drain_per_second") else None, "jobs/s",
+            named("Celery", "celery_drain_per_second"), ratio("drain_per_second", "celery_drain_per_second")),
+    ]
+    for key, what, floor, aim in (("latency_submit", "submit at 1,000/s, open loop", 2, 0.5),
+                                  ("latency_started", "submit → started at 1,000/s", 10, 2),
+                                  ("latency_finished", "submit → finished at 1,000/s", None, None)):
+        latency = get(key)
+        if latency:
+            rows.append(row(f"{what}, p50", ms(latency["p50"]), "ms"))
+            rows.append(row(f"{what}, p99", ms(latency["p99"]), "ms", floor=floor, aim=aim, more_is_better=False))
+            rows.append(row(f"{what}, p99.9", ms(latency["p99.9"]), "ms"))
+            rows.append(row(f"{what}, max", ms(latency["max"]), "ms"))
+    rows += [
+        row("WebSocket fan-out", get("fanout_per_second"), "deliveries/s", named("raw nchan", "nchan_per_second"),
+            ratio("fanout_per_second", "nchan_per_second"), 0.5, 0.8, judged="ratio"),
+        row("memory of own processes, idle after start", get("memory_start_mb"), "MB PSS", floor=100, aim=48,
+            more_is_better=False),
+        row("memory of own processes, idle after the load", get("memory_after_mb"), "MB PSS", floor=100, aim=48,
+            more_is_better=False),
+        row("instructions per submit, user space, nginx", get("instructions_submit"), ""),
+        row("instructions per drained job, user space, worker and executors", get("instructions_drain"), ""),
+        row("BullMQ: addBulk, 1,000 a call", get("bullmq_add_per_second"), "jobs/s"),
+        row("BullMQ: drain, in-process, history kept", get("bullmq_drain_per_second"), "jobs/s"),
+        row("graphile-worker: add_jobs, 1,000 a call", get("graphile_add_per_second"), "jobs/s"),
+        row("graphile-worker: drain, in-process, jobs deleted", get("graphile_drain_per_second"), "jobs/s"),
+        row("FastAPI + Celery: submit, 64 connections", get("fastapi_submit_per_second"), "jobs/s"),
+        row("FastAPI + Celery: submit, 1 connection", get("fastapi_submit_1_per_second"), "jobs/s"),
+        row("Celery: drain, 2 processes, results kept", get("celery_drain_per_second"), "jobs/s"),
+    ]
+    return [r for r in rows if r]
+
+
+HEADER = ["what", "value", "compared with", "ratio", "floor", "aim", "reached"]
+
+
+def text(rows):
+    rows = [HEADER] + rows
+    widths = [max(len(r[i]) for r in rows) for i in range(len(HEADER))]
+    return "\n".join("  ".join(cell.ljust(widths[i]) for i, cell in enumerate(r)).rstrip() for r in rows)
+
+
+def markdown(rows):
+    lines = ["| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER)]
+    return "\n".join(lines + ["| " + " | ".join(r) + " |" for r in rows])
+
+
+def machine():
+    with open("/proc/cpuinfo") as f:
+        cpu = next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), platform.machine())
+    with open("/proc/meminfo") as f:
+        memory = int(f.readline().split()[1]) // 1048576
+    with open("/etc/os-release") as f:
+        system = dict(line.rstrip().split("=", 1) for line in f if "=" in line)["PRETTY_NAME"].strip('"')
+    return f"{len(os.sched_getaffinity(0))} cores ({cpu}), {memory} GB, {system}, Linux {platform.release()}"
+
+
+def versions():
+    """Of the Debian packages that were measured."""
+    names = ["nginx", "libnginx-mod-nchan", "redis-server", "libpq5", "wrk"]
+    listed = run(["dpkg-query", "-W", "-f", "${Package} ${Version} ${db:Status-Abbrev}\n"] + names + ["postgresql-[0-9]*"],
+                 20, check=False)
+    return dict(line.split()[:2] for line in listed.splitlines() if line.endswith("ii "))
+
+
+def section(bench, rows):
+    when = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    found = {**versions(), **bench.versions}
+    parts = [BEGIN, "", f"Measured {when}: TaskForge {bench.version}, {machine()}.", "",
+             "Load tool, nginx, PostgreSQL, Redis, nchan and workers shared these cores.", "", markdown(rows), ""]
+    parts += ["Checked in this run:", ""] + [f"- {'ok' if ok else '**FAILED**'}: {text}" for ok, text in bench.checks] + [""]
+    parts += [f"- {note}" for note in bench.notes] + [""] if bench.notes else []
+    parts += ["Versions: " + ", ".join(f"{name} {version}" for name, version in sorted(found.items())) + ".", "", END]
+    return "\n".join(parts)
+
+
+def rewrite(path, new):
+    """Replaces the marked section of the page."""
+    with open(path) as f:
+        page = f.read()
+    if BEGIN not in page or END not in page:
+        raise ValueError(f"{path} has lost its marks")
+    before, rest = page.split(BEGIN, 1)
+    after = rest.split(END, 1)[1]
+    with open(path, "w") as f:
+        f.write(before + new + after)
