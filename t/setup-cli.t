@@ -1,0 +1,90 @@
+#!/usr/bin/perl
+# What ./taskforge says to wrong usage and unfit surroundings. Nothing is started.
+use strict;
+use warnings;
+use Cwd 'abs_path';
+use File::Basename 'dirname';
+use File::Temp 'tempdir';
+use IO::Socket::INET;
+use Test::More;
+
+my $root = abs_path(dirname(__FILE__) . '/..');
+my $dir = tempdir('tf-cli-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+chmod 0755, $dir;
+delete @ENV{grep { /^TASKFORGE_/ || /^(DATABASE|REDIS)_URL$/ } keys %ENV};
+
+# Runs ./taskforge with some environment; returns its exit code and all it said.
+sub taskforge {
+    my ($env, @arguments) = @_;
+    local @ENV{keys %$env} = values %$env;
+    my $pid = open my $out, '-|';
+    defined $pid or die "fork: $!";
+    if (!$pid) {
+        open STDERR, '>&', \*STDOUT or die;
+        open STDIN, '<', '/dev/null' or die;
+        exec "$root/taskforge", @arguments or die;
+    }
+    my $text = do { local $/; <$out> } // '';
+    close $out;
+    return ($? >> 8, $text);
+}
+
+my ($code, $text) = taskforge({}, 'help');
+is $code, 0, 'help succeeds';
+for my $command (qw(up down status logs seed migrate migrate-create test bench shell-db shell-redis clean)) {
+    like $text, qr/^  \Q$command\E\b.* \S/m, "help explains $command";
+}
+
+($code, $text) = taskforge({}, 'jump');
+is $code, 2, 'an unknown command is wrong usage';
+like $text, qr/no command "jump"/, '... and is named';
+
+($code, $text) = taskforge({}, 'up', 'now');
+is $code, 2, 'an unknown argument is wrong usage';
+like $text, qr/not "now"/, '... and is named';
+
+for my $command ([qw(status)], [qw(down)], [qw(logs)], [qw(seed)], [qw(migrate)], [qw(shell-db)], [qw(shell-redis)]) {
+    ($code, $text) = taskforge({TASKFORGE_HOME => "$dir/none"}, @$command);
+    is $code, 1, "@$command without a stack fails";
+    like $text, qr{no stack in \Q$dir\E/none}, '... and says why';
+}
+ok !-e "$dir/none", 'and none of them made one';
+
+for my $port (qw(http 0 80 70000 -1), '30 00', '3000;id') {
+    ($code, $text) = taskforge({TASKFORGE_HOME => "$dir/none", TASKFORGE_PORT => $port}, 'up');
+    is $code, 2, "port \"$port\" is refused";
+    like $text, qr/TASKFORGE_PORT: "\Q$port\E" is not a number from 1024 to 65535/, '... with the range';
+}
+
+my $taken = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "listen: $!";
+($code, $text) = taskforge({TASKFORGE_HOME => "$dir/none", TASKFORGE_PORT => $taken->sockport}, 'up');
+is $code, 1, 'a port that somebody else listens on is refused before anything is built';
+like $text, qr/port ${\$taken->sockport} is taken/, '... and named';
+ok !-e "$dir/none", '... and no home was made';
+
+($code, $text) = taskforge({TASKFORGE_HOME => "$dir/none", DATABASE_URL => q{host='x'}}, 'up');
+is $code, 2, 'a DATABASE_URL that could break out of a configuration file is refused';
+unlike $text, qr/host=/, '... and not printed';
+
+($code, $text) = taskforge({}, 'clean', '--all');
+is $code, 2, 'clean --all wants to be confirmed';
+($code, $text) = taskforge({}, 'clean', '--everything');
+is $code, 2, 'clean takes no other option';
+
+($code, $text) = taskforge({}, 'migrate-create', '../evil');
+is $code, 2, 'a migration may not be named like a path';
+
+# a home that belongs to something else
+mkdir "$dir/photos" or die;
+open my $photo, '>', "$dir/photos/1.jpg" or die;
+close $photo;
+SKIP: {
+    skip 'nothing is built', 3 unless -e ($ENV{TASKFORGE_BUILD} // "$root/build") . '/taskforge-worker';
+    my $free = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1')->sockport;
+    ($code, $text) = taskforge({TASKFORGE_HOME => "$dir/photos", TASKFORGE_PORT => $free}, 'up');
+    is $code, 1, 'a directory with other things in it is no home';
+    like $text, qr/holds something else/, '... it says so';
+    is_deeply [glob "$dir/photos/{*,.t*}"], ["$dir/photos/1.jpg"], '... and changes nothing there';
+}
+
+done_testing;
