@@ -1,0 +1,139 @@
+#include "janitor.h"
+
+#include <string.h>
+
+#include "log.h"
+#include "pgparam.h"
+#include "scheduler.h"
+#include "statements.h"
+
+#define WEEKS_AHEAD 4
+#define PERIOD_MS (60 * 60 * 1000)
+#define TROUBLE_MS (60 * 1000)
+#define ANSWER_MS (30 * 60 * 1000) /* counting a week of many million jobs takes its time */
+
+/* A lock that is not had at once is asked for again a minute later: a waiting exclusive lock makes everybody
+ * wait. */
+#define UPKEEP_OPTIONS TF_PG_OPTIONS " -c lock_timeout=500 -c statement_timeout=1800000"
+
+static const struct {
+    const tf_sql_t *sql;
+    bool repeat;       /* until it answers 0 */
+    const char *event; /* logged when it answers more than 0 */
+} steps[] = {
+    {&tfs_sql_make_partitions, false, "partitions_made"},
+    {&tfs_sql_drop_partitions, true, "partitions_dropped"},
+    {&tfs_sql_forget_throughput, false, NULL},
+    {&tfs_sql_forget_workers, false, NULL},
+};
+
+#define STEPS ((int)(sizeof(steps) / sizeof(steps[0])))
+
+static void begin_round(uv_timer_t *timer);
+static void do_step(tfs_janitor_t *janitor);
+
+static void end_round(tfs_janitor_t *janitor)
+{
+    tf_log(janitor->failed ? TF_LOG_WARNING : TF_LOG_DEBUG, "upkeep_done", "b:complete", !janitor->failed,
+           NULL);
+    tfs_pg_stop(&janitor->pg);
+    uv_timer_start(&janitor->timer, begin_round, janitor->failed ? TROUBLE_MS : PERIOD_MS, 0);
+}
+
+static void on_done(void *data, const PGresult *result)
+{
+    tfs_janitor_t *janitor = data;
+    int32_t count = 0;
+
+    if (janitor->pg.state != TFS_PG_READY) {
+        return; /* on_down comes */
+    }
+    if (result == NULL) {
+        janitor->failed = true;
+    } else if (PQntuples(result) == 1 && PQgetlength(result, 0, 0) == 4) {
+        count = tf_pg_get_int4(PQgetvalue(result, 0, 0));
+    }
+    if (count && steps[janitor->step].event) {
+        tf_log(TF_LOG_INFO, steps[janitor->step].event, "i:count", (int64_t)count, NULL);
+    }
+    if (count == 0 || !steps[janitor->step].repeat) {
+        janitor->step++;
+    }
+    do_step(janitor);
+}
+
+static void do_step(tfs_janitor_t *janitor)
+{
+    tfs_pg_args_t args = TFS_PG_ARGS_INIT;
+    const tf_sql_t *sql;
+
+    if (janitor->step == STEPS || janitor->scheduler->stopping) {
+        end_round(janitor);
+        return;
+    }
+    sql = steps[janitor->step].sql;
+    if (sql == &tfs_sql_make_partitions) {
+        tfs_pg_args_int4(&args, WEEKS_AHEAD);
+    } else if (sql == &tfs_sql_drop_partitions) {
+        tfs_pg_args_int4(&args, (int32_t)janitor->scheduler->config.retention_days);
+    }
+    if (!tfs_pg_query(&janitor->pg, sql, &args, on_done, janitor)) {
+        janitor->failed = true;
+        end_round(janitor);
+    }
+}
+
+static void on_up(void *data)
+{
+    tfs_janitor_t *janitor = data;
+
+    janitor->step = 0;
+    janitor->failed = false;
+    do_step(janitor);
+}
+
+/* Lost in the middle: it connects again by itself and begins anew. Every step may be done twice. */
+static void on_down(void *data)
+{
+}
+
+static void begin_round(uv_timer_t *timer)
+{
+    tfs_janitor_t *janitor = timer->data;
+
+    tfs_pg_start(&janitor->pg);
+}
+
+void tfs_janitor_init(tfs_janitor_t *janitor, tfs_scheduler_t *scheduler)
+{
+    memset(janitor, 0, sizeof(*janitor));
+    janitor->scheduler = scheduler;
+    janitor->pg.loop = &scheduler->loop;
+    janitor->pg.name = "upkeep";
+    janitor->pg.url = scheduler->config.database_url;
+    janitor->pg.options = UPKEEP_OPTIONS;
+    janitor->pg.answer_ms = ANSWER_MS;
+    janitor->pg.up = on_up;
+    janitor->pg.down = on_down;
+    janitor->pg.data = janitor;
+    tfs_pg_init(&janitor->pg);
+    uv_timer_init(&scheduler->loop, &janitor->timer);
+    janitor->timer.data = janitor;
+}
+
+void tfs_janitor_start(tfs_janitor_t *janitor)
+{
+    uv_timer_start(&janitor->timer, begin_round, 0, 0);
+}
+
+void tfs_janitor_stop(tfs_janitor_t *janitor)
+{
+    uv_timer_stop(&janitor->timer);
+    tfs_pg_stop(&janitor->pg);
+}
+
+void tfs_janitor_close(tfs_janitor_t *janitor)
+{
+    tfs_pg_close(&janitor->pg);
+    uv_close((uv_handle_t *)&janitor->timer, NULL);
+}

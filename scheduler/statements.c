@@ -1,0 +1,71 @@
+#include "statements.h"
+
+#include "job.h"
+
+#define ALIVE "('online', 'quiet', 'stopping')"
+
+const tf_sql_t tfs_sql_try_lead = {
+    "tfs_try_lead",
+    "SELECT pg_try_advisory_lock(" TFS_LEADER_LOCK ")",
+    0,
+};
+
+const tf_sql_t tfs_sql_alive = {
+    "tfs_alive",
+    "SELECT 1",
+    0,
+};
+
+const tf_sql_t tfs_sql_listen = {
+    "tfs_listen",
+    "LISTEN tf_due",
+    0,
+};
+
+const tf_sql_t tfs_sql_now = {
+    "tfs_now",
+    "SELECT now()",
+    0,
+};
+
+/* workers is small; job_counts has one row per writer, queue, type, priority and status. */
+const tf_sql_t tfs_sql_queues = {
+    "tfs_queues",
+    "SELECT unnest(queues) FROM workers UNION "
+    "SELECT queue FROM job_counts WHERE status = " TF_SQL_QUEUED
+    " GROUP BY queue HAVING sum(n) > 0 ORDER BY 1",
+    0,
+};
+
+/* workers_incarnation_key */
+const tf_sql_t tfs_sql_dead_incarnations = {
+    "tfs_dead_incarnations",
+    "SELECT i::text FROM unnest($1::int8[]) AS i WHERE NOT EXISTS "
+    "(SELECT FROM workers w WHERE w.incarnation = i AND w.status IN " ALIVE ")",
+    1,
+};
+
+const tf_sql_t tfs_sql_make_partitions = {
+    "tfs_make_partitions",
+    "SELECT make_partitions($1)",
+    1,
+};
+
+const tf_sql_t tfs_sql_drop_partitions = {
+    "tfs_drop_partitions",
+    "SELECT drop_partitions(make_interval(days => $1))",
+    1,
+};
+
+/* job_throughput_pkey begins with minute. */
+const tf_sql_t tfs_sql_forget_throughput = {
+    "tfs_forget_throughput",
+    "DELETE FROM job_throughput WHERE minute < now() - interval '48 hours'",
+    0,
+};
+
+const tf_sql_t tfs_sql_forget_workers = {
+    "tfs_forget_workers",
+    "DELETE FROM workers WHERE status NOT IN " ALIVE " AND heartbeat_at < now() - interval '7 days'",
+    0,
+};
