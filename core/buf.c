@@ -157,18 +157,42 @@ static size_t utf8_len(const unsigned char *s, const unsigned char *end)
     return 0;
 }
 
-bool tf_utf8_valid(const char *s, size_t len)
+/* Past the ASCII bytes at p other than NUL, eight at a time; up to seven may be left. */
+static const unsigned char *skip_ascii(const unsigned char *p, const unsigned char *end)
 {
-    const unsigned char *p = (const unsigned char *) s, *end = p + len;
-    size_t n;
+    const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
+    uint64_t eight;
 
-    for (; p < end; p += n) {
-        n = *p ? utf8_len(p, end) : 0;
-        if (n == 0) {
-            return false;
+    for (; (size_t)(end - p) >= sizeof(eight); p += sizeof(eight)) {
+        memcpy(&eight, p, sizeof(eight));
+        if (((eight | (eight - ones)) & highs) != 0) {
+            break;
         }
     }
-    return true;
+    return p;
+}
+
+size_t tf_utf8_span(const char *s, size_t len)
+{
+    const unsigned char *start = (const unsigned char *)s, *end = start + len, *p = skip_ascii(start, end);
+    size_t n;
+
+    while (p < end) {
+        n = *p ? utf8_len(p, end) : 0;
+        if (n == 0) {
+            break;
+        }
+        p += n;
+        if (n > 1 || ((p - start) & 7) == 0) {
+            p = skip_ascii(p, end);
+        }
+    }
+    return (size_t)(p - start);
+}
+
+bool tf_utf8_valid(const char *s, size_t len)
+{
+    return tf_utf8_span(s, len) == len;
 }
 
 static void json_escape(tf_buf_t *b, unsigned char c)

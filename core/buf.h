@@ -38,6 +38,9 @@ void tf_buf_addi(tf_buf_t *b, int64_t value);
 /* NUL-terminates (the NUL is not counted in len). Returns "" for an empty or failed buffer. */
 const char *tf_buf_cstr(tf_buf_t *b);
 
+/* Length of the longest beginning that is valid UTF-8 (RFC 3629) without NUL; len if all of it is. */
+size_t tf_utf8_span(const char *s, size_t len);
+
 /* true: the text is valid UTF-8 (RFC 3629) without NUL, so PostgreSQL takes it. */
 bool tf_utf8_valid(const char *s, size_t len);
 

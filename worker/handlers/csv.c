@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "buf.h"
 #include "handlers/csv.h"
 
 #define READ_SIZE 65536
@@ -99,67 +100,6 @@ __attribute__((format(printf, 3, 4))) static scan_t bad(tfw_csv_t *csv, int64_t 
     va_end(args);
     csv->status = TFW_CSV_BAD;
     return SCAN_BAD;
-}
-
-/* Length of the valid UTF-8 sequence at s, 0 if there is none. Table 3-7 of the Unicode standard. */
-static size_t utf8_sequence(const unsigned char *s, size_t len)
-{
-    unsigned char low = 0x80, high = 0xBF;
-    size_t n, i;
-
-    if (s[0] >= 0xC2 && s[0] <= 0xDF) {
-        n = 2;
-    } else if (s[0] >= 0xE0 && s[0] <= 0xEF) {
-        n = 3;
-        low = s[0] == 0xE0 ? 0xA0 : 0x80;  /* else overlong */
-        high = s[0] == 0xED ? 0x9F : 0xBF; /* else a surrogate */
-    } else if (s[0] >= 0xF0 && s[0] <= 0xF4) {
-        n = 4;
-        low = s[0] == 0xF0 ? 0x90 : 0x80;
-        high = s[0] == 0xF4 ? 0x8F : 0xBF; /* else above U+10FFFF */
-    } else {
-        return 0;
-    }
-    if (len < n || s[1] < low || s[1] > high) {
-        return 0;
-    }
-    for (i = 2; i < n; i++) {
-        if (s[i] < 0x80 || s[i] > 0xBF) {
-            return 0;
-        }
-    }
-    return n;
-}
-
-size_t tfw_csv_text_check(const char *s, size_t len)
-{
-    const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
-    size_t i = 0, n;
-    uint64_t eight;
-
-    while (i < len) {
-        /* eight ASCII bytes other than NUL at once */
-        while (len - i >= sizeof(eight)) {
-            memcpy(&eight, s + i, sizeof(eight));
-            if (((eight | (eight - ones)) & highs) != 0) {
-                break;
-            }
-            i += sizeof(eight);
-        }
-        if (i == len) {
-            break;
-        }
-        if (s[i] != 0 && (unsigned char)s[i] < 0x80) {
-            i++;
-            continue;
-        }
-        n = s[i] == 0 ? 0 : utf8_sequence((const unsigned char *)s + i, len - i);
-        if (n == 0) {
-            return i;
-        }
-        i += n;
-    }
-    return len;
 }
 
 /* Reads on behind what is there, after moving the unfinished record to the front. false: status is set. */
@@ -385,7 +325,7 @@ static bool finish(tfw_csv_t *csv)
     int64_t line = csv->line;
     span_t *span;
 
-    at = tfw_csv_text_check(record, len);
+    at = tf_utf8_span(record, len);
     if (at < len) {
         for (i = 0; i < at; i++) {
             line += record[i] == '\n';

@@ -51,8 +51,4 @@ uint64_t tfw_csv_bytes_read(const tfw_csv_t *csv);
 /* e.g. "line 7: 3 fields where the first line has 9"; "" without an error. */
 const char *tfw_csv_error(const tfw_csv_t *csv);
 
-/* The offset of the first byte of s that is NUL or not part of valid UTF-8 (RFC 3629), len if there is none.
- */
-size_t tfw_csv_text_check(const char *s, size_t len);
-
 #endif
