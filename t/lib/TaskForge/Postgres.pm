@@ -30,7 +30,7 @@ sub migrations {
 # The template's directory for this version of PostgreSQL and sql/; made when it is not there yet.
 sub template {
     my ($root) = @_;
-    my $key = sha1_hex(join "\n", run(find_program('postgres'), '--version'),
+    my $key = sha1_hex(join "\n", unprivileged(), run(find_program('postgres'), '--version'),
         map { slurp($_) } migrations($root), map({"$root/conf/$_"} @CONF), __FILE__);
     my $dir = cache_dir() . '/pg-' . substr $key, 0, 16;
     open my $lock, '>', cache_dir() . '/lock' or die "lock: $!\n";

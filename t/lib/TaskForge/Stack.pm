@@ -177,8 +177,10 @@ sub start_web {
     my $home = $self->{home};
     my $text = $self->configure("$name.conf");
     my @daemon = $text =~ /^\s*daemon\s/m ? () : ('-g', 'daemon off;');
+    # the bound that conf/nchan.conf asks for
+    my @bound = $name eq 'nchan' ? (find_program('prlimit'), '--as=1073741824') : ();
     my $nginx = $self->launch($name, stop => 'QUIT', env => $self->sanitizer_env($name), command => [
-        find_program('nginx'), '-p', $home, '-e', "$home/log/$name-start.log", '-c', "$home/conf/$name.conf", @daemon
+        @bound, find_program('nginx'), '-p', $home, '-e', "$home/log/$name-start.log", '-c', "$home/conf/$name.conf", @daemon
     ]);
     return $self->ready($nginx, $check);
 }

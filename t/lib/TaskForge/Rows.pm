@@ -1,0 +1,99 @@
+package TaskForge::Rows;
+
+# Jobs and workers put straight into PostgreSQL, in states that the API and real workers reach only by accident, and what the
+# streams hold. Adds methods to TaskForge.
+
+use strict;
+use warnings;
+use TaskForge;
+
+package TaskForge;
+
+my $next = 0;
+
+# Inserts $n jobs with the counters that belong to them; returns their ids. Columns are given as SQL expressions.
+sub insert_jobs {
+    my ($self, $n, %o) = @_;
+    my %column = (
+        status => "'QUEUED'", type => "'noop'", queue => "'default'", priority => 5, max_retries => 3,
+        payload => "'{}'", created_at => 'now()', updated_at => 'now()', enqueued_at => 'now()', %o
+    );
+    # the id's time is created_at, as an API would have made it
+    my @names = sort keys %column;
+    my $serial = ++$next;
+    my $id = "overlay(uuid_floor($column{created_at})::text PLACING lpad(to_hex($serial), 4, '0') || lpad(to_hex(g), 8, '0') "
+        . 'FROM 25 FOR 12)::uuid';
+    my @rows = $self->sql(
+        "WITH j AS (INSERT INTO jobs (id, @{[join ', ', @names]}) SELECT $id, @{[join ', ', map { $column{$_} } @names]} "
+            . "FROM generate_series(1, $n) g RETURNING *), "
+            . 'c AS (INSERT INTO job_counts AS k SELECT 0, queue, type, priority, status, count(*) FROM j '
+            . 'GROUP BY queue, type, priority, status '
+            . 'ON CONFLICT (writer, queue, type, priority, status) DO UPDATE SET n = k.n + excluded.n) '
+            . 'SELECT id FROM j ORDER BY id'
+    );
+    return map { $_->[0] } @rows;
+}
+
+# A worker's row; returns its incarnation. heartbeat: an SQL expression.
+sub insert_worker {
+    my ($self, $pool, %o) = @_;
+    my ($status, $heartbeat) = ($o{status} // 'online', $o{heartbeat} // 'now()');
+    return $self->sql_value(
+        'INSERT INTO workers (id, hostname, pool, incarnation, status, pid, version, queues, concurrency, started_at, heartbeat_at) '
+            . "VALUES (gen_random_uuid(), 'test', '$pool', nextval('worker_incarnations'), '$status', 1, '0', '{default}', 1, now(), "
+            . "$heartbeat) RETURNING incarnation");
+}
+
+# Puts the ids on a stream as the API does.
+sub xadd {
+    my ($self, $level, @ids) = @_;
+    $self->redis('XADD', "tf:{default}:p$level", '*', 'i', $_) for @ids;
+    return;
+}
+
+# The job ids on a stream, in order, doubles and all.
+sub stream_ids {
+    my ($self, $level) = @_;
+    my @lines = split /\n/, $self->redis('XRANGE', "tf:{default}:p$level", '-', '+');
+    return grep { /^[0-9a-f]{8}-[0-9a-f-]{27}$/ } @lines;
+}
+
+# The names of all events so far that tell of one job, in order.
+sub events_of {
+    my ($self, $id) = @_;
+    return map { /"event":"(\w+)"/ ? $1 : () } grep { /\Q$id\E/ } map { split /\\n|\n/ } $self->redis('XRANGE', 'tf:events', '-', '+');
+}
+
+sub status_of {
+    my ($self, $id) = @_;
+    return $self->sql_value("SELECT status FROM jobs WHERE id = '$id'");
+}
+
+# Every counter equals what is counted.
+sub counts_are_right {
+    my ($self) = @_;
+    my @bad = $self->sql(
+        'SELECT queue, type, priority, status, n, real FROM '
+            . '(SELECT queue, type, priority, status, sum(n) AS n FROM job_counts GROUP BY 1, 2, 3, 4) c FULL JOIN '
+            . '(SELECT queue, type, priority, status, count(*) AS real FROM jobs GROUP BY 1, 2, 3, 4) j '
+            . 'USING (queue, type, priority, status) WHERE coalesce(n, 0) <> coalesce(real, 0)');
+    Test::More::diag(join ' ', map { $_ // 'NULL' } @$_) for @bad;
+    return !@bad;
+}
+
+# The parsed lines of a part's log with this event.
+sub log_events {
+    my ($self, $name, $event) = @_;
+    open my $in, '<', "$self->{home}/log/$name.log" or return ();
+    return grep { $_->{event} eq $event } map { eval { JSON::PP::decode_json($_) } // () } <$in>;
+}
+
+# Waits until the scheduler leads; returns the seconds that took, undef if it does not.
+sub wait_for_lead {
+    my ($self, $name, $seconds, $times) = @_;
+    my $from = time;
+    my $led = wait_until($seconds, sub { $self->log_events($name, 'leader_elected') >= ($times // 1) });
+    return $led ? time - $from : undef;
+}
+
+1;
