@@ -1,0 +1,24 @@
+/* catalogue.h: the job types this worker can run: every TF_HANDLER that was linked in. */
+#ifndef TFW_CATALOGUE_H
+#define TFW_CATALOGUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "handler.h"
+
+#define TFW_HANDLERS_MAX 256
+
+/* Sorts the handlers by type. false: error says which handler is wrong (two of one type, a value missing or out of
+ * range, a schema that is no JSON). Call once, before the first look-up. */
+bool tfw_catalogue_init(char *error, size_t error_size);
+
+size_t tfw_catalogue_count(void);
+
+/* index below tfw_catalogue_count(). The order is the same in the daemon and in its executors. */
+const tfw_handler_t *tfw_catalogue_at(size_t index);
+
+/* Index of the handler of a type; -1: none. */
+int tfw_catalogue_find(const char *type, size_t len);
+
+#endif

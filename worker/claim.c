@@ -1,0 +1,426 @@
+#include "claim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "catalogue.h"
+#include "log.h"
+#include "redis_keys.h"
+#include "uuid.h"
+#include "worker.h"
+
+#define BLOCK_MS "10000" /* then look anyway, whatever Redis may have missed */
+#define AGAIN_DELAY_MS 250
+
+static void on_wake(uv_timer_t *timer)
+{
+    (void) timer; /* it woke the loop; the turn does the rest */
+}
+
+static void later(tfw_worker_t *w)
+{
+    w->claim.not_before = (int64_t) uv_now(&w->loop) + AGAIN_DELAY_MS;
+    uv_timer_start(&w->claim.timer, on_wake, AGAIN_DELAY_MS, 0);
+}
+
+void tfw_claim_start(tfw_claim_t *claim, tfw_worker_t *worker)
+{
+    uv_timer_init(&worker->loop, &claim->timer);
+    claim->timer.data = worker;
+}
+
+void tfw_claim_look_again(tfw_worker_t *w)
+{
+    for (int i = 0; i < w->streams.nqueues; i++) {
+        w->claim.queues[i].maybe = true;
+    }
+}
+
+bool tfw_claim_busy(const tfw_claim_t *claim)
+{
+    return claim->asking || claim->nunder_way > 0;
+}
+
+/* ---- the second half: PostgreSQL ---- */
+
+static void remove_claimed(tfw_worker_t *w, tfw_claimed_t *c)
+{
+    tfw_claim_t *claim = &w->claim;
+    int i = 0;
+
+    while (claim->under_way[i] != c) {
+        i++;
+    }
+    claim->nunder_way--;
+    memmove(&claim->under_way[i], &claim->under_way[i + 1], sizeof(c) * (size_t) (claim->nunder_way - i));
+    free(c);
+}
+
+static int by_id(const void *a, const void *b)
+{
+    return memcmp(a, b, 16); /* the id is the item's first member */
+}
+
+/* The item of an id, or NULL; each is found once. */
+static int find_item(const tfw_claimed_t *c, const uint8_t *id, int expected)
+{
+    int low = 0, high = c->count;
+
+    if (expected < c->count && memcmp(c->items[expected].id, id, 16) == 0) {
+        return expected;
+    }
+    while (low < high) {
+        int middle = (low + high) / 2, order = memcmp(id, c->items[middle].id, 16);
+
+        if (order == 0) {
+            return middle;
+        }
+        if (order < 0) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return -1;
+}
+
+/* A claimed job goes to the pool, or back when the worker is stopping. */
+static void claimed(tfw_worker_t *w, tfw_job_t *job)
+{
+    char text[160];
+    int n;
+
+    if (w->state >= TFW_STOPPING) {
+        tfw_ledger_give_back(w, job);
+        return;
+    }
+    tfw_events_job(w, &job->row, tf_status_event(TF_RUNNING));
+    job->handler = tfw_catalogue_find(job->row.type.data, job->row.type.len);
+    if (job->handler >= 0) {
+        tfw_pool_add(&w->pool, job);
+        return;
+    }
+    /* A newer worker may know the type, so this is an attempt like any other. */
+    n = snprintf(text, sizeof(text), "no handler for the type %.*s in this worker", (int) job->row.type.len,
+                 job->row.type.data);
+    job->started_us = job->finished_us = tfw_monotonic_us();
+    tfw_job_fail(job, false, (tf_str_t){ text, (size_t) n < sizeof(text) ? (size_t) n : sizeof(text) - 1 }, tfw_random());
+    tfw_ledger_add(w, job);
+}
+
+/* Hands the rows of an answer out. Owns result. */
+static void take_rows(tfw_worker_t *w, tfw_claimed_t *c, PGresult *result)
+{
+    bool returned[TFW_CLAIM_MAX] = { false };
+    int rows = PQntuples(result), expected = 0;
+    tfw_batch_t *batch = rows ? tfw_batch_new(result, (size_t) rows) : NULL;
+
+    if (!batch) {
+        PQclear(result);
+        if (rows) {
+            tf_log(TF_LOG_ERROR, "claim_lost", "s:reason", "out of memory", NULL);
+            return;
+        }
+    }
+    if (batch) {
+        batch->held = 1; /* until all rows are out */
+    }
+    for (int row = 0; row < rows; row++) {
+        tfw_job_t *job = &batch->jobs[row];
+        tfw_pg_row_t at = { result, row };
+        int i;
+
+        if (!tf_job_from_row(&job->row, &at, tfw_pg_column, 0, true) ||
+            (i = find_item(c, job->row.id, expected)) < 0) {
+            tf_log(TF_LOG_ERROR, "claim_unreadable", NULL);
+            continue;
+        }
+        expected = i + 1;
+        returned[i] = true;
+        if (c->incarnation != w->registration.incarnation || (c->recover && tfw_worker_holds(w, job->row.id))) {
+            continue; /* claimed by who we no longer are, or by a doubled entry of a job we have */
+        }
+        job->batch = batch;
+        job->entry = c->items[i].entry;
+        batch->held++;
+        claimed(w, job);
+    }
+    for (int i = 0; i < c->count; i++) {
+        if (!returned[i]) {
+            tfw_streams_done(w, &c->items[i].entry); /* cancelled, deleted or doubled */
+        }
+    }
+    if (batch && --batch->held == 0) {
+        tfw_batch_free(batch);
+    }
+}
+
+static void on_claimed(void *data, PGresult *result)
+{
+    tfw_claimed_t *c = data;
+    tfw_worker_t *w = c->worker;
+
+    if (!result) {
+        c->sent = false;
+        c->recover = true;
+        return;
+    }
+    if (tfw_pg_verdict(result) != TFW_PG_OK) {
+        tfw_pg_log_error(&w->claim_pg, "claim_delayed", result);
+        PQclear(result);
+        c->sent = false;
+        later(w);
+        return;
+    }
+    take_rows(w, c, result);
+    remove_claimed(w, c);
+}
+
+static void send_claimed(tfw_worker_t *w, tfw_claimed_t *c)
+{
+    tf_pgarray_t *ids = &w->claim.ids;
+    tfw_pg_params_t params = { 0 };
+    char worker[TF_QUEUE_NAME_MAX + 260];
+    int n = snprintf(worker, sizeof(worker), "%s/%s", w->options.hostname, w->options.pool);
+
+    tf_pgarray_begin(ids, TF_PG_UUID);
+    for (int i = 0; i < c->count; i++) {
+        tf_pgarray_bytes(ids, c->items[i].id, 16);
+    }
+    if (!tf_pgarray_end(ids)) {
+        later(w);
+        return;
+    }
+    c->incarnation = w->registration.incarnation;
+    tfw_pg_int2(&params, TF_WRITER_WORKER(c->incarnation));
+    tfw_pg_array(&params, ids);
+    tfw_pg_int8(&params, c->incarnation);
+    tfw_pg_bytes(&params, worker, (size_t) n);
+    tfw_pg_bool(&params, c->recover);
+    c->sent = tfw_pg_send(&w->claim_pg, &tf_sql_claim, &params, on_claimed, c);
+}
+
+/* ---- the first half: Redis ---- */
+
+static const redisReply *element(const redisReply *reply, size_t i, int type)
+{
+    if (!reply || reply->type != REDIS_REPLY_ARRAY || i >= reply->elements || reply->element[i]->type != type) {
+        return NULL;
+    }
+    return reply->element[i];
+}
+
+static bool entry_id(char out[TFW_ENTRY_ID_MAX], const redisReply *text)
+{
+    if (!text || text->len >= TFW_ENTRY_ID_MAX) {
+        return false;
+    }
+    memcpy(out, text->str, text->len + 1);
+    return true;
+}
+
+/* Sorts by id and lets go of doubles: the same job twice on its streams. */
+static void sort_items(tfw_worker_t *w, tfw_claimed_t *c)
+{
+    int kept = 0;
+
+    qsort(c->items, (size_t) c->count, sizeof(c->items[0]), by_id);
+    for (int i = 0; i < c->count; i++) {
+        if (kept && memcmp(c->items[kept - 1].id, c->items[i].id, 16) == 0) {
+            tfw_streams_done(w, &c->items[i].entry);
+        } else {
+            c->items[kept++] = c->items[i];
+        }
+    }
+    c->count = kept;
+}
+
+/* The list half of tf_claim's reply: level, entry id, job id, ... NULL: nothing usable in it. */
+static tfw_claimed_t *read_claimed(tfw_worker_t *w, const redisReply *list)
+{
+    tfw_claimed_t *c = calloc(1, sizeof(*c));
+
+    if (!c) {
+        return NULL;
+    }
+    c->worker = w;
+    for (size_t i = 0; i + 2 < list->elements && c->count < TFW_CLAIM_MAX; i += 3) {
+        const redisReply *level = element(list, i, REDIS_REPLY_INTEGER), *job = element(list, i + 2, REDIS_REPLY_STRING);
+        tfw_entry_t *entry = &c->items[c->count].entry;
+
+        if (!level || !entry_id(entry->id, element(list, i + 1, REDIS_REPLY_STRING))) {
+            continue;
+        }
+        entry->queue = (uint16_t) w->claim.asked_queue;
+        entry->level = (uint8_t) level->integer;
+        if (!job || !tf_uuid_parse(job->str, job->len, c->items[c->count].id)) {
+            tfw_streams_done(w, entry); /* somebody else's entry: no job can be meant */
+            continue;
+        }
+        c->count++;
+    }
+    sort_items(w, c);
+    if (c->count == 0) {
+        free(c);
+        return NULL;
+    }
+    return c;
+}
+
+static void on_asked(redisAsyncContext *context, void *answer, void *data)
+{
+    tfw_worker_t *w = data;
+    tfw_claim_t *claim = &w->claim;
+    tfw_claim_queue_t *queue = &claim->queues[claim->asked_queue];
+    const redisReply *reply = answer, *list = element(reply, 0, REDIS_REPLY_ARRAY),
+                     *watch = element(reply, 1, REDIS_REPLY_ARRAY);
+    tfw_claimed_t *c;
+
+    (void) context;
+    claim->asking = false;
+    if (tfw_redis_failed(&w->redis, "claim_failed", reply)) {
+        if (reply) {
+            later(w);
+        }
+        return;
+    }
+    if (list && list->elements) {
+        c = read_claimed(w, list);
+        if (c) {
+            claim->under_way[claim->nunder_way++] = c;
+        }
+        return;
+    }
+    for (size_t i = 0; watch && i < TFW_WATCHES; i++) {
+        if (!entry_id(queue->watch[i], element(watch, i, REDIS_REPLY_STRING))) {
+            watch = NULL;
+        }
+    }
+    if (watch) {
+        queue->maybe = false;
+    } else {
+        tf_log(TF_LOG_ERROR, "claim_failed", "s:message", "tf_claim gave an unknown answer", NULL);
+        later(w);
+    }
+}
+
+static void ask(tfw_worker_t *w, int queue, int n)
+{
+    tfw_stream_t *q = &w->streams.queues[queue];
+    char count[16], consumer[24];
+    const char *argv[] = { "FCALL", "tf_claim", "1", q->base, count, consumer };
+    size_t lengths[6] = { 5, 8, 1, q->base_len };
+
+    lengths[4] = (size_t) snprintf(count, sizeof(count), "%d", n);
+    lengths[5] = (size_t) snprintf(consumer, sizeof(consumer), "%lld", (long long) w->registration.incarnation);
+    w->claim.asking = tfw_redis_send(&w->redis, on_asked, w, 6, argv, lengths);
+    w->claim.asked = n;
+    w->claim.asked_queue = queue;
+}
+
+static void on_woken(redisAsyncContext *context, void *reply, void *data)
+{
+    tfw_worker_t *w = data;
+
+    (void) context;
+    w->claim.blocking = false;
+    if (tfw_redis_failed(&w->waiting, "claim_wait_failed", reply)) {
+        later(w);
+    }
+    tfw_claim_look_again(w);
+}
+
+/* Blocks on all levels of all queues, from where tf_claim found nothing. */
+static void wait_for_more(tfw_worker_t *w)
+{
+    static char keys[TFW_QUEUES_MAX * TFW_WATCHES][TFW_BASE_MAX + 8];
+    static const char *argv[6 + 2 * TFW_QUEUES_MAX * TFW_WATCHES] = { "XREAD", "COUNT", "1", "BLOCK", BLOCK_MS, "STREAMS" };
+    static size_t lengths[6 + 2 * TFW_QUEUES_MAX * TFW_WATCHES];
+    int streams = w->streams.nqueues * TFW_WATCHES;
+
+    for (int i = 0; i < 6; i++) {
+        lengths[i] = strlen(argv[i]);
+    }
+    for (int i = 0; i < streams; i++) {
+        int queue = i / TFW_WATCHES, level = i % TFW_WATCHES;
+        const char *name = w->options.queues[queue];
+
+        if (level <= TF_PRIORITY_MAX) {
+            lengths[6 + i] = tf_redis_level_key(keys[i], sizeof(keys[i]), name, strlen(name), level);
+        } else {
+            lengths[6 + i] = tf_redis_ctl_key(keys[i], sizeof(keys[i]), name, strlen(name));
+        }
+        argv[6 + i] = keys[i];
+        argv[6 + streams + i] = w->claim.queues[queue].watch[level];
+        lengths[6 + streams + i] = strlen(argv[6 + streams + i]);
+    }
+    w->claim.blocking = tfw_redis_send(&w->waiting, on_woken, w, 6 + 2 * streams, argv, lengths);
+}
+
+/* How many jobs to ask for now. */
+static int appetite(const tfw_worker_t *w)
+{
+    const tfw_claim_t *claim = &w->claim;
+    int n = tfw_pool_room(&w->pool);
+
+    if (w->state != TFW_RUNNING || !w->registration.incarnation || !tfw_redis_ready(&w->redis) ||
+        !tfw_pg_ready(&w->claim_pg) || claim->asking || claim->nunder_way == TFW_CLAIMS_UNDER_WAY ||
+        tfw_ledger_full(&w->ledger)) {
+        return 0;
+    }
+    for (int i = 0; i < claim->nunder_way; i++) {
+        n -= claim->under_way[i]->count;
+    }
+    return n < 0 ? 0 : n > TFW_CLAIM_MAX ? TFW_CLAIM_MAX : n;
+}
+
+void tfw_claim_turn(tfw_worker_t *w)
+{
+    tfw_claim_t *claim = &w->claim;
+    bool maybe = false;
+    int n;
+
+    if ((int64_t) uv_now(&w->loop) < claim->not_before) {
+        return;
+    }
+    for (int i = 0; i < claim->nunder_way; i++) {
+        if (!claim->under_way[i]->sent && w->registration.incarnation) {
+            send_claimed(w, claim->under_way[i]);
+        }
+    }
+    n = appetite(w);
+    for (int i = 0; i < w->streams.nqueues && n > 0; i++) {
+        int queue = (claim->next_queue + i) % w->streams.nqueues;
+
+        if (claim->queues[queue].maybe) {
+            ask(w, queue, n);
+            claim->next_queue = (queue + 1) % w->streams.nqueues;
+            break;
+        }
+    }
+    for (int i = 0; i < w->streams.nqueues; i++) {
+        maybe = maybe || claim->queues[i].maybe;
+    }
+    if (!maybe && !claim->blocking && w->state == TFW_RUNNING && tfw_redis_ready(&w->redis)) {
+        wait_for_more(w);
+    }
+}
+
+void tfw_claim_abandon(tfw_worker_t *w)
+{
+    for (int i = w->claim.nunder_way - 1; i >= 0; i--) {
+        if (!w->claim.under_way[i]->sent) {
+            remove_claimed(w, w->claim.under_way[i]);
+        }
+    }
+}
+
+void tfw_claim_close(tfw_claim_t *claim)
+{
+    while (claim->nunder_way) {
+        free(claim->under_way[--claim->nunder_way]);
+    }
+    tf_pgarray_free(&claim->ids);
+    uv_close((uv_handle_t *) &claim->timer, NULL);
+}

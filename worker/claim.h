@@ -1,0 +1,67 @@
+/* claim.h: how this worker comes to its jobs: Redis says which, PostgreSQL says whether. While nothing waits, one
+ * XREAD BLOCK over every level of every queue waits for the next. */
+#ifndef TFW_CLAIM_H
+#define TFW_CLAIM_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "held.h"
+#include "options.h"
+#include "pgparam.h"
+
+struct tfw_worker_s;
+
+#define TFW_CLAIM_MAX 512      /* jobs in one claim */
+#define TFW_CLAIMS_UNDER_WAY 2 /* one in PostgreSQL, the next right behind it */
+#define TFW_WATCHES 12         /* per queue: p0 to p10 and ctl */
+
+/* What Redis handed out, on its way through PostgreSQL. Sorted by id. */
+typedef struct {
+    struct tfw_worker_s *worker;
+    int count;
+    bool sent;
+    bool recover; /* an earlier sending was never answered */
+    int64_t incarnation;
+    struct {
+        uint8_t id[16];
+        tfw_entry_t entry;
+    } items[TFW_CLAIM_MAX];
+} tfw_claimed_t;
+
+typedef struct {
+    bool maybe; /* something may wait in it */
+    char watch[TFW_WATCHES][TFW_ENTRY_ID_MAX];
+} tfw_claim_queue_t;
+
+typedef struct {
+    tfw_claim_queue_t queues[TFW_QUEUES_MAX];
+    int next_queue;
+    bool asking; /* FCALL tf_claim is under way, */
+    int asked;   /* for so many jobs, */
+    int asked_queue;
+    bool blocking; /* XREAD BLOCK is under way */
+    tfw_claimed_t *under_way[TFW_CLAIMS_UNDER_WAY]; /* oldest first */
+    int nunder_way;
+    int64_t not_before; /* uv_now: something failed for a passing reason */
+    uv_timer_t timer;
+    tf_pgarray_t ids;
+} tfw_claim_t;
+
+void tfw_claim_start(tfw_claim_t *claim, struct tfw_worker_s *worker);
+
+/* Asks for more jobs if there is room, or waits for some to appear. */
+void tfw_claim_turn(struct tfw_worker_s *w);
+
+/* Redis is (again) there: nothing is known about its queues. */
+void tfw_claim_look_again(struct tfw_worker_s *w);
+
+/* Claims handed out by Redis and not yet answered by PostgreSQL. */
+bool tfw_claim_busy(const tfw_claim_t *claim);
+
+/* Forgets claims whose statement is not under way: the worker is stopping and PostgreSQL is away. */
+void tfw_claim_abandon(struct tfw_worker_s *w);
+
+void tfw_claim_close(tfw_claim_t *claim);
+
+#endif

@@ -1,0 +1,73 @@
+/* executor.h: one executor process as the daemon sees it: started, given jobs, listened to, killed, buried. */
+#ifndef TFW_EXECUTOR_H
+#define TFW_EXECUTOR_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <uv.h>
+
+#include "held.h"
+#include "run.h"
+
+struct tfw_worker_s;
+
+/* Why an executor is being killed: what its death means for the job it runs. */
+typedef enum {
+    TFW_DOOM_NONE,      /* nobody is killing it: a crash, the attempt failed */
+    TFW_DOOM_TIMEOUT,   /* the attempt failed */
+    TFW_DOOM_CANCEL,    /* the job is CANCELLED */
+    TFW_DOOM_GIVE_BACK, /* the worker is leaving: the job is QUEUED again, no attempt is burnt */
+    TFW_DOOM_DROP       /* the job is no longer ours: say nothing */
+} tfw_doom_t;
+
+typedef struct tfw_executor_s {
+    struct tfw_worker_s *worker;
+    int index;
+    pid_t pid;       /* 0: not running */
+    int fd;          /* the daemon's end of the pair */
+    int far_fd;      /* the executor's end, kept to take back what it has not read */
+    int output_fd;   /* its standard output and error */
+    uv_poll_t *poll, *output_poll;
+    tfw_board_t *board; /* shared memory; lives as long as the daemon */
+    uint32_t last_seq;
+    tfw_jobs_t jobs; /* sent and not ended, in the order sent: the first runs or is about to */
+    int njobs;
+    int64_t head_since_us; /* when the first of them came to be the first */
+    bool slow;             /* the first runs long: nothing is queued behind it */
+    bool paused;           /* not listened to for now */
+    tfw_doom_t doom;
+    int64_t kill_at_us; /* SIGKILL then; 0: not being killed, or killed already */
+    int64_t spawned_us;
+    int64_t respawn_at_us; /* not running: start it then */
+    int output_lines;      /* logged within the current second */
+    int64_t output_second;
+} tfw_executor_t;
+
+/* Prepares the shared memory; false with errno. */
+bool tfw_executor_init(tfw_executor_t *ex, struct tfw_worker_s *worker, int index);
+
+/* Forks the process. false: logged; respawn_at_us says when to try again. */
+bool tfw_executor_spawn(tfw_executor_t *ex);
+
+/* Sends jobs from the front of `from`, at most `most`; returns how many went. */
+int tfw_executor_send(tfw_executor_t *ex, tfw_jobs_t *from, int most);
+
+/* Takes back every job that the executor has not read yet, in their order, to the end of `to`; returns how many. */
+int tfw_executor_take_back(tfw_executor_t *ex, tfw_jobs_t *to);
+
+/* SIGTERM, and SIGKILL after grace_seconds. */
+void tfw_executor_kill(tfw_executor_t *ex, tfw_doom_t doom, int64_t grace_seconds);
+
+/* SIGKILL if the grace is over. */
+void tfw_executor_kill_overdue(tfw_executor_t *ex, int64_t now_us);
+
+/* Listens again after a pause. */
+void tfw_executor_resume(tfw_executor_t *ex);
+
+/* After waitpid: reads what it still said and closes everything. Jobs that have not ended stay in ex->jobs. */
+void tfw_executor_bury(tfw_executor_t *ex);
+
+/* Frees the shared memory; the process must be gone. */
+void tfw_executor_free(tfw_executor_t *ex);
+
+#endif

@@ -1,0 +1,72 @@
+/* held.h: a job this worker holds, from the claim to the last word in the ledger. */
+#ifndef TFW_HELD_H
+#define TFW_HELD_H
+
+#include <libpq-fe.h>
+#include <sys/queue.h>
+
+#include "handler.h"
+#include "job.h"
+
+#define TFW_ENTRY_ID_MAX 44 /* a stream id: two 64-bit numbers, "-" and NUL */
+
+typedef struct tfw_batch_s tfw_batch_t;
+
+/* Where a job lies on Redis. */
+typedef struct {
+    uint16_t queue; /* index in the worker's list of queues */
+    uint8_t level;
+    char id[TFW_ENTRY_ID_MAX];
+} tfw_entry_t;
+
+typedef struct tfw_job_s {
+    TAILQ_ENTRY(tfw_job_s) link; /* in whichever list holds it */
+    tf_job_t row;                /* texts point into the batch, those of the end of the attempt into `words` */
+    tfw_batch_t *batch;
+    tfw_entry_t entry;
+    int handler;          /* index in the catalogue; -1: no handler for this type */
+    uint32_t seq;         /* in its executor */
+    uint32_t log_lines;   /* received from this attempt */
+    bool progress_dirty;  /* row.progress is newer than the database's */
+    int64_t waiting_since_us;
+    int64_t started_us; /* CLOCK_MONOTONIC; 0: not begun */
+    int64_t finished_us;
+    int64_t delay_ms; /* RETRYING: until the next attempt */
+    char *words;      /* malloc: error, then result */
+} tfw_job_t;
+
+TAILQ_HEAD(tfw_jobs_s, tfw_job_s);
+typedef struct tfw_jobs_s tfw_jobs_t;
+
+/* The rows of one claim: read-only, shared by its jobs, freed with the last of them. */
+struct tfw_batch_s {
+    PGresult *result;
+    size_t held; /* jobs not yet released */
+    tfw_job_t jobs[];
+};
+
+/* Room for count jobs over result, which the batch then owns; held is 0. NULL: out of memory, result is still the
+ * caller's. */
+tfw_batch_t *tfw_batch_new(PGresult *result, size_t count);
+
+/* The caller lets go of the job; it must be in no list. */
+void tfw_job_release(tfw_job_t *job);
+
+/* Frees a batch whose jobs were never handed out. */
+void tfw_batch_free(tfw_batch_t *batch);
+
+/* The attempt ended at status, by the reason `error` (may be NULL) with `result` (JSON; data NULL: none). Both are
+ * copied. An error text that is too long is cut. false: out of memory; then the words are missing, the status is set. */
+bool tfw_job_end(tfw_job_t *job, tf_status_t status, tf_str_t error, tf_str_t result);
+
+/* The attempt failed: RETRYING with a delay, DEAD_LETTER, or FAILED when `permanent`. random: any 64 bits. */
+void tfw_job_fail(tfw_job_t *job, bool permanent, tf_str_t error, uint64_t random);
+
+/* CLOCK_MONOTONIC and CLOCK_REALTIME in microseconds. */
+int64_t tfw_monotonic_us(void);
+int64_t tfw_realtime_us(void);
+
+/* A number that differs between processes and calls; for spreading, not for secrets. */
+uint64_t tfw_random(void);
+
+#endif

@@ -1,0 +1,315 @@
+#include "ledger.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "worker.h"
+
+#define AGAIN_DELAY_MS 250
+
+static const uint32_t column_types[TFW_LEDGER_COLUMNS] = {
+    TF_PG_UUID, TF_PG_INT4, TF_PG_INT4, TF_PG_TEXT, TF_PG_INT8, TF_PG_INT8, TF_PG_INT8, TF_PG_JSON, TF_PG_TEXT, TF_PG_TEXT,
+};
+
+static const tf_str_t unstorable = { "the result was refused by the database", 38 };
+
+void tfw_ledger_start(tfw_ledger_t *ledger, tfw_worker_t *worker)
+{
+    TAILQ_INIT(&ledger->pending);
+    uv_timer_init(&worker->loop, &ledger->timer);
+    ledger->timer.data = worker;
+}
+
+static size_t job_bytes(const tfw_job_t *job)
+{
+    return job->row.error.len + job->row.result.len;
+}
+
+void tfw_ledger_add(tfw_worker_t *w, tfw_job_t *job)
+{
+    TAILQ_INSERT_TAIL(&w->ledger.pending, job, link);
+    w->ledger.npending++;
+    w->ledger.pending_bytes += job_bytes(job);
+}
+
+void tfw_ledger_give_back(tfw_worker_t *w, tfw_job_t *job)
+{
+    tfw_job_end(job, TF_QUEUED, (tf_str_t){ NULL, 0 }, (tf_str_t){ NULL, 0 });
+    tfw_ledger_add(w, job);
+}
+
+static tfw_job_t *take_pending(tfw_ledger_t *l)
+{
+    tfw_job_t *job = TAILQ_FIRST(&l->pending);
+
+    TAILQ_REMOVE(&l->pending, job, link);
+    l->npending--;
+    l->pending_bytes -= job_bytes(job);
+    return job;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    return memcmp((*(tfw_job_t *const *) a)->row.id, (*(tfw_job_t *const *) b)->row.id, 16);
+}
+
+/* Takes the next flight off the pending list. */
+static void load(tfw_ledger_t *l)
+{
+    int most = l->one_by_one > 0 ? 1 : TFW_LEDGER_BATCH;
+    size_t bytes = 0;
+
+    while (l->npending && l->nflight < most && bytes < TFW_LEDGER_BATCH_BYTES) {
+        l->flight[l->nflight] = take_pending(l);
+        bytes += job_bytes(l->flight[l->nflight++]);
+    }
+    if (l->one_by_one > 0) {
+        l->one_by_one--;
+    }
+    qsort(l->flight, (size_t) l->nflight, sizeof(l->flight[0]), by_id);
+}
+
+static bool compose(tfw_ledger_t *l)
+{
+    int64_t now = tfw_monotonic_us();
+
+    for (int c = 0; c < TFW_LEDGER_COLUMNS; c++) {
+        tf_pgarray_begin(&l->columns[c], column_types[c]);
+    }
+    for (int i = 0; i < l->nflight; i++) {
+        const tfw_job_t *job = l->flight[i];
+        const char *status = tf_status_name(job->row.status);
+        int64_t finished = job->finished_us && job->finished_us < now ? now - job->finished_us : 0;
+        int64_t started = job->started_us && job->started_us < now ? now - job->started_us : 0;
+
+        tf_pgarray_bytes(&l->columns[0], job->row.id, 16);
+        tf_pgarray_int4(&l->columns[1], job->row.epoch);
+        tf_pgarray_int4(&l->columns[2], job->row.attempt);
+        tf_pgarray_bytes(&l->columns[3], status, strlen(status));
+        tf_pgarray_int8(&l->columns[4], started > finished ? started : finished);
+        tf_pgarray_int8(&l->columns[5], finished);
+        tf_pgarray_int8(&l->columns[6], job->delay_ms);
+        tf_pgarray_bytes(&l->columns[7], job->row.result.data, job->row.result.len);
+        tf_pgarray_bytes(&l->columns[8], job->row.error.data, job->row.error.len);
+        tf_pgarray_bytes(&l->columns[9], job->row.traceback.data, job->row.traceback.len);
+    }
+    for (int c = 0; c < TFW_LEDGER_COLUMNS; c++) {
+        if (!tf_pgarray_end(&l->columns[c])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The change is committed (or was, by an earlier sending): tell the world and let go. */
+static void committed(tfw_worker_t *w, tfw_job_t *job)
+{
+    tfw_streams_done(w, &job->entry);
+    if (job->row.status == TF_QUEUED) {
+        job->row.attempt--;
+        job->row.progress = 0;
+        job->row.started_at = job->row.finished_at = TF_TIME_NONE;
+        tfw_streams_add(w, job);
+    }
+    tfw_events_job(w, &job->row, tf_status_event(job->row.status));
+    tfw_job_release(job);
+}
+
+static void lease_lost(tfw_worker_t *w, tfw_job_t *job)
+{
+    tf_log(TF_LOG_WARNING, "lease_lost", "u:job_id", job->row.id, "i:epoch", (int64_t) job->row.epoch, "i:attempt",
+           (int64_t) job->row.attempt, "s:status", tf_status_name(job->row.status), NULL);
+    tfw_streams_done(w, &job->entry);
+    tfw_job_release(job);
+}
+
+/* Index of the job in the flight; expected is tried first, as rows come in the order of the ids nearly always. */
+static int find(const tfw_ledger_t *l, const void *id, int expected)
+{
+    int low = 0, high = l->nflight;
+
+    if (expected < high && memcmp(l->flight[expected]->row.id, id, 16) == 0) {
+        return expected;
+    }
+    while (low < high) {
+        int middle = (low + high) / 2, order = memcmp(id, l->flight[middle]->row.id, 16);
+
+        if (order == 0) {
+            return middle;
+        }
+        if (order < 0) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return -1;
+}
+
+static void read_time(const PGresult *result, int row, int column, int64_t *out)
+{
+    if (!PQgetisnull(result, row, column) && PQgetlength(result, row, column) == 8) {
+        *out = tf_pg_get_time(PQgetvalue(result, row, column));
+    }
+}
+
+static void landed(tfw_worker_t *w, const PGresult *result)
+{
+    tfw_ledger_t *l = &w->ledger;
+    bool changed[TFW_LEDGER_BATCH] = { false };
+    int expected = 0, n = l->nflight;
+
+    for (int row = 0; row < PQntuples(result); row++) {
+        int i = PQgetlength(result, row, 0) == 16 ? find(l, PQgetvalue(result, row, 0), expected) : -1;
+
+        if (i >= 0) {
+            changed[i] = true;
+            expected = i + 1;
+            read_time(result, row, 1, &l->flight[i]->row.started_at);
+            read_time(result, row, 2, &l->flight[i]->row.finished_at);
+            read_time(result, row, 3, &l->flight[i]->row.run_at);
+        }
+    }
+    l->nflight = 0;
+    for (int i = 0; i < n; i++) {
+        if (changed[i] || l->unsure) {
+            committed(w, l->flight[i]);
+        } else {
+            lease_lost(w, l->flight[i]);
+        }
+    }
+    l->unsure = false;
+}
+
+/* The database refuses this flight for its data: one row must not keep the others from being written. */
+static void refused(tfw_worker_t *w, const PGresult *result)
+{
+    tfw_ledger_t *l = &w->ledger;
+    tfw_job_t *job = l->flight[0];
+
+    if (l->nflight == 0) {
+        return; /* dropped meanwhile */
+    }
+    if (l->nflight > 1) {
+        l->one_by_one += l->nflight;
+        while (l->nflight) {
+            job = l->flight[--l->nflight];
+            TAILQ_INSERT_HEAD(&l->pending, job, link);
+            l->npending++;
+            l->pending_bytes += job_bytes(job);
+        }
+        return;
+    }
+    tfw_pg_log_error(&w->ledger_pg, "result_refused", result);
+    l->nflight = 0;
+    if (job->row.status == TF_FAILED && job->row.error.data == unstorable.data) {
+        tf_log(TF_LOG_ERROR, "result_lost", "u:job_id", job->row.id, NULL);
+        tfw_job_release(job);
+        return;
+    }
+    tfw_job_end(job, TF_FAILED, (tf_str_t){ NULL, 0 }, (tf_str_t){ NULL, 0 });
+    job->row.error = unstorable;
+    l->flight[l->nflight++] = job; /* alone again, with words that are known to be good */
+}
+
+static void on_again(uv_timer_t *timer)
+{
+    (void) timer; /* it woke the loop; the turn does the rest */
+}
+
+static void on_answer(void *data, PGresult *result)
+{
+    tfw_worker_t *w = data;
+    tfw_ledger_t *l = &w->ledger;
+
+    l->sent = false;
+    if (!result) {
+        l->unsure = l->nflight > 0;
+        return;
+    }
+    switch (tfw_pg_verdict(result)) {
+    case TFW_PG_OK:
+        landed(w, result);
+        break;
+    case TFW_PG_AGAIN:
+        tfw_pg_log_error(&w->ledger_pg, "finish_delayed", result);
+        l->not_before = (int64_t) uv_now(&w->loop) + AGAIN_DELAY_MS;
+        uv_timer_start(&l->timer, on_again, AGAIN_DELAY_MS, 0);
+        break;
+    case TFW_PG_BAD:
+        refused(w, result);
+        break;
+    }
+    PQclear(result);
+}
+
+void tfw_ledger_flush(tfw_worker_t *w)
+{
+    tfw_ledger_t *l = &w->ledger;
+    tfw_pg_params_t params = { 0 };
+
+    if (l->sent || !w->registration.incarnation || !tfw_pg_ready(&w->ledger_pg) ||
+        (int64_t) uv_now(&w->loop) < l->not_before || !tfw_journal_flush(w)) {
+        return;
+    }
+    if (l->nflight == 0) {
+        load(l);
+    }
+    if (l->nflight == 0 || !compose(l)) {
+        return;
+    }
+    tfw_pg_int2(&params, TF_WRITER_WORKER(w->registration.incarnation));
+    tfw_pg_int8(&params, w->registration.incarnation);
+    for (int c = 0; c < TFW_LEDGER_COLUMNS; c++) {
+        tfw_pg_array(&params, &l->columns[c]);
+    }
+    l->sent = tfw_pg_send(&w->ledger_pg, &tf_sql_finish, &params, on_answer, w);
+}
+
+int tfw_ledger_count(const tfw_ledger_t *ledger)
+{
+    return ledger->npending + ledger->nflight;
+}
+
+bool tfw_ledger_full(const tfw_ledger_t *ledger)
+{
+    return ledger->npending >= TFW_LEDGER_JOBS_MAX || ledger->pending_bytes >= TFW_LEDGER_BYTES_MAX;
+}
+
+bool tfw_ledger_holds(const tfw_ledger_t *ledger, const uint8_t id[16])
+{
+    const tfw_job_t *job;
+
+    if (find(ledger, id, 0) >= 0) {
+        return true;
+    }
+    TAILQ_FOREACH(job, &ledger->pending, link)
+    {
+        if (memcmp(job->row.id, id, 16) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void tfw_ledger_drop(tfw_ledger_t *ledger)
+{
+    while (ledger->npending) {
+        tfw_job_release(take_pending(ledger));
+    }
+    while (ledger->nflight) {
+        tfw_job_release(ledger->flight[--ledger->nflight]);
+    }
+    ledger->unsure = false;
+    ledger->one_by_one = 0;
+}
+
+void tfw_ledger_close(tfw_ledger_t *ledger)
+{
+    tfw_ledger_drop(ledger);
+    for (int c = 0; c < TFW_LEDGER_COLUMNS; c++) {
+        tf_pgarray_free(&ledger->columns[c]);
+    }
+    uv_close((uv_handle_t *) &ledger->timer, NULL);
+}

@@ -1,0 +1,133 @@
+#include "options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "job.h"
+
+#define AT(field) offsetof(tfw_options_t, field)
+
+static const tf_setting_t table[] = {
+    { "DATABASE_URL", TF_SETTING_TEXT, AT(database_url), NULL, 0, 0, "libpq URL or conninfo" },
+    { "REDIS_URL", TF_SETTING_TEXT, AT(redis_url), NULL, 0, 0, "redis://... or unix:///path" },
+    { "TASKFORGE_LOG_LEVEL", TF_SETTING_TEXT, AT(log_level), "info", 0, 0, "debug, info, warning or error" },
+    { "TASKFORGE_REDIS_LIBRARY", TF_SETTING_TEXT, AT(redis_library), NULL, 0, 0, "path of taskforge.lua" },
+    { "TASKFORGE_DATA_DIR", TF_SETTING_TEXT, AT(data_dir), NULL, 0, 0, "directory of datasets" },
+    { "TASKFORGE_WORKER_HOSTNAME", TF_SETTING_TEXT, AT(hostname), "", 0, 0, "default: the system's" },
+    { "TASKFORGE_WORKER_POOL", TF_SETTING_TEXT, AT(pool), "default", 0, 0, "name of this worker on its host" },
+    { "TASKFORGE_WORKER_QUEUES", TF_SETTING_TEXT, AT(queue_list), TF_QUEUE_DEFAULT, 0, 0, "comma-separated" },
+    { "TASKFORGE_WORKER_CONCURRENCY", TF_SETTING_INT, AT(concurrency), "4", 1, TFW_CONCURRENCY_MAX, "processes" },
+    { "TASKFORGE_HEARTBEAT_SECONDS", TF_SETTING_INT, AT(heartbeat_seconds), "5", 1, 3600, "seconds" },
+    { "TASKFORGE_SHUTDOWN_SECONDS", TF_SETTING_INT, AT(shutdown_seconds), "30", 0, 86400, "seconds" },
+    { "TASKFORGE_KILL_GRACE_SECONDS", TF_SETTING_INT, AT(kill_grace_seconds), "5", 0, 3600, "seconds" },
+    { "TASKFORGE_RESULT_MAX_BYTES", TF_SETTING_INT, AT(result_max_bytes), "1048576", 1, 256 << 20, "bytes" },
+    { "TASKFORGE_LOG_LINES_MAX", TF_SETTING_INT, AT(log_lines_max), "1000", 0, 1000000, "lines per attempt" },
+};
+#define TABLE_COUNT (sizeof(table) / sizeof(table[0]))
+
+static bool name_valid(const char *name, const char *setting, char *error, size_t error_size)
+{
+    if (!tf_queue_name_valid(name, strlen(name))) {
+        snprintf(error, error_size, "%s: \"%.80s\" is not a name of 1 to %d letters, digits, '_', '.' or '-'", setting,
+                 name, TF_QUEUE_NAME_MAX);
+        return false;
+    }
+    return true;
+}
+
+/* Cuts queue_list at its commas, in place. */
+static bool split_queues(tfw_options_t *o, char *error, size_t error_size)
+{
+    char *rest = o->queue_list, *piece;
+
+    while ((piece = strsep(&rest, ",")) != NULL) {
+        if (!name_valid(piece, "TASKFORGE_WORKER_QUEUES", error, error_size)) {
+            return false;
+        }
+        for (int i = 0; i < o->nqueues; i++) {
+            if (strcmp(o->queues[i], piece) == 0) {
+                snprintf(error, error_size, "TASKFORGE_WORKER_QUEUES: \"%s\" is there twice", piece);
+                return false;
+            }
+        }
+        if (o->nqueues == TFW_QUEUES_MAX) {
+            snprintf(error, error_size, "TASKFORGE_WORKER_QUEUES: more than %d queues", TFW_QUEUES_MAX);
+            return false;
+        }
+        o->queues[o->nqueues++] = piece;
+    }
+    return true;
+}
+
+static bool resolve_hostname(tfw_options_t *o, char *error, size_t error_size)
+{
+    char name[256];
+
+    if (o->hostname[0]) {
+        return true;
+    }
+    if (gethostname(name, sizeof(name)) != 0) {
+        snprintf(error, error_size, "TASKFORGE_WORKER_HOSTNAME is not set and gethostname failed: %s", strerror(errno));
+        return false;
+    }
+    name[sizeof(name) - 1] = '\0';
+    free(o->hostname);
+    o->hostname = strdup(name);
+    return o->hostname != NULL;
+}
+
+/* The data directory as an absolute path: executors resolve names below it. */
+static bool resolve_data_dir(tfw_options_t *o, char *error, size_t error_size)
+{
+    struct stat st;
+    char *path = realpath(o->data_dir, NULL);
+
+    if (!path || stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) {
+        snprintf(error, error_size, "TASKFORGE_DATA_DIR: %.200s: %s", o->data_dir,
+                 path ? "not a directory" : strerror(errno));
+        free(path);
+        return false;
+    }
+    free(o->data_dir);
+    o->data_dir = path;
+    return true;
+}
+
+static bool check(tfw_options_t *o, char *error, size_t error_size)
+{
+    char why[200];
+
+    if (!tf_redis_url_parse(o->redis_url, &o->redis, why, sizeof(why))) {
+        snprintf(error, error_size, "REDIS_URL: %s", why);
+        return false;
+    }
+    if (access(o->redis_library, R_OK) != 0) {
+        snprintf(error, error_size, "TASKFORGE_REDIS_LIBRARY: %.200s: %s", o->redis_library, strerror(errno));
+        return false;
+    }
+    return resolve_hostname(o, error, error_size) && resolve_data_dir(o, error, error_size) &&
+           name_valid(o->pool, "TASKFORGE_WORKER_POOL", error, error_size) && split_queues(o, error, error_size);
+}
+
+bool tfw_options_load(tfw_options_t *options, const char *path, char *error, size_t error_size)
+{
+    memset(options, 0, sizeof(*options));
+    if (!tf_settings_load(table, TABLE_COUNT, options, path, error, error_size)) {
+        return false;
+    }
+    if (!check(options, error, error_size)) {
+        tfw_options_free(options);
+        return false;
+    }
+    return true;
+}
+
+void tfw_options_free(tfw_options_t *options)
+{
+    tf_redis_url_free(&options->redis);
+    tf_settings_free(table, TABLE_COUNT, options);
+}

@@ -1,0 +1,42 @@
+/* options.h: the worker's settings (docs/internals.md). */
+#ifndef TFW_OPTIONS_H
+#define TFW_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "settings.h"
+
+#define TFW_QUEUES_MAX 64
+#define TFW_CONCURRENCY_MAX 1024
+
+typedef struct {
+    char *database_url;
+    char *redis_url;
+    char *log_level;
+    char *redis_library;
+    char *data_dir;
+    char *hostname; /* "": not set until tfw_options_load has asked the system */
+    char *pool;
+    char *queue_list;
+    int64_t concurrency;
+    int64_t heartbeat_seconds;
+    int64_t shutdown_seconds;
+    int64_t kill_grace_seconds;
+    int64_t result_max_bytes;
+    int64_t log_lines_max;
+
+    /* derived */
+    tf_redis_url_t redis;
+    char *queues[TFW_QUEUES_MAX]; /* pieces of queue_list */
+    int nqueues;
+} tfw_options_t;
+
+/* Loads and checks everything that can be checked without a connection. false: error says which setting and why; the
+ * options need not be freed then. */
+bool tfw_options_load(tfw_options_t *options, const char *path, char *error, size_t error_size);
+
+void tfw_options_free(tfw_options_t *options);
+
+#endif

@@ -1,0 +1,254 @@
+#include "registration.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "catalogue.h"
+#include "log.h"
+#include "uuid.h"
+#include "worker.h"
+#include "worker/sql.h"
+
+#define JOB_TYPE_COLUMNS 8
+
+static void text(tf_pgarray_t *array, const char *s)
+{
+    tf_pgarray_bytes(array, s, strlen(s));
+}
+
+static void on_types(void *data, PGresult *result)
+{
+    tfw_worker_t *w = data;
+
+    if (result && tfw_pg_verdict(result) == TFW_PG_OK) {
+        w->registration.types_written = true;
+    } else if (result) {
+        tfw_pg_log_error(&w->ledger_pg, "job_types_not_written", result); /* the next heartbeat tries again */
+    }
+    PQclear(result);
+}
+
+static void write_types(tfw_worker_t *w)
+{
+    static const uint32_t types[JOB_TYPE_COLUMNS] = { TF_PG_TEXT, TF_PG_TEXT, TF_PG_JSON, TF_PG_INT4,
+                                                      TF_PG_INT4, TF_PG_INT4, TF_PG_INT4, TF_PG_BOOL };
+    tf_pgarray_t columns[JOB_TYPE_COLUMNS] = { 0 };
+    tfw_pg_params_t params = { 0 };
+    bool ok = true;
+
+    for (int c = 0; c < JOB_TYPE_COLUMNS; c++) {
+        tf_pgarray_begin(&columns[c], types[c]);
+    }
+    for (size_t i = 0; i < tfw_catalogue_count(); i++) {
+        const tfw_handler_t *h = tfw_catalogue_at(i);
+
+        text(&columns[0], h->type);
+        text(&columns[1], h->description);
+        text(&columns[2], h->payload_schema);
+        tf_pgarray_int4(&columns[3], h->max_retries);
+        tf_pgarray_int4(&columns[4], h->timeout_seconds);
+        tf_pgarray_int4(&columns[5], (int32_t) h->retry.base_ms);
+        tf_pgarray_int4(&columns[6], (int32_t) h->retry.max_ms);
+        tf_pgarray_bool(&columns[7], h->retry.jitter);
+    }
+    for (int c = 0; c < JOB_TYPE_COLUMNS; c++) {
+        ok = tf_pgarray_end(&columns[c]) && ok;
+        tfw_pg_array(&params, &columns[c]);
+    }
+    if (ok) {
+        tfw_pg_send(&w->ledger_pg, &tfw_sql_job_types, &params, on_types, w);
+    }
+    for (int c = 0; c < JOB_TYPE_COLUMNS; c++) {
+        tf_pgarray_free(&columns[c]);
+    }
+}
+
+static void on_registered(void *data, PGresult *result)
+{
+    tfw_worker_t *w = data;
+    tfw_registration_t *r = &w->registration;
+
+    r->registering = false;
+    if (!result) {
+        return; /* the next connection registers */
+    }
+    if (tfw_pg_verdict(result) != TFW_PG_OK || PQntuples(result) != 1 || PQgetlength(result, 0, 0) != 16 ||
+        PQgetlength(result, 0, 1) != 8) {
+        tfw_pg_log_error(&w->ledger_pg, "registration_failed", result); /* the timer tries again */
+        PQclear(result);
+        return;
+    }
+    memcpy(r->id, PQgetvalue(result, 0, 0), 16);
+    r->incarnation = tf_pg_get_int8(PQgetvalue(result, 0, 1));
+    PQclear(result);
+    r->announced = false;
+    tf_log(TF_LOG_INFO, "worker_registered", "u:worker_id", r->id, "i:incarnation", r->incarnation, "s:hostname",
+           w->options.hostname, "s:pool", w->options.pool, NULL);
+    tfw_claim_look_again(w);
+}
+
+static void register_worker(tfw_worker_t *w)
+{
+    tf_pgarray_t queues = { 0 };
+    tfw_pg_params_t params = { 0 };
+    uint8_t id[16];
+
+    if (w->registration.registering || w->state >= TFW_STOPPING || !tf_uuid7(id)) {
+        return;
+    }
+    tf_pgarray_begin(&queues, TF_PG_TEXT);
+    for (int i = 0; i < w->options.nqueues; i++) {
+        text(&queues, w->options.queues[i]);
+    }
+    tfw_pg_bytes(&params, id, sizeof(id));
+    tfw_pg_bytes(&params, w->options.hostname, strlen(w->options.hostname));
+    tfw_pg_bytes(&params, w->options.pool, strlen(w->options.pool));
+    tfw_pg_int4(&params, (int32_t) getpid());
+    tfw_pg_bytes(&params, TF_VERSION, strlen(TF_VERSION));
+    if (tf_pgarray_end(&queues)) {
+        tfw_pg_array(&params, &queues);
+        tfw_pg_int4(&params, (int32_t) w->options.concurrency);
+        w->registration.registering = tfw_pg_send(&w->ledger_pg, &tfw_sql_register, &params, on_registered, w);
+    }
+    tf_pgarray_free(&queues);
+}
+
+/* Why a heartbeat found no row of ours: somebody took the name, or the scheduler gave us up. */
+static void on_owner(void *data, PGresult *result)
+{
+    tfw_worker_t *w = data;
+    int64_t incarnation = w->registration.incarnation, pid = 0;
+
+    w->registration.beating = false;
+    if (!result || tfw_pg_verdict(result) != TFW_PG_OK) {
+        PQclear(result);
+        return; /* the next heartbeat asks again */
+    }
+    if (PQntuples(result) == 1) {
+        incarnation = tf_pg_get_int8(PQgetvalue(result, 0, 0));
+        pid = tf_pg_get_int4(PQgetvalue(result, 0, 2));
+    }
+    PQclear(result);
+    if (w->state >= TFW_LEAVING) {
+        return;
+    }
+    if (incarnation != w->registration.incarnation) {
+        tf_log(TF_LOG_ERROR, "name_taken_over", "s:hostname", w->options.hostname, "s:pool", w->options.pool,
+               "i:by_pid", pid, "s:message",
+               "another worker started with this hostname and pool; give each worker a TASKFORGE_WORKER_POOL of its own",
+               NULL);
+        tfw_worker_stop(w, true, 1);
+        return;
+    }
+    tf_log(TF_LOG_ERROR, "declared_lost", "i:incarnation", incarnation, "s:message",
+           "no heartbeat was seen for too long: the jobs of this worker run elsewhere now", NULL);
+    tfw_worker_drop_jobs(w);
+    w->registration.incarnation = 0;
+    register_worker(w);
+}
+
+static void on_beat(void *data, PGresult *result)
+{
+    tfw_worker_t *w = data;
+    tfw_registration_t *r = &w->registration;
+    tfw_pg_params_t params = { 0 };
+
+    r->beating = false;
+    if (!result) {
+        return;
+    }
+    if (tfw_pg_verdict(result) != TFW_PG_OK) {
+        tfw_pg_log_error(&w->ledger_pg, "heartbeat_failed", result);
+    } else if (PQntuples(result) == 0) {
+        tfw_pg_bytes(&params, w->options.hostname, strlen(w->options.hostname));
+        tfw_pg_bytes(&params, w->options.pool, strlen(w->options.pool));
+        r->beating = tfw_pg_send(&w->ledger_pg, &tfw_sql_owner, &params, on_owner, w);
+    }
+    PQclear(result);
+    if (!r->beating && r->beat_again) {
+        tfw_registration_beat(w);
+    }
+}
+
+static bool send_beat(tfw_worker_t *w, const char *status, tfw_pg_answer_fn answer, void *data)
+{
+    tfw_pg_params_t params = { 0 };
+
+    tfw_pg_int8(&params, w->registration.incarnation);
+    tfw_pg_bytes(&params, status, strlen(status));
+    tfw_pg_int4(&params, w->pool.active);
+    tfw_pg_int8(&params, w->pool.processed);
+    tfw_pg_int8(&params, w->pool.failed);
+    return tfw_pg_send(&w->ledger_pg, &tfw_sql_heartbeat, &params, answer, data);
+}
+
+void tfw_registration_beat(tfw_worker_t *w)
+{
+    tfw_registration_t *r = &w->registration;
+
+    if (!tfw_pg_ready(&w->ledger_pg) || w->state == TFW_LEAVING) {
+        return;
+    }
+    if (!r->incarnation) {
+        register_worker(w);
+        return;
+    }
+    r->beat_again = r->beating;
+    if (!r->beating) {
+        r->beating = send_beat(w, tfw_worker_status(w), on_beat, w);
+    }
+    if (!r->types_written) {
+        write_types(w);
+    }
+}
+
+void tfw_registration_connected(tfw_worker_t *w)
+{
+    if (!w->registration.types_written) {
+        write_types(w);
+    }
+    tfw_registration_beat(w);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    tfw_registration_beat(timer->data);
+}
+
+void tfw_registration_start(tfw_registration_t *registration, tfw_worker_t *worker)
+{
+    uint64_t interval_ms = (uint64_t) worker->options.heartbeat_seconds * 1000;
+
+    uv_timer_init(&worker->loop, &registration->timer);
+    registration->timer.data = worker;
+    uv_timer_start(&registration->timer, on_timer, interval_ms, interval_ms);
+}
+
+void tfw_registration_turn(tfw_worker_t *w)
+{
+    tfw_registration_t *r = &w->registration;
+
+    if (r->incarnation && !r->announced && w->state < TFW_STOPPING && tfw_redis_ready(&w->redis)) {
+        r->announced = true;
+        tfw_events_worker(w, "worker_online", tfw_worker_status(w));
+    }
+}
+
+static void on_left(void *data, PGresult *result)
+{
+    tfw_worker_t *w = data;
+
+    PQclear(result);
+    w->registration.gone(w);
+}
+
+bool tfw_registration_leave(tfw_worker_t *w, void (*gone)(tfw_worker_t *w))
+{
+    w->registration.gone = gone;
+    return w->registration.incarnation && send_beat(w, "offline", on_left, w);
+}
+
+void tfw_registration_close(tfw_registration_t *registration)
+{
+    uv_close((uv_handle_t *) &registration->timer, NULL);
+}

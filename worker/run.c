@@ -1,0 +1,303 @@
+#include "run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "catalogue.h"
+#include "frame.h"
+#include "held.h"
+#include "submission.h"
+
+#define PROGRESS_INTERVAL_US 100000
+
+struct tfw_run_s {
+    const tfw_executor_env_t *env;
+    uint32_t seq;
+    const char *payload_text;
+    size_t payload_len;
+    json_t *payload; /* NULL: not asked for yet */
+    char *result;    /* malloc; NULL: null */
+    size_t result_len;
+    char error[TFW_ERROR_MAX];
+    size_t error_len;
+    char trouble[256]; /* what went wrong in here, whatever the handler says; "": nothing */
+    int64_t log_lines;
+    int progress;
+    int64_t progress_sent_us;
+};
+
+/* Bytes of the valid UTF-8 character at p (RFC 3629), 0 if there is none. */
+static size_t utf8_len(const unsigned char *p, size_t left)
+{
+    size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+
+    if (n == 0 || n > left || p[0] == 0) {
+        return 0;
+    }
+    for (size_t i = 1; i < n; i++) {
+        if ((p[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
+        (p[0] == 0xf4 && p[1] > 0x8f)) {
+        return 0;
+    }
+    return n;
+}
+
+size_t tfw_text_clean(char *text, size_t len, size_t max)
+{
+    size_t i = 0;
+
+    while (i < len) {
+        size_t n = utf8_len((unsigned char *) text + i, len - i);
+
+        if (n == 0) {
+            text[i] = '?';
+            n = 1;
+        }
+        if (i + n > max) {
+            break;
+        }
+        i += n;
+    }
+    return i;
+}
+
+const json_t *tfw_run_payload(tfw_run_t *run)
+{
+    if (!run->payload) {
+        json_error_t error;
+
+        run->payload = json_loadb(run->payload_text, run->payload_len, 0, &error);
+        if (!json_is_object(run->payload)) {
+            if (!run->trouble[0]) {
+                snprintf(run->trouble, sizeof(run->trouble), "the payload cannot be read: %s",
+                         run->payload ? "it is not an object" : error.text);
+            }
+            json_decref(run->payload);
+            run->payload = json_object();
+        }
+    }
+    return run->payload;
+}
+
+void tfw_run_result(tfw_run_t *run, const char *json, size_t len)
+{
+    char *copy = NULL;
+
+    if ((int64_t) len > run->env->result_max_bytes) {
+        snprintf(run->trouble, sizeof(run->trouble), "the result has %zu bytes; %lld are allowed", len,
+                 (long long) run->env->result_max_bytes);
+    } else {
+        copy = malloc(len + 1);
+        if (!copy) {
+            snprintf(run->trouble, sizeof(run->trouble), "out of memory for a result of %zu bytes", len);
+        }
+    }
+    free(run->result);
+    run->result = copy;
+    if (copy) {
+        memcpy(copy, json, len);
+        run->result_len = len;
+    }
+}
+
+void tfw_run_error(tfw_run_t *run, const char *fmt, ...)
+{
+    va_list args;
+    int n;
+
+    va_start(args, fmt);
+    n = vsnprintf(run->error, sizeof(run->error), fmt, args);
+    va_end(args);
+    if (n < 0) {
+        n = 0;
+    }
+    run->error_len = (size_t) n < sizeof(run->error) ? (size_t) n : sizeof(run->error) - 1;
+}
+
+void tfw_run_progress(tfw_run_t *run, int percent)
+{
+    tfw_frame_out_t frame = { .head = { .kind = TFW_FRAME_PROGRESS, .seq = run->seq } };
+    int64_t now = tfw_monotonic_us();
+
+    percent = percent < 0 ? 0 : percent > 100 ? 100 : percent;
+    if (percent == run->progress || now - run->progress_sent_us < PROGRESS_INTERVAL_US) {
+        return;
+    }
+    run->progress = percent;
+    run->progress_sent_us = now;
+    frame.head.u.progress.percent = percent;
+    tfw_frame_send(run->env->fd, &frame);
+}
+
+static void send_log(tfw_run_t *run, const char *level, char *text, size_t len)
+{
+    tfw_frame_out_t frame = { .head = { .kind = TFW_FRAME_LOG, .seq = run->seq } };
+
+    frame.head.u.log.at_us = tfw_realtime_us();
+    frame.head.u.log.level_len = (uint32_t) strlen(level);
+    frame.head.body_len = (uint32_t) (strlen(level) + len);
+    frame.body[0] = (struct iovec){ (void *) level, strlen(level) };
+    frame.body[1] = (struct iovec){ text, len };
+    tfw_frame_send(run->env->fd, &frame);
+}
+
+void tfw_run_log(tfw_run_t *run, const char *level, const char *fmt, ...)
+{
+    static const char *const levels[] = { "debug", "info", "warning", "error" };
+    char text[TFW_LOG_LINE_MAX];
+    const char *known = "info";
+    va_list args;
+    int n;
+
+    if (run->log_lines > run->env->log_lines_max) {
+        return;
+    }
+    run->log_lines++;
+    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+        if (strcmp(level, levels[i]) == 0) {
+            known = levels[i];
+        }
+    }
+    if (run->log_lines > run->env->log_lines_max) {
+        known = "warning";
+        n = snprintf(text, sizeof(text), "more than %lld lines; the rest is not kept",
+                     (long long) run->env->log_lines_max);
+    } else {
+        va_start(args, fmt);
+        n = vsnprintf(text, sizeof(text), fmt, args);
+        va_end(args);
+    }
+    if (n < 0) {
+        return;
+    }
+    if ((size_t) n >= sizeof(text)) {
+        n = sizeof(text) - 1;
+    }
+    send_log(run, known, text, tfw_text_clean(text, (size_t) n, sizeof(text)));
+}
+
+bool tfw_run_cancelled(tfw_run_t *run)
+{
+    return atomic_load_explicit(&run->env->board->cancel_seq, memory_order_relaxed) == run->seq;
+}
+
+const char *tfw_run_data_dir(tfw_run_t *run)
+{
+    return run->env->data_dir;
+}
+
+int tfw_run_open_data(tfw_run_t *run, const char *relative_path)
+{
+    struct open_how how = { .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS };
+    int dir = open(run->env->data_dir, O_PATH | O_DIRECTORY | O_CLOEXEC), fd;
+    struct stat st;
+
+    if (dir < 0) {
+        tfw_run_error(run, "the data directory cannot be opened: %s", strerror(errno));
+        return -1;
+    }
+    fd = (int) syscall(SYS_openat2, dir, relative_path, &how, sizeof(how));
+    if (fd < 0 && errno == EXDEV) {
+        tfw_run_error(run, "%s: leads out of the data directory", relative_path);
+    } else if (fd < 0 && errno == ENOENT) {
+        tfw_run_error(run, "%s: no such file in the data directory", relative_path);
+    } else if (fd < 0) {
+        tfw_run_error(run, "%s: %s", relative_path, strerror(errno));
+    }
+    close(dir);
+    if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
+        tfw_run_error(run, "%s: not a regular file", relative_path);
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* The handler's answer made consistent: a result that is JSON, an error that PostgreSQL takes. */
+static tfw_outcome_t settle(tfw_run_t *run, tfw_outcome_t outcome)
+{
+    if (outcome == TFW_OK && run->result && !run->trouble[0]) {
+        char why[200];
+        json_t *parsed = tf_json_parse(run->result, run->result_len, why, sizeof(why));
+
+        if (!parsed) {
+            snprintf(run->trouble, sizeof(run->trouble), "the handler's result is no JSON: %.200s", why);
+        }
+        json_decref(parsed);
+    }
+    if (run->trouble[0]) {
+        tfw_run_error(run, "%s", run->trouble);
+        outcome = TFW_PERMANENT;
+    }
+    if (outcome != TFW_OK) {
+        free(run->result);
+        run->result = NULL;
+        if (!run->error_len) {
+            tfw_run_error(run, outcome == TFW_CANCELLED ? "cancelled" : "the handler gave no reason");
+        }
+        run->error_len = tfw_text_clean(run->error, run->error_len, sizeof(run->error) - 1);
+    } else {
+        run->error_len = 0;
+    }
+    return outcome;
+}
+
+/* false: the daemon is gone. */
+static bool run_job(const tfw_executor_env_t *env, const tfw_frame_in_t *frame)
+{
+    tfw_run_t run = { .env = env, .seq = frame->head.seq, .payload_text = frame->body, .payload_len = frame->head.body_len };
+    tfw_frame_out_t answer = { .head = { .kind = TFW_FRAME_RESULT, .seq = frame->head.seq } };
+    tfw_outcome_t outcome;
+    int64_t started = tfw_monotonic_us();
+    bool sent;
+
+    run.error[0] = run.trouble[0] = '\0';
+    atomic_store_explicit(&env->board->started_us, started, memory_order_relaxed);
+    atomic_store_explicit(&env->board->running, run.seq, memory_order_release);
+    outcome = settle(&run, tfw_catalogue_at(frame->head.u.job.handler)->run(&run));
+    answer.head.u.result.started_us = started;
+    answer.head.u.result.finished_us = tfw_monotonic_us();
+    answer.head.u.result.outcome = (uint32_t) outcome;
+    answer.head.u.result.error_len = (uint32_t) run.error_len;
+    answer.body[0] = (struct iovec){ run.error, run.error_len };
+    answer.body[1] = (struct iovec){ run.result, run.result ? run.result_len : 0 };
+    answer.head.body_len = (uint32_t) (answer.body[0].iov_len + answer.body[1].iov_len);
+    sent = tfw_frame_send(env->fd, &answer);
+    atomic_store_explicit(&env->board->running, 0, memory_order_release);
+    json_decref(run.payload);
+    free(run.result);
+    return sent;
+}
+
+int tfw_executor_main(const tfw_executor_env_t *env)
+{
+    tfw_frame_buffer_t *buffer = malloc(sizeof(*buffer));
+    bool alive = buffer != NULL;
+
+    /* One frame at a time: what is still in the socket can be taken back by the daemon when a job turns out slow. */
+    while (alive) {
+        tfw_frame_in_t frame;
+        int n = tfw_frame_receive(env->fd, buffer, &frame, 1, true);
+
+        if (n <= 0) {
+            break;
+        }
+        alive = frame.head.kind == TFW_FRAME_JOB && frame.head.u.job.handler < tfw_catalogue_count() &&
+                run_job(env, &frame);
+        tfw_frame_release(&frame);
+    }
+    free(buffer);
+    return alive ? 0 : 1;
+}

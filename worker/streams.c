@@ -1,0 +1,114 @@
+#include "streams.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "redis_keys.h"
+#include "uuid.h"
+#include "worker.h"
+
+#define DONE_PER_COMMAND 1024
+
+void tfw_streams_start(tfw_streams_t *streams, tfw_worker_t *worker)
+{
+    streams->worker = worker;
+    streams->nqueues = worker->options.nqueues;
+    for (int i = 0; i < streams->nqueues; i++) {
+        tfw_stream_t *q = &streams->queues[i];
+        const char *name = worker->options.queues[i];
+
+        q->base_len = tf_redis_queue_base(q->base, sizeof(q->base), name, strlen(name));
+    }
+}
+
+static void on_done(redisAsyncContext *context, void *reply, void *data)
+{
+    tfw_worker_t *w = data;
+
+    (void) context;
+    tfw_redis_failed(&w->redis, "redis_done_failed", reply);
+}
+
+void tfw_streams_done(tfw_worker_t *w, const tfw_entry_t *entry)
+{
+    tfw_stream_t *q = &w->streams.queues[entry->queue];
+
+    if (!tfw_redis_ready(&w->redis)) {
+        return; /* tfw_streams_forget does it at the reconnect */
+    }
+    tf_buf_addf(&q->done, "%d", entry->level);
+    tf_buf_addc(&q->done, '\0');
+    tf_buf_add(&q->done, entry->id, strlen(entry->id) + 1);
+    q->ndone++;
+}
+
+static void send_done(tfw_worker_t *w, tfw_stream_t *q)
+{
+    const char *argv[4 + 2 * DONE_PER_COMMAND] = { "FCALL", "tf_done", "1", q->base };
+    size_t lengths[4 + 2 * DONE_PER_COMMAND] = { 5, 7, 1, q->base_len };
+    const char *p = q->done.data;
+    int argc = 4;
+
+    for (int i = 0; i < q->ndone && !q->done.failed; i++) {
+        for (int part = 0; part < 2; part++) {
+            argv[argc] = p;
+            lengths[argc] = strlen(p);
+            p += lengths[argc++] + 1;
+        }
+        if (argc == 4 + 2 * DONE_PER_COMMAND || i + 1 == q->ndone) {
+            tfw_redis_send(&w->redis, on_done, w, argc, argv, lengths);
+            argc = 4;
+        }
+    }
+    tf_buf_reset(&q->done);
+    q->ndone = 0;
+}
+
+void tfw_streams_flush(tfw_worker_t *w)
+{
+    for (int i = 0; i < w->streams.nqueues; i++) {
+        if (w->streams.queues[i].ndone) {
+            send_done(w, &w->streams.queues[i]);
+        }
+    }
+}
+
+void tfw_streams_add(tfw_worker_t *w, const tfw_job_t *job)
+{
+    char key[TFW_BASE_MAX + 8], id[TF_UUID_TEXT_LEN];
+    size_t key_len = tf_redis_level_key(key, sizeof(key), job->row.queue.data, job->row.queue.len, job->row.priority);
+    const char *argv[] = { "XADD", key, "*", TF_REDIS_JOB_FIELD, id };
+    size_t lengths[] = { 4, key_len, 1, sizeof(TF_REDIS_JOB_FIELD) - 1, sizeof(id) };
+
+    tf_uuid_format(job->row.id, id);
+    if (key_len) {
+        tfw_redis_send(&w->redis, on_done, w, 5, argv, lengths);
+    }
+}
+
+void tfw_streams_forget(tfw_worker_t *w)
+{
+    char consumer[24];
+    int n = snprintf(consumer, sizeof(consumer), "%lld", (long long) w->registration.incarnation);
+
+    if (!w->registration.incarnation) {
+        return;
+    }
+    for (int i = 0; i < w->streams.nqueues; i++) {
+        tfw_stream_t *q = &w->streams.queues[i];
+        const char *argv[] = { "FCALL", "tf_forget", "1", q->base, consumer };
+        size_t lengths[] = { 5, 9, 1, q->base_len, (size_t) n };
+
+        tf_buf_reset(&q->done);
+        q->ndone = 0;
+        tfw_redis_send(&w->redis, on_done, w, 5, argv, lengths);
+    }
+}
+
+void tfw_streams_close(tfw_streams_t *streams)
+{
+    for (int i = 0; i < streams->nqueues; i++) {
+        tf_buf_free(&streams->queues[i].done);
+    }
+}

@@ -1,0 +1,273 @@
+#include "worker.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "worker/sql.h"
+
+#define LEAVE_LIMIT_MS 3000
+#define GIVE_UP_MS 5000 /* after the last executor should be dead: PostgreSQL is away */
+
+static void leave(tfw_worker_t *w);
+
+const char *tfw_worker_status(const tfw_worker_t *w)
+{
+    switch (w->state) {
+    case TFW_RUNNING:
+        return "online";
+    case TFW_QUIET:
+        return "quiet";
+    default:
+        return "stopping";
+    }
+}
+
+bool tfw_worker_holds(const tfw_worker_t *w, const uint8_t id[16])
+{
+    return tfw_pool_holds(&w->pool, id) || tfw_ledger_holds(&w->ledger, id);
+}
+
+void tfw_worker_drop_jobs(tfw_worker_t *w)
+{
+    tfw_pool_kill(&w->pool, TFW_DOOM_DROP, 0);
+    tfw_ledger_drop(&w->ledger);
+}
+
+/* ---- leaving ---- */
+
+static void close_all(tfw_worker_t *w)
+{
+    uv_prepare_stop(&w->turn);
+    uv_close((uv_handle_t *) &w->turn, NULL);
+    uv_close((uv_handle_t *) &w->deadline, NULL);
+    for (size_t i = 0; i < sizeof(w->signals) / sizeof(w->signals[0]); i++) {
+        uv_close((uv_handle_t *) &w->signals[i], NULL);
+    }
+    tfw_redis_close(&w->waiting);
+    tfw_redis_close(&w->redis);
+    tfw_pg_close(&w->claim_pg);
+    tfw_pg_close(&w->ledger_pg);
+    tfw_registration_close(&w->registration);
+    tfw_claim_close(&w->claim);
+    tfw_pool_close(&w->pool);
+    tfw_ledger_close(&w->ledger);
+    tfw_journal_close(&w->journal);
+    tfw_streams_close(&w->streams);
+    tf_buf_free(&w->events.entry);
+}
+
+static void on_leave_limit(uv_timer_t *timer)
+{
+    close_all(timer->data);
+}
+
+static void on_goodbye(redisAsyncContext *context, void *reply, void *data)
+{
+    tfw_worker_t *w = data;
+
+    (void) context;
+    if (reply) { /* else the connection broke, or is being closed: the timer ends it */
+        uv_timer_start(&w->deadline, on_leave_limit, 0, 0);
+    }
+}
+
+/* The row says offline, or cannot: the last words to Redis. */
+static void gone(tfw_worker_t *w)
+{
+    static const char *ping[] = { "PING" };
+    static const size_t lengths[] = { 4 };
+
+    if (w->state != TFW_LEAVING || uv_is_closing((uv_handle_t *) &w->deadline)) {
+        return;
+    }
+    tfw_events_worker(w, "worker_offline", "offline");
+    tfw_events_flush(w);
+    tfw_streams_flush(w);
+    tfw_streams_forget(w);
+    if (!tfw_redis_send(&w->redis, on_goodbye, w, 1, ping, lengths)) {
+        uv_timer_start(&w->deadline, on_leave_limit, 0, 0);
+    }
+}
+
+static void leave(tfw_worker_t *w)
+{
+    w->state = TFW_LEAVING;
+    tf_log(TF_LOG_INFO, "worker_leaving", "i:unfinished", (int64_t) tfw_ledger_count(&w->ledger) + w->pool.active, NULL);
+    uv_timer_start(&w->deadline, on_leave_limit, LEAVE_LIMIT_MS, 0);
+    if (!tfw_registration_leave(w, gone)) {
+        gone(w);
+    }
+}
+
+/* PostgreSQL does not come back: what could not be written is found by the reaper. */
+static void on_give_up(uv_timer_t *timer)
+{
+    tfw_worker_t *w = timer->data;
+
+    w->exit_status = 1;
+    leave(w);
+}
+
+static void kill_and_give_back(tfw_worker_t *w)
+{
+    tfw_pool_kill(&w->pool, TFW_DOOM_GIVE_BACK, w->options.kill_grace_seconds);
+    tfw_claim_abandon(w);
+    uv_timer_start(&w->deadline, on_give_up, (uint64_t) w->options.kill_grace_seconds * 1000 + GIVE_UP_MS, 0);
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+    tfw_worker_t *w = timer->data;
+
+    tf_log(TF_LOG_WARNING, "shutdown_deadline", "i:jobs_given_back", (int64_t) w->pool.active, NULL);
+    kill_and_give_back(w);
+}
+
+void tfw_worker_stop(tfw_worker_t *w, bool now, int exit_status)
+{
+    if (w->state == TFW_LEAVING) {
+        return;
+    }
+    if (exit_status) {
+        w->exit_status = exit_status;
+    }
+    if (w->state != TFW_STOPPING) {
+        w->state = TFW_STOPPING;
+        tf_log(TF_LOG_INFO, "worker_stopping", "i:active", (int64_t) w->pool.active, NULL);
+        tfw_pool_give_back(&w->pool);
+        tfw_registration_beat(w);
+        uv_timer_start(&w->deadline, on_deadline, (uint64_t) w->options.shutdown_seconds * 1000, 0);
+    }
+    if (now) {
+        kill_and_give_back(w);
+    }
+}
+
+static void stop_when_done(tfw_worker_t *w)
+{
+    if (w->state == TFW_STOPPING && tfw_pool_idle(&w->pool) && tfw_ledger_count(&w->ledger) == 0 &&
+        !tfw_claim_busy(&w->claim)) {
+        leave(w);
+    }
+}
+
+/* ---- signals ---- */
+
+static void quiet(tfw_worker_t *w, bool on)
+{
+    if (w->state != (on ? TFW_RUNNING : TFW_QUIET)) {
+        return;
+    }
+    w->state = on ? TFW_QUIET : TFW_RUNNING;
+    tf_log(TF_LOG_INFO, on ? "worker_quiet" : "worker_resumed", NULL);
+    tfw_registration_beat(w);
+    tfw_claim_look_again(w);
+}
+
+static void on_signal(uv_signal_t *handle, int signum)
+{
+    tfw_worker_t *w = handle->data;
+
+    switch (signum) {
+    case SIGUSR1:
+        quiet(w, w->state == TFW_RUNNING);
+        break;
+    case SIGUSR2:
+        quiet(w, false);
+        break;
+    case SIGPIPE:
+        break;
+    default:
+        tfw_worker_stop(w, w->state == TFW_STOPPING, 0);
+    }
+}
+
+/* ---- the loop ---- */
+
+/* Once per turn of the event loop, before it sleeps. */
+static void on_turn(uv_prepare_t *prepare)
+{
+    tfw_worker_t *w = prepare->data;
+
+    if (w->state != TFW_LEAVING) {
+        tfw_claim_turn(w);
+        tfw_pool_dispatch(&w->pool);
+        tfw_ledger_flush(w);
+        tfw_journal_flush(w);
+        tfw_registration_turn(w);
+        stop_when_done(w);
+        tfw_streams_flush(w);
+        tfw_events_flush(w);
+    }
+    tfw_redis_flush(&w->redis);
+    tfw_redis_flush(&w->waiting);
+}
+
+static void on_ledger_ready(void *data)
+{
+    tfw_registration_connected(data);
+}
+
+static void on_nothing(void *data)
+{
+    (void) data; /* the turn sends what waits */
+}
+
+static void on_redis_ready(void *data)
+{
+    tfw_streams_forget(data);
+    tfw_claim_look_again(data);
+}
+
+static bool start(tfw_worker_t *w)
+{
+    static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE };
+    static const tf_sql_t *const claims[] = { &tf_sql_claim };
+    static const tf_sql_t *const changes[] = { &tf_sql_finish,     &tf_sql_progress,  &tfw_sql_register, &tfw_sql_heartbeat,
+                                               &tfw_sql_owner,     &tfw_sql_job_types, &tfw_sql_log };
+    const tfw_options_t *o = &w->options;
+
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        uv_signal_init(&w->loop, &w->signals[i]);
+        w->signals[i].data = w;
+        uv_signal_start(&w->signals[i], on_signal, numbers[i]);
+    }
+    uv_timer_init(&w->loop, &w->deadline);
+    w->deadline.data = w;
+    uv_prepare_init(&w->loop, &w->turn);
+    w->turn.data = w;
+    uv_prepare_start(&w->turn, on_turn);
+    tfw_streams_start(&w->streams, w);
+    tfw_journal_start(&w->journal, w);
+    tfw_ledger_start(&w->ledger, w);
+    tfw_claim_start(&w->claim, w);
+    tfw_registration_start(&w->registration, w);
+    /* The first executors are forked before there is any connection. */
+    if (!tfw_pool_start(&w->pool, w)) {
+        return false;
+    }
+    tfw_pg_start(&w->claim_pg, &w->loop, "claim", o->database_url, claims, 1, on_nothing, w);
+    tfw_pg_start(&w->ledger_pg, &w->loop, "ledger", o->database_url, changes, sizeof(changes) / sizeof(changes[0]),
+                 on_ledger_ready, w);
+    tfw_redis_start(&w->redis, &w->loop, "commands", &o->redis, o->redis_library, on_redis_ready, w);
+    tfw_redis_start(&w->waiting, &w->loop, "waiting", &o->redis, o->redis_library, on_nothing, w);
+    return true;
+}
+
+int tfw_worker_run(tfw_worker_t *w, const tfw_options_t *options)
+{
+    w->options = *options;
+    if (uv_loop_init(&w->loop) != 0 || !start(w)) {
+        tf_log(TF_LOG_ERROR, "worker_not_started", NULL);
+        return 1;
+    }
+    tf_log(TF_LOG_INFO, "worker_started", "s:version", TF_VERSION, "s:hostname", w->options.hostname, "s:pool",
+           w->options.pool, "s:queues", w->options.queue_list, "i:concurrency", w->options.concurrency, NULL);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&w->loop);
+    tf_log(TF_LOG_INFO, "worker_stopped", "i:exit_status", (int64_t) w->exit_status, NULL);
+    tfw_options_free(&w->options);
+    return w->exit_status;
+}
