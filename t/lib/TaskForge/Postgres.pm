@@ -20,18 +20,11 @@ our $USER  = 'taskforge';
 
 my @CONF = qw(postgresql.conf pg_hba.conf pg_ident.conf);
 
-sub migrations {
-    my ($root) = @_;
-    my @files = sort glob "$root/sql/*.up.sql";
-    die "no migrations in $root/sql\n" unless @files;
-    return ("$root/sql/roles.sql", @files);
-}
-
 # The template's directory for this version of PostgreSQL and sql/; made when it is not there yet.
 sub template {
     my ($root) = @_;
     my $key = sha1_hex(join "\n", unprivileged(), run(find_program('postgres'), '--version'),
-        map { slurp($_) } migrations($root), map({"$root/conf/$_"} @CONF), __FILE__);
+        map { slurp($_) } sort(glob "$root/sql/*"), map({"$root/conf/$_"} @CONF), __FILE__);
     my $dir = cache_dir() . '/pg-' . substr $key, 0, 16;
     open my $lock, '>', cache_dir() . '/lock' or die "lock: $!\n";
     flock $lock, LOCK_EX or die "lock: $!\n";
@@ -42,9 +35,9 @@ sub template {
     initdb($dir);
     my $server = postgres_start($root, $dir);
     psql("$dir/run", 'postgres', 'CREATE DATABASE taskforge');
-    my ($roles, @files) = migrations($root);
-    psql_file("$dir/run", 'postgres', $roles);
-    psql_file("$dir/run", $OWNER, $_, '-1') for @files;
+    psql_file("$dir/run", 'postgres', "$root/sql/roles.sql");
+    run('cp', '-r', "$root/sql", $dir);
+    run(as_unprivileged('KILL', 'env', "DATABASE_URL=postgresql:///taskforge?host=$dir/run&user=$OWNER", "$dir/sql/migrate"));
     if (my $complaint = $server->stop(20)) {
         die "template: $complaint\n";
     }
@@ -91,10 +84,10 @@ sub psql_command {
 
 # Runs a file of statements in the database taskforge.
 sub psql_file {
-    my ($socket_dir, $user, $file, @options) = @_;
+    my ($socket_dir, $user, $file) = @_;
     # by standard input: the file may be where only we can read
     open my $in, '<', $file or die "$file: $!\n";
-    return run({stdin => $in}, psql_command($socket_dir, $user, 'taskforge', @options));
+    return run({stdin => $in}, psql_command($socket_dir, $user, 'taskforge'));
 }
 
 # Runs statements, each in a transaction of its own, as the superuser; returns the rows of all as arrays of texts,
