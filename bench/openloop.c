@@ -258,7 +258,6 @@ static bool conn_take(load_t *load, conn_t *c, const char *data, size_t len)
         if (!parse_header(c, header_size)) {
             return false;
         }
-        data += header_size - had;
         len -= header_size - had;
         c->state = CONN_BODY;
     }

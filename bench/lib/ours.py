@@ -3,6 +3,7 @@ import http.client
 import json
 import os
 import shutil
+import subprocess
 import time
 
 import instructions
@@ -27,7 +28,15 @@ class Ours:
     def taskforge(self, command, timeout, check=True):
         env = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
         env.update(TASKFORGE_HOME=self.home, TASKFORGE_PORT=str(self.port or 3000), TASKFORGE_BUILD=self.bench.build)
-        return run([f"{self.bench.root}/taskforge", command], timeout, check=check, env=env)
+        child = subprocess.Popen([f"{self.bench.root}/taskforge", command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT, text=True, env=env, start_new_session=True)
+        try:
+            out, _ = child.communicate(timeout=timeout)
+        except KeyboardInterrupt:
+            child.communicate(timeout=120)  # what it starts it must also write down, or down would not find it
+            raise
+        if check and child.returncode != 0:
+            raise BenchError(f"./taskforge {command}: exit {child.returncode}\n{out[-2000:]}")
 
     def up(self):
         if self.port:
