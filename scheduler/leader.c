@@ -1,7 +1,6 @@
 #include "leader.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "log.h"
 #include "statements.h"

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "log.h"
 #include "scheduler.h"
@@ -13,8 +12,9 @@
 
 #define STATS_MS 60000
 #define STOP_LOOK_MS 10
-#define STOP_MAX_MS 700 /* SIGTERM: what is under way may end within; the rest is found by the next leader   \
-                         */
+#define STOP_MAX_MS                                                                                          \
+    700 /* SIGTERM: what is under way may end within; the rest is found by the next leader                   \
+         */
 #define WORK_ANSWER_MS 30000
 #define WORK_OPTIONS TF_PG_OPTIONS " -c statement_timeout=30000"
 

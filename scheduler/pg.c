@@ -41,6 +41,16 @@ static void log_trouble(tfs_pg_t *pg, tfs_log_limit_t *limit, const char *event,
     }
 }
 
+/* libpq would print what the server says on standard error, between the lines of the log. Errors come with
+ * their results; what remains is said to nobody in particular. */
+static void on_notice(void *data, const PGresult *notice)
+{
+    tfs_pg_t *pg = data;
+    const char *text = PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY);
+
+    tf_log(TF_LOG_DEBUG, "postgres_notice", "s:connection", pg->name, "s:text", text, NULL);
+}
+
 static void poll_closed(uv_handle_t *handle)
 {
     free(handle);
@@ -183,6 +193,7 @@ static void connect_now(uv_timer_t *timer)
         lose(pg, PQerrorMessage(pg->conn));
         return;
     }
+    PQsetNoticeReceiver(pg->conn, on_notice, pg);
     uv_timer_start(&pg->timer, on_deadline, CONNECT_MS, 0);
     if (!watch(pg, UV_WRITABLE)) {
         lose(pg, "the socket cannot be watched");

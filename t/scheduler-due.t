@@ -1,0 +1,73 @@
+# Jobs that become due are queued on time, put on their stream once, and announced.
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use TaskForge;
+use TaskForge::Rows;
+
+my $tf = TaskForge->start(parts => [qw(postgres redis scheduler)]);
+$tf->expect_log(qr/redis_/);
+ok(defined $tf->wait_for_lead('scheduler', 10), 'the scheduler leads');
+
+sub late_ms { # between being due and being queued, by PostgreSQL's clock
+    my ($due, @ids) = @_;
+    return $tf->sql_value("SELECT max(extract(epoch FROM enqueued_at - timestamptz '$due') * 1000)::int FROM jobs WHERE id IN ("
+            . join(',', map { "'$_'" } @ids) . ')');
+}
+
+my ($never) = $tf->insert_jobs(1, status => "'SCHEDULED'", run_at => "now() + interval '1 day'", enqueued_at => 'NULL');
+sleep 1;
+
+my $due = $tf->sql_value("SELECT now() + interval '2 seconds'");
+my ($one) = $tf->insert_jobs(1, status => "'SCHEDULED'", run_at => "timestamptz '$due'", enqueued_at => 'NULL', priority => 8);
+my ($retry) = $tf->insert_jobs(1, status => "'RETRYING'", run_at => "timestamptz '$due'", attempt => 1);
+$tf->sql("SELECT pg_notify('tf_due', '')");
+sleep 1;
+is($tf->status_of($one), 'SCHEDULED', 'a job is not queued before its time');
+ok(wait_until(10, sub { $tf->status_of($one) eq 'QUEUED' && $tf->status_of($retry) eq 'QUEUED' }), 'when due, it is queued');
+my $late = late_ms($due, $one, $retry);
+ok($late >= 0 && $late < 1000, 'on time') or diag "$late ms late";
+note "$late ms late";
+ok(wait_until(5, sub { join(' ', $tf->stream_ids(8)) eq $one }), 'it is on the stream of its priority, once');
+is(join(' ', $tf->stream_ids(5)), $retry, 'so is a retry');
+is(join(' ', $tf->events_of($one)), 'job_queued', 'job_queued is announced, once');
+is($tf->sql_value("SELECT run_at IS NULL AND attempt = 1 FROM jobs WHERE id = '$retry'"), 't', 'a retry keeps its attempt');
+
+$due = $tf->sql_value("SELECT now() + interval '2 seconds'");
+my @many = $tf->insert_jobs(1000, status => "'SCHEDULED'", run_at => "timestamptz '$due'", enqueued_at => 'NULL', priority => 2);
+my @more = $tf->insert_jobs(1500, status => "'RETRYING'", run_at => "timestamptz '$due'", priority => 2, attempt => 1);
+$tf->sql("SELECT pg_notify('tf_due', '')");
+ok(wait_until(20, sub { $tf->stream_ids(2) >= 2500 }), '2,500 jobs due at once are all queued');
+$late = late_ms($due, @many, @more);
+ok($late < 5000, '... within a few seconds') or diag "$late ms late";
+note "2,500 jobs: the last one $late ms late";
+is_deeply([sort $tf->stream_ids(2)], [sort @many, @more], '... each on its stream, once');
+is($tf->status_of($never), 'SCHEDULED', 'a job of tomorrow waits');
+is_deeply([$tf->wrong_counts], [], 'the counters are right');
+
+# what sleeps until tomorrow is woken by a job of now
+my ($soon) = $tf->insert_jobs(1, status => "'SCHEDULED'", run_at => 'now()', enqueued_at => 'NULL');
+$tf->sql("SELECT pg_notify('tf_due', '')");
+ok(wait_until(5, sub { $tf->status_of($soon) eq 'QUEUED' }), 'a notification wakes the scheduler');
+
+$tf->kill_part('redis');
+my ($dark) = $tf->insert_jobs(1, status => "'SCHEDULED'", run_at => 'now()', enqueued_at => 'NULL', priority => 9);
+$tf->sql("SELECT pg_notify('tf_due', '')");
+ok(wait_until(10, sub { $tf->status_of($dark) eq 'QUEUED' }), 'Redis is away: a due job is queued in PostgreSQL all the same');
+$tf->start_part('redis');
+ok(wait_until(15, sub { $tf->stream_ids(9) }), 'Redis is back: it is on its stream');
+is_deeply([$tf->stream_ids(9)], [$dark], '... once');
+is_deeply([$tf->wrong_counts], [], 'the counters are right');
+
+# waiting costs nothing
+my ($before) = cpu();
+sleep 3;
+my ($after) = cpu();
+ok($after - $before < 50, 'an idle leader uses next to no processor time') or diag $after - $before, ' ticks in 3 s';
+
+sub cpu {
+    open my $stat, '<', '/proc/' . $tf->part('scheduler')->pid . '/stat' or die $!;
+    my @field = split ' ', <$stat> =~ s/^.*\) //r;
+    return $field[11] + $field[12];
+}
+
+done_testing;
