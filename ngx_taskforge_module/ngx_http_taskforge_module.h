@@ -74,6 +74,7 @@ typedef struct {
     ngx_msec_t                    types_refresh;
 
     ngx_shm_zone_t               *shm_zone;
+    ngx_int_t                     request_id;    /* index of $request_id */
 
     /*
      * Of this worker process, made by init_process: NULL in the master
@@ -120,6 +121,9 @@ typedef struct {
 
     /* $taskforge_job_id */
     ngx_str_t                     job_id;
+
+    /* of the route's handler */
+    void                         *data;
 
     ngx_str_t                     problem;   /* body that replaces nginx's */
 

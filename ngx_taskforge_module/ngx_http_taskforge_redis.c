@@ -72,6 +72,8 @@ static void ngx_http_taskforge_redis_add_write(void *data);
 static void ngx_http_taskforge_redis_del_write(void *data);
 static void ngx_http_taskforge_redis_cleanup(void *data);
 
+static ngx_uint_t ngx_http_taskforge_redis_level(
+    ngx_http_taskforge_redis_t *redis);
 static ngx_int_t ngx_http_taskforge_redis_text(ngx_conf_t *cf, ngx_str_t *to,
     const char *from);
 
@@ -360,7 +362,7 @@ ngx_http_taskforge_redis_greeted(redisAsyncContext *ac, void *reply,
     }
 
     if (rr->type == REDIS_REPLY_ERROR) {
-        ngx_log_error(redis->quiet ? NGX_LOG_INFO : NGX_LOG_ERR, redis->log, 0,
+        ngx_log_error(ngx_http_taskforge_redis_level(redis), redis->log, 0,
                       "taskforge: Redis (%s): %s", redis->name, rr->str);
         redis->quiet = 1;
 
@@ -387,6 +389,15 @@ ngx_http_taskforge_redis_greeted(redisAsyncContext *ac, void *reply,
 }
 
 
+/* An outage is an error once; its further attempts are for the curious. */
+
+static ngx_uint_t
+ngx_http_taskforge_redis_level(ngx_http_taskforge_redis_t *redis)
+{
+    return redis->quiet ? NGX_LOG_INFO : NGX_LOG_ERR;
+}
+
+
 /* There is no context any more: tries again later, unless stopped. */
 
 static void
@@ -404,9 +415,7 @@ ngx_http_taskforge_redis_fail(ngx_http_taskforge_redis_t *redis,
         return;
     }
 
-    /* once per outage, not once per attempt */
-
-    ngx_log_error(redis->quiet ? NGX_LOG_INFO : NGX_LOG_ERR, redis->log, 0,
+    ngx_log_error(ngx_http_taskforge_redis_level(redis), redis->log, 0,
                   "taskforge: Redis (%s): %s", redis->name,
                   (why && *why) ? why : "connection closed");
     redis->quiet = 1;
@@ -435,7 +444,7 @@ ngx_http_taskforge_redis_timer(ngx_event_t *ev)
         return;
     }
 
-    ngx_log_error(redis->quiet ? NGX_LOG_INFO : NGX_LOG_ERR, redis->log, 0,
+    ngx_log_error(ngx_http_taskforge_redis_level(redis), redis->log, 0,
                   "taskforge: Redis (%s): no answer in time", redis->name);
     redis->quiet = 1;
 

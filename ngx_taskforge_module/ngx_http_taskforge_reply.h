@@ -11,6 +11,10 @@
 #include "ngx_http_taskforge_module.h"
 
 
+/* RFC 9110 section 15.5.21, which nginx has no name for */
+#define NGX_HTTP_TASKFORGE_INVALID  422
+
+
 /*
  * Answers with a JSON text.  The buffer stays the caller's; a large text is
  * taken out of it instead of copied, so it may be empty afterwards.

@@ -302,7 +302,7 @@ ngx_http_taskforge_route_args(ngx_http_request_t *r,
                                    "broken escape");
 
     } else if (errors.len) {
-        ngx_http_taskforge_problem_errors(r, NGX_HTTP_UNPROCESSABLE_ENTITY,
+        ngx_http_taskforge_problem_errors(r, NGX_HTTP_TASKFORGE_INVALID,
                                           &errors, "the query is not valid");
         rc = NGX_ERROR;
     }

@@ -11,12 +11,39 @@
 #include "ngx_http_taskforge_module.h"
 
 
-/* Which worker process relays events; all fields are the relay's. */
+#define NGX_HTTP_TASKFORGE_WS_SLOTS  512
+
+
+/*
+ * Of one worker process: how many WebSockets it proxies.  The relay frees
+ * the slot of a process that died without doing so.
+ */
 
 typedef struct {
     ngx_atomic_t                  pid;          /* 0: free */
-    ngx_atomic_t                  heartbeat;    /* seconds since 1970 */
-    ngx_atomic_t                  subscribers;
+    ngx_atomic_t                  count;
+} ngx_http_taskforge_ws_slot_t;
+
+
+/*
+ * Which worker process relays events, and how far it got; written by that
+ * process only, but for the election.
+ */
+
+typedef struct {
+    ngx_atomic_t                  pid;          /* 0: free */
+    ngx_atomic_t                  heartbeat;    /* ngx_current_msec */
+
+    ngx_atomic_t                  ms;           /* id of the last entry of */
+    ngx_atomic_t                  seq;          /*   tf:events taken */
+    ngx_atomic_t                  known;        /* 0: there is no position,
+                                                   1: a moment, 2: an entry */
+    ngx_atomic_t                  unacked;      /* messages nchan may or may
+                                                   not have */
+    ngx_atomic_t                  resync;       /* subscribers must be told */
+    ngx_atomic_t                  bytes;        /* published, with headers */
+
+    ngx_http_taskforge_ws_slot_t  slots[NGX_HTTP_TASKFORGE_WS_SLOTS];
 } ngx_http_taskforge_relay_shm_t;
 
 

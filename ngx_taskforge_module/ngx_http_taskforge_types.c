@@ -15,7 +15,9 @@ struct ngx_http_taskforge_types_s {
     ngx_uint_t                       nrows;
     PGresult                        *res;        /* holds the names */
 
+    /* for a reading that is still to be sent; for the one under way */
     ngx_queue_t                      waiting;
+    ngx_queue_t                      served;
     ngx_event_t                      timer;
     ngx_msec_t                       read_at;
 
@@ -57,6 +59,7 @@ ngx_http_taskforge_types_create(ngx_cycle_t *cycle,
     types->mcf = mcf;
     types->log = cycle->log;
     ngx_queue_init(&types->waiting);
+    ngx_queue_init(&types->served);
 
     types->timer.handler = ngx_http_taskforge_types_timer;
     types->timer.data = types;
@@ -92,6 +95,11 @@ ngx_http_taskforge_types_load(void *data)
 
     if (types->busy) {
         return;
+    }
+
+    if (!ngx_queue_empty(&types->waiting)) {
+        ngx_queue_add(&types->served, &types->waiting);
+        ngx_queue_init(&types->waiting);
     }
 
     if (ngx_http_taskforge_pg_query(types->mcf->pg, NGX_HTTP_TASKFORGE_PG_READ,
@@ -168,20 +176,11 @@ ngx_http_taskforge_types_take(ngx_http_taskforge_types_t *types,
 static void
 ngx_http_taskforge_types_wake(ngx_http_taskforge_types_t *types, ngx_uint_t ok)
 {
-    ngx_queue_t                       waiting, *q;
+    ngx_queue_t                      *q;
     ngx_http_taskforge_types_wait_t  *wait;
 
-    /* a handler may wait again */
-
-    ngx_queue_init(&waiting);
-
-    if (!ngx_queue_empty(&types->waiting)) {
-        ngx_queue_add(&waiting, &types->waiting);
-        ngx_queue_init(&types->waiting);
-    }
-
-    while (!ngx_queue_empty(&waiting)) {
-        q = ngx_queue_head(&waiting);
+    while (!ngx_queue_empty(&types->served)) {
+        q = ngx_queue_head(&types->served);
         ngx_queue_remove(q);
 
         wait = ngx_queue_data(q, ngx_http_taskforge_types_wait_t, queue);

@@ -1,0 +1,204 @@
+
+#include "ngx_http_taskforge_health.h"
+#include "ngx_http_taskforge_pg.h"
+#include "ngx_http_taskforge_redis.h"
+#include "ngx_http_taskforge_reply.h"
+#include "ngx_http_taskforge_types.h"
+
+
+typedef struct {
+    const char  *name;
+    const char  *missing;      /* what is wrong when it is not up */
+    ngx_uint_t   needed;       /* to take jobs at all */
+    ngx_uint_t   up;
+} ngx_http_taskforge_part_t;
+
+
+#define NGX_HTTP_TASKFORGE_PARTS  3
+
+
+static ngx_int_t ngx_http_taskforge_health_begin(ngx_http_request_t *r);
+static void ngx_http_taskforge_health_parts(ngx_http_request_t *r,
+    ngx_http_taskforge_part_t *parts);
+
+
+ngx_int_t
+ngx_http_taskforge_health_live(ngx_http_request_t *r)
+{
+    tf_buf_t   out;
+    ngx_int_t  rc;
+
+    rc = ngx_http_taskforge_health_begin(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    out = (tf_buf_t) TF_BUF_INIT;
+    tf_buf_adds(&out, "{\"status\":\"ok\"}");
+
+    ngx_http_taskforge_reply_json(r, NGX_HTTP_OK, &out);
+
+    tf_buf_free(&out);
+
+    return NGX_DONE;
+}
+
+
+ngx_int_t
+ngx_http_taskforge_health_ready(ngx_http_request_t *r)
+{
+    tf_buf_t                    out;
+    ngx_int_t                   rc;
+    ngx_uint_t                  i, down;
+    ngx_http_taskforge_part_t   parts[NGX_HTTP_TASKFORGE_PARTS];
+
+    rc = ngx_http_taskforge_health_begin(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_http_taskforge_health_parts(r, parts);
+
+    out = (tf_buf_t) TF_BUF_INIT;
+    down = 0;
+
+    for (i = 0; i < NGX_HTTP_TASKFORGE_PARTS; i++) {
+        if (!parts[i].up) {
+            tf_buf_addf(&out, "%s%s: %s", down++ ? "; " : "", parts[i].name,
+                        parts[i].missing);
+        }
+    }
+
+    if (down) {
+        ngx_http_taskforge_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE, "%s",
+                                   tf_buf_cstr(&out));
+
+    } else {
+        tf_buf_adds(&out, "{\"status\":\"ok\"}");
+        ngx_http_taskforge_reply_json(r, NGX_HTTP_OK, &out);
+    }
+
+    tf_buf_free(&out);
+
+    return NGX_DONE;
+}
+
+
+ngx_int_t
+ngx_http_taskforge_health_full(ngx_http_request_t *r)
+{
+    tf_buf_t                          out;
+    ngx_int_t                         rc;
+    ngx_uint_t                        i, down, fatal;
+    ngx_http_taskforge_part_t         parts[NGX_HTTP_TASKFORGE_PARTS];
+    ngx_http_taskforge_main_conf_t   *mcf;
+
+    rc = ngx_http_taskforge_health_begin(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_taskforge_module);
+
+    ngx_http_taskforge_health_parts(r, parts);
+
+    down = 0;
+    fatal = 0;
+
+    for (i = 0; i < NGX_HTTP_TASKFORGE_PARTS; i++) {
+        down += !parts[i].up;
+        fatal += !parts[i].up && parts[i].needed;
+    }
+
+    out = (tf_buf_t) TF_BUF_INIT;
+
+    tf_buf_addc(&out, '{');
+    tf_json_kcstr(&out, "status",
+                  fatal ? "down" : down ? "degraded" : "ok");
+    tf_json_kcstr(&out, "version", TF_VERSION);
+    tf_json_ktime(&out, "time", ngx_http_taskforge_now_us());
+    tf_json_key(&out, "parts");
+    tf_buf_addc(&out, '{');
+
+    for (i = 0; i < NGX_HTTP_TASKFORGE_PARTS; i++) {
+        tf_json_key(&out, parts[i].name);
+        tf_buf_addc(&out, '{');
+        tf_json_kcstr(&out, "status", parts[i].up ? "up" : "down");
+
+        if (!parts[i].up) {
+            tf_json_kcstr(&out, "detail", parts[i].missing);
+        }
+
+        tf_buf_addc(&out, '}');
+    }
+
+    tf_buf_addc(&out, '}');
+    tf_json_kint(&out, "known_job_types",
+                 ngx_http_taskforge_types_count(mcf->types));
+    tf_buf_addc(&out, '}');
+
+    ngx_http_taskforge_reply_json(r, fatal ? NGX_HTTP_SERVICE_UNAVAILABLE
+                                           : NGX_HTTP_OK, &out);
+    tf_buf_free(&out);
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_taskforge_health_begin(ngx_http_request_t *r)
+{
+    ngx_int_t  rc;
+
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+        return NGX_HTTP_NOT_ALLOWED;
+    }
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_http_taskforge_header_add(r, "Cache-Control",
+                                      (u_char *) "no-store", 8)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    /* the answer ends the request, NGX_DONE ends our hold */
+
+    r->main->count++;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_taskforge_health_parts(ngx_http_request_t *r,
+    ngx_http_taskforge_part_t *parts)
+{
+    ngx_http_taskforge_main_conf_t  *mcf;
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_taskforge_module);
+
+    parts[0].name = "postgresql";
+    parts[0].missing = "no connection";
+    parts[0].needed = 1;
+    parts[0].up = ngx_http_taskforge_pg_ready(mcf->pg,
+                                              NGX_HTTP_TASKFORGE_PG_WRITE)
+                  && ngx_http_taskforge_pg_ready(mcf->pg,
+                                                 NGX_HTTP_TASKFORGE_PG_READ);
+
+    parts[1].name = "schema";
+    parts[1].missing = "the table of job types could not be read";
+    parts[1].needed = 1;
+    parts[1].up = ngx_http_taskforge_types_ready(mcf->types);
+
+    /* without Redis jobs are taken and wait in PostgreSQL */
+
+    parts[2].name = "redis";
+    parts[2].missing = "no connection";
+    parts[2].needed = 0;
+    parts[2].up = ngx_http_taskforge_redis_ready(mcf->redis_conn);
+}

@@ -1,0 +1,652 @@
+
+#include "ngx_http_taskforge_insert.h"
+#include "ngx_http_taskforge_pg.h"
+#include "ngx_http_taskforge_redis.h"
+#include "ngx_http_taskforge_shm.h"
+#include "redis_keys.h"
+
+
+#define NGX_HTTP_TASKFORGE_WRITERS     32    /* see core/sql.h */
+#define NGX_HTTP_TASKFORGE_ROW_SIZE    256   /* of a row without its data */
+#define NGX_HTTP_TASKFORGE_KEY_SIZE    (TF_QUEUE_NAME_MAX + 16)
+
+
+/* The array parameters of tf_sql_submit, $2 to $17. */
+
+enum {
+    NGX_HTTP_TASKFORGE_COL_ID = 0,
+    NGX_HTTP_TASKFORGE_COL_TYPE,
+    NGX_HTTP_TASKFORGE_COL_QUEUE,
+    NGX_HTTP_TASKFORGE_COL_NAME,
+    NGX_HTTP_TASKFORGE_COL_PRIORITY,
+    NGX_HTTP_TASKFORGE_COL_MAX_RETRIES,
+    NGX_HTTP_TASKFORGE_COL_TIMEOUT,
+    NGX_HTTP_TASKFORGE_COL_RETRY_BASE,
+    NGX_HTTP_TASKFORGE_COL_RETRY_MAX,
+    NGX_HTTP_TASKFORGE_COL_RETRY_JITTER,
+    NGX_HTTP_TASKFORGE_COL_CREATED_AT,
+    NGX_HTTP_TASKFORGE_COL_SCHEDULED_AT,
+    NGX_HTTP_TASKFORGE_COL_CREATED_BY,
+    NGX_HTTP_TASKFORGE_COL_TRACEPARENT,
+    NGX_HTTP_TASKFORGE_COL_PAYLOAD,
+    NGX_HTTP_TASKFORGE_COL_METADATA,
+    NGX_HTTP_TASKFORGE_COLS
+};
+
+
+struct ngx_http_taskforge_insert_batch_s {
+    ngx_http_taskforge_submit_t       *submit;
+    ngx_queue_t                        jobs;
+    ngx_uint_t                         njobs;
+    ngx_uint_t                         pending;    /* row by row */
+    unsigned                           busy:1;
+    unsigned                           atomic:1;
+};
+
+
+struct ngx_http_taskforge_submit_s {
+    ngx_http_taskforge_main_conf_t    *mcf;
+    ngx_http_taskforge_counters_t     *counters;
+    ngx_log_t                         *log;
+
+    ngx_queue_t                        waiting;
+    ngx_uint_t                         nwaiting;
+    ngx_event_t                        flush;
+
+    /* as many as there are connections that write */
+    ngx_http_taskforge_insert_batch_t *batches;
+
+    tf_pgarray_t                       cols[NGX_HTTP_TASKFORGE_COLS];
+
+    tf_buf_t                           events;
+    ngx_uint_t                         nevents;
+};
+
+
+static void ngx_http_taskforge_insert_flush(ngx_event_t *ev);
+static ngx_int_t ngx_http_taskforge_insert_fill(
+    ngx_http_taskforge_submit_t *submit,
+    ngx_http_taskforge_insert_batch_t *batch);
+static ngx_int_t ngx_http_taskforge_insert_send(
+    ngx_http_taskforge_submit_t *submit, ngx_queue_t *jobs,
+    ngx_http_taskforge_pg_handler_pt handler, void *data);
+static void ngx_http_taskforge_insert_begin(
+    ngx_http_taskforge_submit_t *submit);
+static void ngx_http_taskforge_insert_int4(tf_pgarray_t *col, int32_t value);
+static void ngx_http_taskforge_insert_row(ngx_http_taskforge_submit_t *submit,
+    const tf_job_t *job);
+static void ngx_http_taskforge_insert_done(void *data, PGresult *res);
+static void ngx_http_taskforge_insert_singly(
+    ngx_http_taskforge_insert_batch_t *batch);
+static void ngx_http_taskforge_insert_single_done(void *data, PGresult *res);
+static void ngx_http_taskforge_insert_settle(
+    ngx_http_taskforge_submit_t *submit, ngx_queue_t *jobs, ngx_int_t rc);
+static void ngx_http_taskforge_insert_publish(
+    ngx_http_taskforge_submit_t *submit, const tf_job_t *job, int64_t now);
+static void ngx_http_taskforge_insert_events(
+    ngx_http_taskforge_submit_t *submit);
+
+
+static const uint32_t  ngx_http_taskforge_insert_types[] = {
+    TF_PG_UUID,                                    /* id */
+    TF_PG_TEXT, TF_PG_TEXT, TF_PG_TEXT,            /* type, queue, name */
+    TF_PG_INT2, TF_PG_INT4, TF_PG_INT4,            /* priority ... timeout */
+    TF_PG_INT4, TF_PG_INT4, TF_PG_BOOL,            /* retry policy */
+    TF_PG_TIMESTAMPTZ, TF_PG_TIMESTAMPTZ,          /* created, scheduled */
+    TF_PG_UUID, TF_PG_TEXT, TF_PG_JSON, TF_PG_JSON
+};
+
+
+ngx_http_taskforge_submit_t *
+ngx_http_taskforge_insert_create(ngx_cycle_t *cycle,
+    ngx_http_taskforge_main_conf_t *mcf)
+{
+    ngx_uint_t                    i;
+    ngx_http_taskforge_submit_t  *submit;
+
+    submit = ngx_pcalloc(cycle->pool, sizeof(ngx_http_taskforge_submit_t));
+    if (submit == NULL) {
+        return NULL;
+    }
+
+    submit->mcf = mcf;
+    submit->log = cycle->log;
+    submit->counters = &ngx_http_taskforge_shm(mcf)->counters;
+    submit->events = (tf_buf_t) TF_BUF_INIT;
+    ngx_queue_init(&submit->waiting);
+
+    submit->flush.handler = ngx_http_taskforge_insert_flush;
+    submit->flush.data = submit;
+    submit->flush.log = cycle->log;
+
+    submit->batches = ngx_pcalloc(cycle->pool, mcf->write_connections
+                                * sizeof(ngx_http_taskforge_insert_batch_t));
+    if (submit->batches == NULL) {
+        return NULL;
+    }
+
+    for (i = 0; i < mcf->write_connections; i++) {
+        submit->batches[i].submit = submit;
+        ngx_queue_init(&submit->batches[i].jobs);
+    }
+
+    return submit;
+}
+
+
+void
+ngx_http_taskforge_insert_destroy(ngx_http_taskforge_submit_t *submit)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_TASKFORGE_COLS; i++) {
+        tf_pgarray_free(&submit->cols[i]);
+    }
+
+    tf_buf_free(&submit->events);
+}
+
+
+ngx_int_t
+ngx_http_taskforge_insert(ngx_http_taskforge_submit_t *submit,
+    ngx_http_taskforge_insert_group_t *group)
+{
+    ngx_uint_t                    i;
+    ngx_http_taskforge_insert_t  *ins;
+
+    if (submit == NULL
+        || submit->nwaiting + group->njobs > submit->mcf->submit_queue
+        || !ngx_http_taskforge_pg_ready(submit->mcf->pg,
+                                        NGX_HTTP_TASKFORGE_PG_WRITE))
+    {
+        return NGX_BUSY;
+    }
+
+    /* all ids first: a group without one of them would be half a group */
+
+    for (i = 0; i < group->njobs; i++) {
+        if (!tf_uuid7(group->jobs[i].job.id)) {
+            return NGX_BUSY;
+        }
+    }
+
+    for (i = 0; i < group->njobs; i++) {
+        ins = &group->jobs[i];
+
+        if (ins->rc != NGX_OK) {
+            continue;
+        }
+
+        ins->group = group;
+        group->pending++;
+
+        ngx_queue_insert_tail(&submit->waiting, &ins->queue);
+        submit->nwaiting++;
+    }
+
+    /* at the end of this turn of the event loop, with what else it brings */
+
+    if (!submit->flush.posted) {
+        ngx_post_event(&submit->flush, &ngx_posted_events);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_taskforge_insert_flush(ngx_event_t *ev)
+{
+    ngx_uint_t                          i;
+    ngx_queue_t                         jobs;
+    ngx_http_taskforge_submit_t        *submit;
+    ngx_http_taskforge_insert_batch_t  *batch;
+
+    submit = ev->data;
+
+    for (i = 0; i < submit->mcf->write_connections; i++) {
+        batch = &submit->batches[i];
+
+        while (!batch->busy && !ngx_queue_empty(&submit->waiting)) {
+
+            if (ngx_http_taskforge_insert_fill(submit, batch) == NGX_OK) {
+                batch->busy = 1;
+                (void) ngx_atomic_fetch_add(&submit->counters->batches, 1);
+                break;
+            }
+
+            /* the database went away: nobody is left waiting for it */
+
+            ngx_queue_init(&jobs);
+            ngx_queue_add(&jobs, &batch->jobs);
+            ngx_queue_init(&batch->jobs);
+
+            ngx_http_taskforge_insert_settle(submit, &jobs, NGX_AGAIN);
+        }
+    }
+}
+
+
+/*
+ * Takes jobs from those that wait, up to the limits of a batch, and sends
+ * them.  The jobs of an atomic group are a batch of their own, whole.
+ */
+
+static ngx_int_t
+ngx_http_taskforge_insert_fill(ngx_http_taskforge_submit_t *submit,
+    ngx_http_taskforge_insert_batch_t *batch)
+{
+    size_t                              size;
+    ngx_queue_t                        *q;
+    ngx_http_taskforge_insert_t        *ins;
+    ngx_http_taskforge_insert_group_t  *group;
+
+    size = 0;
+    group = NULL;
+
+    batch->njobs = 0;
+    batch->atomic = 0;
+
+    while (!ngx_queue_empty(&submit->waiting)) {
+        q = ngx_queue_head(&submit->waiting);
+        ins = ngx_queue_data(q, ngx_http_taskforge_insert_t, queue);
+
+        if (batch->atomic) {
+            if (ins->group != group) {
+                break;
+            }
+
+        } else if (ins->group->atomic) {
+            if (batch->njobs) {
+                break;
+            }
+
+            batch->atomic = 1;
+            group = ins->group;
+
+        } else if (batch->njobs
+                   && (batch->njobs >= submit->mcf->submit_batch_jobs
+                       || size >= submit->mcf->submit_batch_size))
+        {
+            break;
+        }
+
+        size += ins->job.payload.len + ins->job.metadata.len
+                + NGX_HTTP_TASKFORGE_ROW_SIZE;
+
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(&batch->jobs, q);
+
+        ins->batch = batch;
+        submit->nwaiting--;
+        batch->njobs++;
+    }
+
+    return ngx_http_taskforge_insert_send(submit, &batch->jobs,
+                                          ngx_http_taskforge_insert_done,
+                                          batch);
+}
+
+
+/* Sends the jobs as one statement. */
+
+static ngx_int_t
+ngx_http_taskforge_insert_send(ngx_http_taskforge_submit_t *submit,
+    ngx_queue_t *jobs, ngx_http_taskforge_pg_handler_pt handler, void *data)
+{
+    int                           lengths[NGX_HTTP_TASKFORGE_COLS + 1];
+    uint8_t                       writer[2];
+    ngx_uint_t                    i;
+    ngx_queue_t                  *q;
+    const char                   *values[NGX_HTTP_TASKFORGE_COLS + 1];
+    ngx_http_taskforge_insert_t  *ins;
+
+    ngx_http_taskforge_insert_begin(submit);
+
+    for (q = ngx_queue_head(jobs);
+         q != ngx_queue_sentinel(jobs);
+         q = ngx_queue_next(q))
+    {
+        ins = ngx_queue_data(q, ngx_http_taskforge_insert_t, queue);
+        ngx_http_taskforge_insert_row(submit, &ins->job);
+    }
+
+    tf_pg_put_int2(writer, (int16_t) (ngx_worker % NGX_HTTP_TASKFORGE_WRITERS));
+
+    values[0] = (char *) writer;
+    lengths[0] = sizeof(writer);
+
+    for (i = 0; i < NGX_HTTP_TASKFORGE_COLS; i++) {
+
+        if (!tf_pgarray_end(&submit->cols[i])) {
+            return NGX_ERROR;
+        }
+
+        values[i + 1] = submit->cols[i].buf.data;
+        lengths[i + 1] = (int) submit->cols[i].buf.len;
+    }
+
+    if (ngx_http_taskforge_pg_query(submit->mcf->pg,
+                                    NGX_HTTP_TASKFORGE_PG_WRITE,
+                                    &tf_sql_submit, values, lengths, handler,
+                                    data)
+        == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_taskforge_insert_begin(ngx_http_taskforge_submit_t *submit)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_TASKFORGE_COLS; i++) {
+        tf_pgarray_begin(&submit->cols[i], ngx_http_taskforge_insert_types[i]);
+    }
+}
+
+
+/* Negative: not given, NULL. */
+
+static void
+ngx_http_taskforge_insert_int4(tf_pgarray_t *col, int32_t value)
+{
+    if (value < 0) {
+        tf_pgarray_null(col);
+
+    } else {
+        tf_pgarray_int4(col, value);
+    }
+}
+
+
+static void
+ngx_http_taskforge_insert_row(ngx_http_taskforge_submit_t *submit,
+    const tf_job_t *job)
+{
+    tf_pgarray_t  *col;
+
+    col = submit->cols;
+
+    tf_pgarray_bytes(&col[NGX_HTTP_TASKFORGE_COL_ID], job->id, 16);
+    tf_pgarray_bytes(&col[NGX_HTTP_TASKFORGE_COL_TYPE],
+                     job->type.data, job->type.len);
+    tf_pgarray_bytes(&col[NGX_HTTP_TASKFORGE_COL_QUEUE],
+                     job->queue.data, job->queue.len);
+    tf_pgarray_bytes(&col[NGX_HTTP_TASKFORGE_COL_NAME],
+                     job->name.data, job->name.len);
+    tf_pgarray_int2(&col[NGX_HTTP_TASKFORGE_COL_PRIORITY],
+                    (int16_t) job->priority);
+    tf_pgarray_int4(&col[NGX_HTTP_TASKFORGE_COL_MAX_RETRIES],
+                    job->max_retries);
+    ngx_http_taskforge_insert_int4(&col[NGX_HTTP_TASKFORGE_COL_TIMEOUT],
+                                   job->timeout_seconds);
+    ngx_http_taskforge_insert_int4(&col[NGX_HTTP_TASKFORGE_COL_RETRY_BASE],
+                                   job->retry_base_ms);
+    ngx_http_taskforge_insert_int4(&col[NGX_HTTP_TASKFORGE_COL_RETRY_MAX],
+                                   job->retry_max_ms);
+
+    if (job->retry_jitter < 0) {
+        tf_pgarray_null(&col[NGX_HTTP_TASKFORGE_COL_RETRY_JITTER]);
+
+    } else {
+        tf_pgarray_bool(&col[NGX_HTTP_TASKFORGE_COL_RETRY_JITTER],
+                        job->retry_jitter);
+    }
+
+    tf_pgarray_time(&col[NGX_HTTP_TASKFORGE_COL_CREATED_AT], job->created_at);
+    tf_pgarray_time(&col[NGX_HTTP_TASKFORGE_COL_SCHEDULED_AT],
+                    job->scheduled_at);
+    tf_pgarray_bytes(&col[NGX_HTTP_TASKFORGE_COL_CREATED_BY],
+                     job->has_created_by ? job->created_by : NULL, 16);
+    tf_pgarray_bytes(&col[NGX_HTTP_TASKFORGE_COL_TRACEPARENT],
+                     job->traceparent.data, job->traceparent.len);
+    tf_pgarray_bytes(&col[NGX_HTTP_TASKFORGE_COL_PAYLOAD],
+                     job->payload.data, job->payload.len);
+    tf_pgarray_bytes(&col[NGX_HTTP_TASKFORGE_COL_METADATA],
+                     job->metadata.data, job->metadata.len);
+}
+
+
+static void
+ngx_http_taskforge_insert_done(void *data, PGresult *res)
+{
+    ngx_int_t                           rc;
+    ngx_queue_t                         jobs;
+    ngx_http_taskforge_submit_t        *submit;
+    ngx_http_taskforge_insert_batch_t  *batch = data;
+
+    submit = batch->submit;
+
+    rc = ngx_http_taskforge_pg_verdict(submit->log, res);
+
+    /* one bad row must fail one caller only: find out which */
+
+    if (rc == NGX_DECLINED && batch->njobs > 1 && !batch->atomic) {
+        (void) ngx_atomic_fetch_add(&submit->counters->batch_errors, 1);
+        ngx_http_taskforge_insert_singly(batch);
+        return;
+    }
+
+    ngx_queue_init(&jobs);
+    ngx_queue_add(&jobs, &batch->jobs);
+    ngx_queue_init(&batch->jobs);
+    batch->busy = 0;
+
+    /* the next batch leaves before the answers to this one are written */
+
+    ngx_http_taskforge_insert_flush(&submit->flush);
+
+    ngx_http_taskforge_insert_settle(submit, &jobs, rc);
+}
+
+
+/*
+ * The whole batch was rolled back.  Each job again in a statement of its own;
+ * they are pipelined, and the batch stays busy until the last has its answer.
+ */
+
+static void
+ngx_http_taskforge_insert_singly(ngx_http_taskforge_insert_batch_t *batch)
+{
+    ngx_int_t                     rc;
+    ngx_queue_t                  *q, one, unsent;
+    ngx_http_taskforge_submit_t  *submit;
+    ngx_http_taskforge_insert_t  *ins;
+
+    submit = batch->submit;
+
+    ngx_queue_init(&unsent);
+    batch->pending = 0;
+
+    while (!ngx_queue_empty(&batch->jobs)) {
+        q = ngx_queue_head(&batch->jobs);
+        ngx_queue_remove(q);
+
+        ngx_queue_init(&one);
+        ngx_queue_insert_tail(&one, q);
+
+        ins = ngx_queue_data(q, ngx_http_taskforge_insert_t, queue);
+
+        rc = ngx_http_taskforge_insert_send(submit, &one,
+                                         ngx_http_taskforge_insert_single_done,
+                                         ins);
+        ngx_queue_remove(q);
+
+        if (rc == NGX_OK) {
+            batch->pending++;
+
+        } else {
+            ngx_queue_insert_tail(&unsent, q);
+        }
+    }
+
+    if (batch->pending == 0) {
+        batch->busy = 0;
+        ngx_http_taskforge_insert_flush(&submit->flush);
+    }
+
+    ngx_http_taskforge_insert_settle(submit, &unsent, NGX_AGAIN);
+}
+
+
+static void
+ngx_http_taskforge_insert_single_done(void *data, PGresult *res)
+{
+    ngx_int_t                           rc;
+    ngx_queue_t                         jobs;
+    ngx_http_taskforge_submit_t        *submit;
+    ngx_http_taskforge_insert_t        *ins = data;
+    ngx_http_taskforge_insert_batch_t  *batch;
+
+    batch = ins->batch;
+    submit = batch->submit;
+
+    rc = ngx_http_taskforge_pg_verdict(submit->log, res);
+
+    ngx_queue_init(&jobs);
+    ngx_queue_insert_tail(&jobs, &ins->queue);
+
+    if (--batch->pending == 0) {
+        batch->busy = 0;
+        ngx_http_taskforge_insert_flush(&submit->flush);
+    }
+
+    ngx_http_taskforge_insert_settle(submit, &jobs, rc);
+}
+
+
+/* Tells Redis about the jobs that are committed, and the requests about all. */
+
+static void
+ngx_http_taskforge_insert_settle(ngx_http_taskforge_submit_t *submit,
+    ngx_queue_t *jobs, ngx_int_t rc)
+{
+    int64_t                             now;
+    ngx_uint_t                          n;
+    ngx_queue_t                        *q;
+    ngx_http_taskforge_insert_t        *ins;
+    ngx_http_taskforge_insert_group_t  *group;
+
+    n = 0;
+
+    if (rc == NGX_OK) {
+        now = ngx_http_taskforge_now_us();
+
+        for (q = ngx_queue_head(jobs);
+             q != ngx_queue_sentinel(jobs);
+             q = ngx_queue_next(q))
+        {
+            ins = ngx_queue_data(q, ngx_http_taskforge_insert_t, queue);
+            ngx_http_taskforge_insert_publish(submit, &ins->job, now);
+            n++;
+        }
+
+        ngx_http_taskforge_insert_events(submit);
+
+        (void) ngx_atomic_fetch_add(&submit->counters->jobs_submitted, n);
+    }
+
+    while (!ngx_queue_empty(jobs)) {
+        q = ngx_queue_head(jobs);
+        ngx_queue_remove(q);
+
+        ins = ngx_queue_data(q, ngx_http_taskforge_insert_t, queue);
+        ins->rc = rc;
+
+        /* with the last of its jobs the group may be gone */
+
+        group = ins->group;
+
+        if (--group->pending == 0) {
+            group->done(group);
+        }
+    }
+}
+
+
+/* Redis may refuse or be away: reconcile finds the job in PostgreSQL. */
+
+static void
+ngx_http_taskforge_insert_publish(ngx_http_taskforge_submit_t *submit,
+    const tf_job_t *job, int64_t now)
+{
+    char                         key[NGX_HTTP_TASKFORGE_KEY_SIZE];
+    char                         id[TF_UUID_TEXT_LEN];
+    size_t                       argvlen[5];
+    const char                  *argv[5];
+    ngx_http_taskforge_redis_t  *redis;
+
+    redis = submit->mcf->redis_conn;
+
+    if (!ngx_http_taskforge_redis_ready(redis)) {
+        return;
+    }
+
+    if (job->status == TF_QUEUED) {
+        argv[0] = "XADD";
+        argvlen[0] = 4;
+        argv[1] = key;
+        argvlen[1] = tf_redis_level_key(key, sizeof(key), job->queue.data,
+                                        job->queue.len, job->priority);
+        argv[2] = "*";
+        argvlen[2] = 1;
+        argv[3] = TF_REDIS_JOB_FIELD;
+        argvlen[3] = sizeof(TF_REDIS_JOB_FIELD) - 1;
+        argv[4] = id;
+        argvlen[4] = TF_UUID_TEXT_LEN;
+
+        tf_uuid_format(job->id, id);
+
+        (void) ngx_http_taskforge_redis_command(redis, NULL, NULL, 5, argv,
+                                                argvlen);
+    }
+
+    if (submit->nevents) {
+        tf_buf_addc(&submit->events, '\n');
+    }
+
+    tf_job_write_event(&submit->events, job, tf_status_event(job->status),
+                       now);
+
+    if (++submit->nevents == TF_REDIS_EVENTS_PER_ENTRY) {
+        ngx_http_taskforge_insert_events(submit);
+    }
+}
+
+
+static void
+ngx_http_taskforge_insert_events(ngx_http_taskforge_submit_t *submit)
+{
+    size_t       argvlen[8];
+    const char  *argv[8];
+
+    if (submit->nevents && !submit->events.failed) {
+        argv[0] = "XADD";
+        argvlen[0] = 4;
+        argv[1] = TF_REDIS_EVENTS;
+        argvlen[1] = sizeof(TF_REDIS_EVENTS) - 1;
+        argv[2] = "MAXLEN";
+        argvlen[2] = 6;
+        argv[3] = "~";
+        argvlen[3] = 1;
+        argv[4] = TF_REDIS_EVENTS_MAXLEN_TEXT;
+        argvlen[4] = sizeof(TF_REDIS_EVENTS_MAXLEN_TEXT) - 1;
+        argv[5] = "*";
+        argvlen[5] = 1;
+        argv[6] = "e";
+        argvlen[6] = 1;
+        argv[7] = submit->events.data;
+        argvlen[7] = submit->events.len;
+
+        (void) ngx_http_taskforge_redis_command(submit->mcf->redis_conn, NULL,
+                                                NULL, 8, argv, argvlen);
+    }
+
+    tf_buf_reset(&submit->events);
+    submit->nevents = 0;
+}

@@ -1,0 +1,874 @@
+
+/*
+ * Directives, variables, and the start and end of a worker process.
+ */
+
+#include "ngx_http_taskforge_module.h"
+#include "ngx_http_taskforge_access.h"
+#include "ngx_http_taskforge_health.h"
+#include "ngx_http_taskforge_insert.h"
+#include "ngx_http_taskforge_pg.h"
+#include "ngx_http_taskforge_redis.h"
+#include "ngx_http_taskforge_reply.h"
+#include "ngx_http_taskforge_route.h"
+#include "ngx_http_taskforge_shm.h"
+#include "ngx_http_taskforge_types.h"
+
+
+#define NGX_HTTP_TASKFORGE_REQUEST_ID_MAX  64
+
+
+typedef enum {
+    NGX_HTTP_TASKFORGE_PARAM_NUM = 0,
+    NGX_HTTP_TASKFORGE_PARAM_MSEC,
+    NGX_HTTP_TASKFORGE_PARAM_SIZE
+} ngx_http_taskforge_param_e;
+
+
+/* A name=value parameter of a directive. */
+
+typedef struct {
+    ngx_str_t                     name;
+    ngx_http_taskforge_param_e    type;
+    ngx_uint_t                    offset;
+    ngx_int_t                     min;
+    ngx_int_t                     max;
+} ngx_http_taskforge_param_t;
+
+
+static ngx_int_t ngx_http_taskforge_preconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_taskforge_postconfiguration(ngx_conf_t *cf);
+static void *ngx_http_taskforge_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_taskforge_init_main_conf(ngx_conf_t *cf, void *conf);
+static void *ngx_http_taskforge_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_taskforge_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static char *ngx_http_taskforge_database(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_taskforge_redis(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_taskforge_submit(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_taskforge_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_taskforge_api(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_taskforge_health(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_taskforge_auth(ngx_conf_t *cf, void *post, void *data);
+static char *ngx_http_taskforge_params(ngx_conf_t *cf, void *conf,
+    ngx_uint_t first, const ngx_http_taskforge_param_t *params);
+static char *ngx_http_taskforge_param(ngx_conf_t *cf, void *conf,
+    ngx_str_t *arg, const ngx_http_taskforge_param_t *param);
+static ngx_int_t ngx_http_taskforge_init_process(ngx_cycle_t *cycle);
+static void ngx_http_taskforge_exit_process(ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_taskforge_job_id_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_taskforge_request_id_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_taskforge_user_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_taskforge_role_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static void ngx_http_taskforge_set_variable(ngx_http_variable_value_t *v,
+    const ngx_str_t *value);
+
+
+static ngx_conf_post_t  ngx_http_taskforge_auth_post = {
+    ngx_http_taskforge_auth
+};
+
+
+static ngx_command_t  ngx_http_taskforge_commands[] = {
+
+    { ngx_string("taskforge_database"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_taskforge_database,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("taskforge_redis"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_taskforge_redis,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("taskforge_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
+      ngx_http_taskforge_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("taskforge_submit"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_taskforge_submit,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("taskforge_types_refresh"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_taskforge_main_conf_t, types_refresh),
+      NULL },
+
+    { ngx_string("taskforge_api"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_http_taskforge_api,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("taskforge_health"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_taskforge_health,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("taskforge_auth"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_taskforge_loc_conf_t, auth),
+      &ngx_http_taskforge_auth_post },
+
+    { ngx_string("taskforge_problems"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_taskforge_loc_conf_t, problems),
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_taskforge_module_ctx = {
+    ngx_http_taskforge_preconfiguration,   /* preconfiguration */
+    ngx_http_taskforge_postconfiguration,  /* postconfiguration */
+
+    ngx_http_taskforge_create_main_conf,   /* create main configuration */
+    ngx_http_taskforge_init_main_conf,     /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_taskforge_create_loc_conf,    /* create location configuration */
+    ngx_http_taskforge_merge_loc_conf      /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_taskforge_module = {
+    NGX_MODULE_V1,
+    &ngx_http_taskforge_module_ctx,        /* module context */
+    ngx_http_taskforge_commands,           /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    ngx_http_taskforge_init_process,       /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_taskforge_exit_process,       /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_http_variable_t  ngx_http_taskforge_variables[] = {
+
+    { ngx_string("taskforge_job_id"), NULL,
+      ngx_http_taskforge_job_id_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("taskforge_request_id"), NULL,
+      ngx_http_taskforge_request_id_variable, 0, 0, 0 },
+
+    { ngx_string("taskforge_user"), NULL,
+      ngx_http_taskforge_user_variable, 0, 0, 0 },
+
+    { ngx_string("taskforge_role"), NULL,
+      ngx_http_taskforge_role_variable, 0, 0, 0 },
+
+      ngx_http_null_variable
+};
+
+
+static ngx_str_t  ngx_http_taskforge_default_zone =
+    ngx_string("taskforge_default");
+
+
+static const ngx_http_taskforge_param_t  ngx_http_taskforge_db_params[] = {
+
+    { ngx_string("write="), NGX_HTTP_TASKFORGE_PARAM_NUM,
+      offsetof(ngx_http_taskforge_main_conf_t, write_connections), 1, 16 },
+
+    { ngx_string("read="), NGX_HTTP_TASKFORGE_PARAM_NUM,
+      offsetof(ngx_http_taskforge_main_conf_t, read_connections), 1, 16 },
+
+    { ngx_string("queue="), NGX_HTTP_TASKFORGE_PARAM_NUM,
+      offsetof(ngx_http_taskforge_main_conf_t, database_queue), 1, 1000000 },
+
+    { ngx_string("connect_timeout="), NGX_HTTP_TASKFORGE_PARAM_MSEC,
+      offsetof(ngx_http_taskforge_main_conf_t, connect_timeout), 1, 3600000 },
+
+    { ngx_string("statement_timeout="), NGX_HTTP_TASKFORGE_PARAM_MSEC,
+      offsetof(ngx_http_taskforge_main_conf_t, statement_timeout), 1, 3600000 },
+
+    { ngx_null_string, NGX_HTTP_TASKFORGE_PARAM_NUM, 0, 0, 0 }
+};
+
+
+static const ngx_http_taskforge_param_t  ngx_http_taskforge_redis_params[] = {
+
+    { ngx_string("timeout="), NGX_HTTP_TASKFORGE_PARAM_MSEC,
+      offsetof(ngx_http_taskforge_redis_conf_t, timeout), 1, 3600000 },
+
+    { ngx_string("buffer="), NGX_HTTP_TASKFORGE_PARAM_SIZE,
+      offsetof(ngx_http_taskforge_redis_conf_t, buffer_size),
+      65536, 1073741824 },
+
+    { ngx_null_string, NGX_HTTP_TASKFORGE_PARAM_NUM, 0, 0, 0 }
+};
+
+
+static const ngx_http_taskforge_param_t  ngx_http_taskforge_submit_params[] = {
+
+    { ngx_string("batch="), NGX_HTTP_TASKFORGE_PARAM_NUM,
+      offsetof(ngx_http_taskforge_main_conf_t, submit_batch_jobs), 1, 10000 },
+
+    { ngx_string("batch_size="), NGX_HTTP_TASKFORGE_PARAM_SIZE,
+      offsetof(ngx_http_taskforge_main_conf_t, submit_batch_size),
+      1024, 268435456 },
+
+    { ngx_string("queue="), NGX_HTTP_TASKFORGE_PARAM_NUM,
+      offsetof(ngx_http_taskforge_main_conf_t, submit_queue), 1, 1000000 },
+
+    { ngx_null_string, NGX_HTTP_TASKFORGE_PARAM_NUM, 0, 0, 0 }
+};
+
+
+ngx_http_taskforge_ctx_t *
+ngx_http_taskforge_get_ctx(ngx_http_request_t *r)
+{
+    ngx_http_taskforge_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_taskforge_module);
+
+    if (ctx == NULL) {
+        ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_taskforge_ctx_t));
+
+        if (ctx) {
+            ngx_http_set_ctx(r, ctx, ngx_http_taskforge_module);
+        }
+    }
+
+    return ctx;
+}
+
+
+int64_t
+ngx_http_taskforge_now_us(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_REALTIME, &ts);
+
+    return (int64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+
+static ngx_int_t
+ngx_http_taskforge_preconfiguration(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = ngx_http_taskforge_variables; v->name.len; v++) {
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+        var->data = v->data;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_taskforge_postconfiguration(ngx_conf_t *cf)
+{
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_taskforge_access_handler;
+
+    return ngx_http_taskforge_reply_init(cf);
+}
+
+
+static void *
+ngx_http_taskforge_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_str_t                        name = ngx_string("request_id");
+    ngx_http_taskforge_main_conf_t  *mcf;
+
+    mcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_taskforge_main_conf_t));
+    if (mcf == NULL) {
+        return NULL;
+    }
+
+    mcf->write_connections = NGX_CONF_UNSET_UINT;
+    mcf->read_connections = NGX_CONF_UNSET_UINT;
+    mcf->database_queue = NGX_CONF_UNSET_UINT;
+    mcf->connect_timeout = NGX_CONF_UNSET_MSEC;
+    mcf->statement_timeout = NGX_CONF_UNSET_MSEC;
+    mcf->redis.timeout = NGX_CONF_UNSET_MSEC;
+    mcf->redis.buffer_size = NGX_CONF_UNSET_SIZE;
+    mcf->submit_batch_jobs = NGX_CONF_UNSET_UINT;
+    mcf->submit_batch_size = NGX_CONF_UNSET_SIZE;
+    mcf->submit_queue = NGX_CONF_UNSET_UINT;
+    mcf->types_refresh = NGX_CONF_UNSET_MSEC;
+
+    mcf->request_id = ngx_http_get_variable_index(cf, &name);
+    if (mcf->request_id == NGX_ERROR) {
+        return NULL;
+    }
+
+    return mcf;
+}
+
+
+static char *
+ngx_http_taskforge_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    char                            *rv;
+    ngx_str_t                        url;
+    ngx_http_taskforge_main_conf_t  *mcf = conf;
+
+    ngx_conf_init_uint_value(mcf->write_connections, 1);
+    ngx_conf_init_uint_value(mcf->read_connections, 1);
+    ngx_conf_init_uint_value(mcf->database_queue, 10000);
+    ngx_conf_init_msec_value(mcf->connect_timeout, 5000);
+    ngx_conf_init_msec_value(mcf->statement_timeout, 10000);
+    ngx_conf_init_msec_value(mcf->redis.timeout, 2000);
+    ngx_conf_init_size_value(mcf->redis.buffer_size, 8 * 1024 * 1024);
+    ngx_conf_init_uint_value(mcf->submit_batch_jobs, 512);
+    ngx_conf_init_size_value(mcf->submit_batch_size, 4 * 1024 * 1024);
+    ngx_conf_init_uint_value(mcf->submit_queue, 10000);
+    ngx_conf_init_msec_value(mcf->types_refresh, 5000);
+
+    if (mcf->shm_zone == NULL) {
+        mcf->shm_zone = ngx_http_taskforge_shm_add(cf,
+                                              &ngx_http_taskforge_default_zone,
+                                              1024 * 1024);
+        if (mcf->shm_zone == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (mcf->database.len) {
+        url = mcf->database;
+
+        rv = ngx_http_taskforge_pg_conninfo(cf, &url, &mcf->database,
+                                            mcf->statement_timeout);
+        if (rv != NGX_CONF_OK) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "the address in \"taskforge_database\" %s", rv);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static void *
+ngx_http_taskforge_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_taskforge_loc_conf_t  *lcf;
+
+    lcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_taskforge_loc_conf_t));
+    if (lcf == NULL) {
+        return NULL;
+    }
+
+    lcf->problems = NGX_CONF_UNSET;
+    lcf->auth = NGX_CONF_UNSET;
+
+    return lcf;
+}
+
+
+static char *
+ngx_http_taskforge_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_taskforge_loc_conf_t  *prev = parent;
+    ngx_http_taskforge_loc_conf_t  *conf = child;
+
+    /* base is not inherited, like the handler it belongs to */
+
+    ngx_conf_merge_value(conf->problems, prev->problems, conf->base.len != 0);
+    ngx_conf_merge_value(conf->auth, prev->auth, 0);
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_taskforge_database(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                       *value;
+    ngx_http_taskforge_main_conf_t  *mcf = conf;
+
+    value = cf->args->elts;
+
+    if (mcf->database.len) {
+        return "is duplicate";
+    }
+
+    /* becomes a conninfo when all settings are known */
+
+    mcf->database = value[1];
+
+    return ngx_http_taskforge_params(cf, mcf, 2, ngx_http_taskforge_db_params);
+}
+
+
+static char *
+ngx_http_taskforge_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char                            *rv;
+    ngx_str_t                       *value;
+    ngx_http_taskforge_main_conf_t  *mcf = conf;
+
+    value = cf->args->elts;
+
+    if (mcf->redis_set) {
+        return "is duplicate";
+    }
+
+    mcf->redis_set = 1;
+
+    rv = ngx_http_taskforge_redis_url(cf, &value[1], &mcf->redis);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    return ngx_http_taskforge_params(cf, &mcf->redis, 2,
+                                     ngx_http_taskforge_redis_params);
+}
+
+
+static char *
+ngx_http_taskforge_submit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    return ngx_http_taskforge_params(cf, conf, 1,
+                                     ngx_http_taskforge_submit_params);
+}
+
+
+static char *
+ngx_http_taskforge_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ssize_t                          size;
+    ngx_str_t                       *value;
+    ngx_http_taskforge_main_conf_t  *mcf = conf;
+
+    value = cf->args->elts;
+
+    if (mcf->shm_zone) {
+        return "is duplicate";
+    }
+
+    size = ngx_parse_size(&value[2]);
+
+    if (size < (ssize_t) (8 * ngx_pagesize)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "zone \"%V\" is too small or has a wrong size",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    mcf->shm_zone = ngx_http_taskforge_shm_add(cf, &value[1], size);
+
+    return mcf->shm_zone ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_taskforge_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                      *value;
+    ngx_http_core_loc_conf_t       *clcf;
+    ngx_http_taskforge_loc_conf_t  *lcf = conf;
+
+    value = cf->args->elts;
+
+    if (lcf->base.len) {
+        return "is duplicate";
+    }
+
+    if (ngx_strcasecmp(value[1].data, (u_char *) "off") == 0) {
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcasecmp(value[1].data, (u_char *) "on") != 0) {
+        return "must be \"on\" or \"off\"";
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+#if (NGX_PCRE)
+    if (clcf->regex) {
+        return "needs a location that is a prefix";
+    }
+#endif
+
+    if (clcf->exact_match || clcf->named || clcf->noname
+        || clcf->name.len < 2 || clcf->name.data[clcf->name.len - 1] != '/')
+    {
+        return "needs a location that is a prefix with a slash at its end";
+    }
+
+    lcf->base.data = clcf->name.data;
+    lcf->base.len = clcf->name.len - 1;
+
+    clcf->handler = ngx_http_taskforge_route_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_taskforge_health(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                      *value;
+    ngx_http_core_loc_conf_t       *clcf;
+    ngx_http_taskforge_loc_conf_t  *lcf = conf;
+
+    value = cf->args->elts;
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (ngx_strcmp(value[1].data, "live") == 0) {
+        clcf->handler = ngx_http_taskforge_health_live;
+
+    } else if (ngx_strcmp(value[1].data, "ready") == 0) {
+        clcf->handler = ngx_http_taskforge_health_ready;
+
+    } else if (ngx_strcmp(value[1].data, "full") == 0) {
+        clcf->handler = ngx_http_taskforge_health_full;
+
+    } else {
+        return "must be \"live\", \"ready\" or \"full\"";
+    }
+
+    if (lcf->problems == NGX_CONF_UNSET) {
+        lcf->problems = 1;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_taskforge_auth(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_flag_t  *auth = data;
+
+    if (*auth) {
+        return "can only be \"off\" in this version";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_taskforge_params(ngx_conf_t *cf, void *conf, ngx_uint_t first,
+    const ngx_http_taskforge_param_t *params)
+{
+    char                              *rv;
+    ngx_str_t                         *value;
+    ngx_uint_t                         i;
+    const ngx_http_taskforge_param_t  *param;
+
+    value = cf->args->elts;
+
+    for (i = first; i < cf->args->nelts; i++) {
+
+        for (param = params; param->name.len; param++) {
+            if (ngx_strncmp(value[i].data, param->name.data, param->name.len)
+                == 0)
+            {
+                break;
+            }
+        }
+
+        rv = param->name.len
+                 ? ngx_http_taskforge_param(cf, conf, &value[i], param)
+                 : NGX_CONF_ERROR;
+
+        if (rv != NGX_CONF_OK) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\"", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_taskforge_param(ngx_conf_t *cf, void *conf, ngx_str_t *arg,
+    const ngx_http_taskforge_param_t *param)
+{
+    ngx_int_t    n;
+    ngx_str_t    text;
+    ngx_uint_t  *field;
+
+    text.data = arg->data + param->name.len;
+    text.len = arg->len - param->name.len;
+
+    switch (param->type) {
+
+    case NGX_HTTP_TASKFORGE_PARAM_MSEC:
+        n = ngx_parse_time(&text, 0);
+        break;
+
+    case NGX_HTTP_TASKFORGE_PARAM_SIZE:
+        n = ngx_parse_size(&text);
+        break;
+
+    default:
+        n = ngx_atoi(text.data, text.len);
+        break;
+    }
+
+    if (n == NGX_ERROR || n < param->min || n > param->max) {
+        return NGX_CONF_ERROR;
+    }
+
+    /* ngx_uint_t, ngx_msec_t and size_t are of one size */
+
+    field = (ngx_uint_t *) ((char *) conf + param->offset);
+    *field = (ngx_uint_t) n;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_taskforge_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_taskforge_main_conf_t  *mcf;
+
+    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return NGX_OK;
+    }
+
+    mcf = ngx_http_taskforge_cycle_conf(cycle);
+
+    if (mcf == NULL) {
+        /* no http block */
+        return NGX_OK;
+    }
+
+    tf_uuid_after_fork();
+
+    if (mcf->redis_set) {
+        mcf->redis_conn = ngx_http_taskforge_redis_create(cycle, &mcf->redis,
+                                                          "commands",
+                                                          mcf->redis.timeout,
+                                                          NULL, NULL);
+        if (mcf->redis_conn == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_http_taskforge_redis_hold(mcf->redis_conn);
+        ngx_http_taskforge_redis_start(mcf->redis_conn);
+    }
+
+    if (mcf->database.len) {
+        mcf->submit = ngx_http_taskforge_insert_create(cycle, mcf);
+        mcf->types = ngx_http_taskforge_types_create(cycle, mcf);
+
+        if (mcf->submit == NULL || mcf->types == NULL) {
+            return NGX_ERROR;
+        }
+
+        mcf->pg = ngx_http_taskforge_pg_create(cycle, mcf,
+                                               ngx_http_taskforge_types_load,
+                                               mcf->types);
+        if (mcf->pg == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_taskforge_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_http_taskforge_main_conf_t  *mcf;
+
+    mcf = ngx_http_taskforge_cycle_conf(cycle);
+
+    if (mcf == NULL) {
+        return;
+    }
+
+    if (mcf->pg) {
+        ngx_http_taskforge_pg_destroy(mcf->pg);
+    }
+
+    if (mcf->types) {
+        ngx_http_taskforge_types_destroy(mcf->types);
+    }
+
+    if (mcf->submit) {
+        ngx_http_taskforge_insert_destroy(mcf->submit);
+    }
+
+    if (mcf->redis_conn) {
+        ngx_http_taskforge_redis_stop(mcf->redis_conn);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_taskforge_job_id_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char                    *p;
+    ngx_http_taskforge_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_taskforge_module);
+
+    if (ctx && ctx->job_id.len == 0 && ctx->route
+        && ngx_strlchr(ctx->route->pattern.data,
+                       ctx->route->pattern.data + ctx->route->pattern.len, '{'))
+    {
+        p = ngx_pnalloc(r->pool, TF_UUID_TEXT_LEN);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        tf_uuid_format(ctx->id, (char *) p);
+
+        ctx->job_id.data = p;
+        ctx->job_id.len = TF_UUID_TEXT_LEN;
+    }
+
+    ngx_http_taskforge_set_variable(v, ctx ? &ctx->job_id : NULL);
+
+    return NGX_OK;
+}
+
+
+/* The client's X-Request-ID if it is harmless, else nginx's $request_id. */
+
+static ngx_int_t
+ngx_http_taskforge_request_id_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char                           c;
+    ngx_str_t                        name = ngx_string("http_x_request_id");
+    ngx_uint_t                       i, key;
+    ngx_http_variable_value_t       *vv;
+    ngx_http_taskforge_main_conf_t  *mcf;
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_taskforge_module);
+
+    key = ngx_hash_key(name.data, name.len);
+    vv = ngx_http_get_variable(r, &name, key);
+
+    if (vv && !vv->not_found && vv->len
+        && vv->len <= NGX_HTTP_TASKFORGE_REQUEST_ID_MAX)
+    {
+        for (i = 0; i < vv->len; i++) {
+            c = vv->data[i];
+
+            if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z')
+                  || (c >= 'A' && c <= 'Z') || c == '-' || c == '_'
+                  || c == '.'))
+            {
+                break;
+            }
+        }
+
+        if (i == vv->len) {
+            *v = *vv;
+            return NGX_OK;
+        }
+    }
+
+    vv = ngx_http_get_indexed_variable(r, mcf->request_id);
+    if (vv == NULL) {
+        return NGX_ERROR;
+    }
+
+    *v = *vv;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_taskforge_user_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_taskforge_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_taskforge_module);
+
+    ngx_http_taskforge_set_variable(v, ctx ? &ctx->user : NULL);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_taskforge_role_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_taskforge_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_taskforge_module);
+
+    ngx_http_taskforge_set_variable(v,
+        (ctx && ctx->has_user) ? ngx_http_taskforge_role_name(ctx->role)
+                               : NULL);
+
+    return NGX_OK;
+}
+
+
+/* NULL: empty. */
+
+static void
+ngx_http_taskforge_set_variable(ngx_http_variable_value_t *v,
+    const ngx_str_t *value)
+{
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+    v->len = value ? value->len : 0;
+    v->data = (value && value->len) ? value->data : (u_char *) "";
+}

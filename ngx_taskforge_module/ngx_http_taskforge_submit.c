@@ -1,0 +1,740 @@
+
+/*
+ * A submission is checked, waits for its place in a batch and is answered
+ * when the batch is committed.  A type that is not known makes it wait once
+ * for a fresh copy of the table of types.
+ */
+
+#include "ngx_http_taskforge_submit.h"
+#include "ngx_http_taskforge_body.h"
+#include "ngx_http_taskforge_insert.h"
+#include "ngx_http_taskforge_reply.h"
+#include "ngx_http_taskforge_route.h"
+#include "ngx_http_taskforge_shm.h"
+#include "ngx_http_taskforge_types.h"
+
+
+#define NGX_HTTP_TASKFORGE_TRACEPARENT_LEN  55
+
+
+typedef struct {
+    ngx_http_request_t                 *request;
+    ngx_http_taskforge_main_conf_t     *mcf;
+    json_t                             *body;
+
+    /* jobs[].payload and jobs[].metadata point into text */
+    ngx_http_taskforge_insert_group_t   group;
+    tf_buf_t                            text;
+
+    /* members of errors[]; spans: where those of each job are, a batch only */
+    tf_buf_t                            errors;
+    ngx_str_t                          *spans;
+    ngx_uint_t                          nvalid;
+
+    ngx_http_taskforge_types_wait_t     wait;
+
+    unsigned                            batch:1;
+    unsigned                            unknown:1;     /* a type */
+    unsigned                            waiting:1;     /* for the types */
+    unsigned                            waited:1;
+    unsigned                            committing:1;
+} ngx_http_taskforge_submission_t;
+
+
+static ngx_http_taskforge_submission_t *ngx_http_taskforge_submission_create(
+    ngx_http_request_t *r, json_t *body, ngx_uint_t njobs);
+static void ngx_http_taskforge_submission_cleanup(void *data);
+static ngx_int_t ngx_http_taskforge_submit_shape(ngx_http_request_t *r,
+    json_t *body);
+static void ngx_http_taskforge_submit_run(
+    ngx_http_taskforge_submission_t *sub);
+static void ngx_http_taskforge_submit_check(
+    ngx_http_taskforge_submission_t *sub);
+static void ngx_http_taskforge_submit_check_job(
+    ngx_http_taskforge_submission_t *sub, ngx_uint_t i, int64_t now);
+static void ngx_http_taskforge_submit_extras(
+    ngx_http_taskforge_submission_t *sub, tf_job_t *job);
+static tf_str_t ngx_http_taskforge_submit_traceparent(ngx_http_request_t *r);
+static const tf_type_defaults_t *ngx_http_taskforge_submit_lookup(void *data,
+    const char *type, size_t len);
+static void ngx_http_taskforge_submit_types(void *data, ngx_uint_t ok);
+static void ngx_http_taskforge_submit_invalid(
+    ngx_http_taskforge_submission_t *sub);
+static void ngx_http_taskforge_submit_busy(
+    ngx_http_taskforge_submission_t *sub);
+static void ngx_http_taskforge_submit_done(
+    ngx_http_taskforge_insert_group_t *group);
+static void ngx_http_taskforge_submit_finish(ngx_http_request_t *r);
+static void ngx_http_taskforge_submit_reply_one(
+    ngx_http_taskforge_submission_t *sub);
+static void ngx_http_taskforge_submit_reply_batch(
+    ngx_http_taskforge_submission_t *sub);
+static void ngx_http_taskforge_submit_write_item(
+    ngx_http_taskforge_submission_t *sub, ngx_uint_t i, tf_buf_t *out);
+
+
+void
+ngx_http_taskforge_submit_one(ngx_http_request_t *r)
+{
+    json_t                           *body;
+    ngx_http_taskforge_submission_t  *sub;
+
+    body = ngx_http_taskforge_body_json(r);
+    if (body == NULL) {
+        return;
+    }
+
+    sub = ngx_http_taskforge_submission_create(r, body, 1);
+    if (sub) {
+        ngx_http_taskforge_submit_run(sub);
+    }
+}
+
+
+void
+ngx_http_taskforge_submit_batch(ngx_http_request_t *r)
+{
+    json_t                           *body, *jobs;
+    ngx_http_taskforge_submission_t  *sub;
+
+    body = ngx_http_taskforge_body_json(r);
+
+    if (body == NULL
+        || ngx_http_taskforge_submit_shape(r, body) != NGX_OK)
+    {
+        return;
+    }
+
+    jobs = json_object_get(body, "jobs");
+
+    sub = ngx_http_taskforge_submission_create(r, jobs, json_array_size(jobs));
+    if (sub == NULL) {
+        return;
+    }
+
+    sub->batch = 1;
+    sub->group.atomic = json_is_true(json_object_get(body, "atomic"));
+
+    ngx_http_taskforge_submit_run(sub);
+}
+
+
+/* The body of a batch without its jobs.  NGX_ERROR: answered. */
+
+static ngx_int_t
+ngx_http_taskforge_submit_shape(ngx_http_request_t *r, json_t *body)
+{
+    size_t       n;
+    json_t      *value;
+    tf_buf_t     errors;
+    ngx_int_t    rc;
+    const char  *key;
+
+    errors = (tf_buf_t) TF_BUF_INIT;
+    rc = NGX_OK;
+
+    json_object_foreach(body, key, value) {
+        if (ngx_strcmp(key, "jobs") != 0 && ngx_strcmp(key, "atomic") != 0) {
+            ngx_http_taskforge_error_add(&errors, "pointer", "#", 1,
+                                         "unknown field \"%.64s\"", key);
+        }
+    }
+
+    n = json_array_size(json_object_get(body, "jobs"));
+
+    if (n < 1 || n > NGX_HTTP_TASKFORGE_BATCH_MAX) {
+        ngx_http_taskforge_error_add(&errors, "pointer", "#/jobs", 6,
+                                     "must be an array of 1 to %d jobs",
+                                     NGX_HTTP_TASKFORGE_BATCH_MAX);
+    }
+
+    value = json_object_get(body, "atomic");
+
+    if (value && !json_is_boolean(value)) {
+        ngx_http_taskforge_error_add(&errors, "pointer", "#/atomic", 8,
+                                     "must be true or false");
+    }
+
+    if (errors.len || errors.failed) {
+        ngx_http_taskforge_problem_errors(r, NGX_HTTP_TASKFORGE_INVALID,
+                                          &errors, "the batch is not valid");
+        rc = NGX_ERROR;
+    }
+
+    tf_buf_free(&errors);
+
+    return rc;
+}
+
+
+/* body: the job, or the array of jobs.  NULL: answered. */
+
+static ngx_http_taskforge_submission_t *
+ngx_http_taskforge_submission_create(ngx_http_request_t *r, json_t *body,
+    ngx_uint_t njobs)
+{
+    ngx_pool_cleanup_t               *cln;
+    ngx_http_taskforge_ctx_t         *ctx;
+    ngx_http_taskforge_submission_t  *sub;
+
+    ctx = ngx_http_taskforge_get_ctx(r);
+
+    sub = ngx_pcalloc(r->pool, sizeof(ngx_http_taskforge_submission_t));
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+
+    if (sub == NULL || cln == NULL) {
+        goto failed;
+    }
+
+    sub->group.jobs = ngx_palloc(r->pool,
+                                 njobs * sizeof(ngx_http_taskforge_insert_t));
+    sub->spans = ngx_palloc(r->pool, njobs * sizeof(ngx_str_t));
+
+    if (sub->group.jobs == NULL || sub->spans == NULL) {
+        goto failed;
+    }
+
+    sub->request = r;
+    sub->mcf = ngx_http_get_module_main_conf(r, ngx_http_taskforge_module);
+    sub->body = body;
+
+    sub->group.njobs = njobs;
+    sub->group.done = ngx_http_taskforge_submit_done;
+    sub->group.data = sub;
+
+    sub->text = (tf_buf_t) TF_BUF_INIT;
+    sub->errors = (tf_buf_t) TF_BUF_INIT;
+
+    cln->handler = ngx_http_taskforge_submission_cleanup;
+    cln->data = sub;
+
+    ctx->data = sub;
+
+    return sub;
+
+failed:
+
+    ngx_http_taskforge_problem(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                               "out of memory");
+    return NULL;
+}
+
+
+static void
+ngx_http_taskforge_submission_cleanup(void *data)
+{
+    ngx_http_taskforge_submission_t  *sub = data;
+
+    if (sub->waiting) {
+        ngx_queue_remove(&sub->wait.queue);
+    }
+
+    tf_buf_free(&sub->text);
+    tf_buf_free(&sub->errors);
+}
+
+
+static void
+ngx_http_taskforge_submit_run(ngx_http_taskforge_submission_t *sub)
+{
+    ngx_http_request_t  *r;
+
+    r = sub->request;
+
+    if (sub->mcf->types == NULL) {
+        ngx_http_taskforge_submit_busy(sub);
+        return;
+    }
+
+    ngx_http_taskforge_submit_check(sub);
+
+    if (sub->unknown && !sub->waited) {
+        sub->waiting = 1;
+        sub->wait.handler = ngx_http_taskforge_submit_types;
+        sub->wait.data = sub;
+        ngx_http_taskforge_types_wait(sub->mcf->types, &sub->wait);
+        return;
+    }
+
+    if (sub->nvalid == 0
+        || (sub->group.atomic && sub->nvalid < sub->group.njobs))
+    {
+        ngx_http_taskforge_submit_invalid(sub);
+        return;
+    }
+
+    if (ngx_http_taskforge_insert(sub->mcf->submit, &sub->group) != NGX_OK) {
+        ngx_http_taskforge_submit_busy(sub);
+        return;
+    }
+
+    /* until the commit the memory must stay, even if the client goes away */
+
+    sub->committing = 1;
+    r->main->blocked++;
+    r->write_event_handler = ngx_http_taskforge_submit_finish;
+}
+
+
+static void
+ngx_http_taskforge_submit_check(ngx_http_taskforge_submission_t *sub)
+{
+    int64_t      now;
+    tf_job_t    *job;
+    ngx_uint_t   i;
+
+    tf_buf_reset(&sub->text);
+    tf_buf_reset(&sub->errors);
+
+    sub->unknown = 0;
+    sub->nvalid = 0;
+
+    now = ngx_http_taskforge_now_us();
+
+    for (i = 0; i < sub->group.njobs; i++) {
+        ngx_http_taskforge_submit_check_job(sub, i, now);
+    }
+
+    /* text has found its place: offsets become pointers */
+
+    for (i = 0; i < sub->group.njobs; i++) {
+
+        if (sub->group.jobs[i].rc != NGX_OK) {
+            continue;
+        }
+
+        job = &sub->group.jobs[i].job;
+
+        job->payload.data = sub->text.data + (uintptr_t) job->payload.data;
+
+        if (job->metadata.len) {
+            job->metadata.data = sub->text.data
+                                 + (uintptr_t) job->metadata.data;
+        }
+    }
+}
+
+
+static void
+ngx_http_taskforge_submit_check_job(ngx_http_taskforge_submission_t *sub,
+    ngx_uint_t i, int64_t now)
+{
+    char                          pointer[sizeof("#/jobs/1000")];
+    size_t                        before;
+    json_t                       *body;
+    tf_job_t                     *job;
+    ngx_http_taskforge_insert_t  *ins;
+
+    ins = &sub->group.jobs[i];
+    job = &ins->job;
+    body = sub->body;
+
+    (void) ngx_cpystrn((u_char *) pointer, (u_char *) "#", sizeof(pointer));
+
+    if (sub->batch) {
+        body = json_array_get(sub->body, i);
+        (void) snprintf(pointer, sizeof(pointer), "#/jobs/%u", (unsigned) i);
+    }
+
+    before = sub->errors.len;
+
+    if (!tf_submission_check(body, pointer, now,
+                             ngx_http_taskforge_submit_lookup, sub, job,
+                             &sub->text, &sub->errors))
+    {
+        ins->rc = NGX_DECLINED;
+        sub->spans[i].data = (u_char *) before;
+        sub->spans[i].len = sub->errors.len - before;
+        return;
+    }
+
+    ins->rc = NGX_OK;
+    ngx_str_null(&sub->spans[i]);
+    sub->nvalid++;
+
+    /* text may still move: keep offsets */
+
+    job->payload.data = (char *) (job->payload.data - sub->text.data);
+
+    if (job->metadata.len) {
+        job->metadata.data = (char *) (job->metadata.data - sub->text.data);
+    }
+
+    ngx_http_taskforge_submit_extras(sub, job);
+}
+
+
+/* What does not come from the body. */
+
+static void
+ngx_http_taskforge_submit_extras(ngx_http_taskforge_submission_t *sub,
+    tf_job_t *job)
+{
+    ngx_http_taskforge_ctx_t  *ctx;
+
+    ctx = ngx_http_taskforge_get_ctx(sub->request);
+
+    if (job->status == TF_QUEUED) {
+        /* a time that has passed is no schedule */
+        job->scheduled_at = TF_TIME_NONE;
+    }
+
+    if (ctx->has_user) {
+        job->has_created_by = true;
+        ngx_memcpy(job->created_by, ctx->user_id, sizeof(job->created_by));
+    }
+
+    job->traceparent = ngx_http_taskforge_submit_traceparent(sub->request);
+}
+
+
+/* W3C Trace Context, version 00; anything else is ignored, as it says. */
+
+static tf_str_t
+ngx_http_taskforge_submit_traceparent(ngx_http_request_t *r)
+{
+    u_char           *p;
+    tf_str_t          none;
+    ngx_uint_t        i, n;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    static const char  shape[] =
+        "00-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx";
+
+    none.data = NULL;
+    none.len = 0;
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return none;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len == sizeof("traceparent") - 1
+            && ngx_strncmp(h[i].lowcase_key, "traceparent", h[i].key.len) == 0)
+        {
+            break;
+        }
+    }
+
+    if (h[i].value.len != NGX_HTTP_TASKFORGE_TRACEPARENT_LEN) {
+        return none;
+    }
+
+    p = h[i].value.data;
+
+    for (n = 0; n < NGX_HTTP_TASKFORGE_TRACEPARENT_LEN; n++) {
+
+        if (shape[n] != 'x') {
+            if (p[n] != (u_char) shape[n]) {
+                return none;
+            }
+
+        } else if (!((p[n] >= '0' && p[n] <= '9')
+                     || (p[n] >= 'a' && p[n] <= 'f')))
+        {
+            return none;
+        }
+    }
+
+    return (tf_str_t) { (char *) p, NGX_HTTP_TASKFORGE_TRACEPARENT_LEN };
+}
+
+
+static const tf_type_defaults_t *
+ngx_http_taskforge_submit_lookup(void *data, const char *type, size_t len)
+{
+    const tf_type_defaults_t         *found;
+    ngx_http_taskforge_submission_t  *sub = data;
+
+    found = ngx_http_taskforge_types_lookup(sub->mcf->types, type, len);
+
+    if (found == NULL) {
+        sub->unknown = 1;
+    }
+
+    return found;
+}
+
+
+static void
+ngx_http_taskforge_submit_types(void *data, ngx_uint_t ok)
+{
+    ngx_connection_t                 *c;
+    ngx_http_taskforge_submission_t  *sub = data;
+
+    c = sub->request->connection;
+
+    sub->waiting = 0;
+    sub->waited = 1;
+
+    ngx_http_set_log_request(c->log, sub->request);
+
+    if (ok) {
+        ngx_http_taskforge_submit_run(sub);
+
+    } else {
+        ngx_http_taskforge_submit_busy(sub);
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_taskforge_submit_invalid(ngx_http_taskforge_submission_t *sub)
+{
+    tf_buf_t  names;
+
+    names = (tf_buf_t) TF_BUF_INIT;
+
+    if (sub->unknown) {
+        tf_buf_adds(&names, "; known types: ");
+        ngx_http_taskforge_types_names(sub->mcf->types, &names);
+    }
+
+    ngx_http_taskforge_problem_errors(sub->request,
+                                      NGX_HTTP_TASKFORGE_INVALID,
+                                      &sub->errors, "%s%s",
+                                      sub->batch ? "the batch is not valid"
+                                                 : "the job is not valid",
+                                      tf_buf_cstr(&names));
+    tf_buf_free(&names);
+}
+
+
+static void
+ngx_http_taskforge_submit_busy(ngx_http_taskforge_submission_t *sub)
+{
+    (void) ngx_atomic_fetch_add(
+               &ngx_http_taskforge_shm(sub->mcf)->counters.refused, 1);
+
+    ngx_http_taskforge_problem(sub->request, NGX_HTTP_SERVICE_UNAVAILABLE,
+                               "jobs cannot be taken at the moment");
+}
+
+
+/*
+ * All jobs of the request are settled.  If the request was terminated in the
+ * meantime, nginx has put a handler of its own here, which frees it.
+ */
+
+static void
+ngx_http_taskforge_submit_done(ngx_http_taskforge_insert_group_t *group)
+{
+    ngx_connection_t                 *c;
+    ngx_http_request_t               *r;
+    ngx_http_taskforge_submission_t  *sub;
+
+    sub = group->data;
+    r = sub->request;
+    c = r->connection;
+
+    sub->committing = 0;
+    r->main->blocked--;
+
+    ngx_http_set_log_request(c->log, r);
+
+    r->write_event_handler(r);
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+/* Also called by nginx whenever the client's socket takes data. */
+
+static void
+ngx_http_taskforge_submit_finish(ngx_http_request_t *r)
+{
+    ngx_http_taskforge_ctx_t         *ctx;
+    ngx_http_taskforge_submission_t  *sub;
+
+    ctx = ngx_http_taskforge_get_ctx(r);
+    sub = ctx->data;
+
+    if (sub->committing) {
+        return;
+    }
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    if (sub->batch) {
+        ngx_http_taskforge_submit_reply_batch(sub);
+
+    } else {
+        ngx_http_taskforge_submit_reply_one(sub);
+    }
+}
+
+
+static void
+ngx_http_taskforge_submit_reply_one(ngx_http_taskforge_submission_t *sub)
+{
+    u_char                         *p;
+    ngx_str_t                       location;
+    tf_buf_t                        out;
+    ngx_http_request_t             *r;
+    ngx_http_taskforge_ctx_t       *ctx;
+    ngx_http_taskforge_insert_t    *ins;
+    ngx_http_taskforge_loc_conf_t  *lcf;
+
+    r = sub->request;
+    ins = sub->group.jobs;
+
+    if (ins->rc == NGX_DECLINED) {
+        ngx_http_taskforge_problem(r, NGX_HTTP_TASKFORGE_INVALID,
+                                   "the database refused this job");
+        return;
+    }
+
+    if (ins->rc != NGX_OK) {
+        ngx_http_taskforge_submit_busy(sub);
+        return;
+    }
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_taskforge_module);
+
+    location.len = lcf->base.len + sizeof("/jobs/") - 1 + TF_UUID_TEXT_LEN;
+    location.data = ngx_pnalloc(r->pool, location.len);
+
+    if (location.data == NULL) {
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return;
+    }
+
+    p = ngx_cpymem(location.data, lcf->base.data, lcf->base.len);
+    p = ngx_cpymem(p, "/jobs/", sizeof("/jobs/") - 1);
+    tf_uuid_format(ins->job.id, (char *) p);
+
+    ctx = ngx_http_taskforge_get_ctx(r);
+    ctx->job_id.data = p;
+    ctx->job_id.len = TF_UUID_TEXT_LEN;
+
+    if (ngx_http_taskforge_header_add(r, "Location", location.data,
+                                      location.len)
+        != NGX_OK)
+    {
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return;
+    }
+
+    out = (tf_buf_t) TF_BUF_INIT;
+    tf_job_write_json(&out, &ins->job, true, false);
+
+    ngx_http_taskforge_reply_json(r, NGX_HTTP_ACCEPTED, &out);
+
+    tf_buf_free(&out);
+}
+
+
+static void
+ngx_http_taskforge_submit_reply_batch(ngx_http_taskforge_submission_t *sub)
+{
+    tf_buf_t    out;
+    ngx_uint_t  i, accepted, again;
+
+    accepted = 0;
+    again = 0;
+
+    for (i = 0; i < sub->group.njobs; i++) {
+        accepted += (sub->group.jobs[i].rc == NGX_OK);
+        again += (sub->group.jobs[i].rc == NGX_AGAIN);
+    }
+
+    if (accepted == 0 && again) {
+        ngx_http_taskforge_submit_busy(sub);
+        return;
+    }
+
+    if (accepted == 0) {
+        ngx_http_taskforge_problem(sub->request, NGX_HTTP_TASKFORGE_INVALID,
+                                   "the database refused these jobs");
+        return;
+    }
+
+    out = (tf_buf_t) TF_BUF_INIT;
+
+    tf_buf_addc(&out, '{');
+    tf_json_kint(&out, "accepted", accepted);
+    tf_json_kint(&out, "rejected", sub->group.njobs - accepted);
+    tf_json_key(&out, "items");
+    tf_buf_addc(&out, '[');
+
+    for (i = 0; i < sub->group.njobs; i++) {
+        if (i) {
+            tf_buf_addc(&out, ',');
+        }
+
+        ngx_http_taskforge_submit_write_item(sub, i, &out);
+    }
+
+    tf_buf_adds(&out, "]}");
+
+    ngx_http_taskforge_reply_json(sub->request, NGX_HTTP_ACCEPTED, &out);
+
+    tf_buf_free(&out);
+}
+
+
+static void
+ngx_http_taskforge_submit_write_item(ngx_http_taskforge_submission_t *sub,
+    ngx_uint_t i, tf_buf_t *out)
+{
+    tf_buf_t                      errors;
+    ngx_str_t                    *span;
+    ngx_http_taskforge_insert_t  *ins;
+
+    ins = &sub->group.jobs[i];
+    span = &sub->spans[i];
+
+    tf_buf_addc(out, '{');
+    tf_json_kint(out, "index", i);
+
+    if (ins->rc == NGX_OK) {
+        tf_json_key(out, "job");
+        tf_job_write_json(out, &ins->job, true, false);
+
+    } else {
+        tf_json_key(out, "problem");
+
+        if (span->len) {
+            errors = (tf_buf_t) TF_BUF_INIT;
+            errors.data = sub->errors.data + (uintptr_t) span->data;
+            errors.len = span->len;
+
+            if (errors.data[0] == ',') {
+                errors.data++;
+                errors.len--;
+            }
+
+            ngx_http_taskforge_problem_write(out,
+                                             NGX_HTTP_TASKFORGE_INVALID,
+                                             "the job is not valid", &errors,
+                                             NULL);
+
+        } else if (ins->rc == NGX_DECLINED) {
+            ngx_http_taskforge_problem_write(out,
+                                             NGX_HTTP_TASKFORGE_INVALID,
+                                             "the database refused this job",
+                                             NULL, NULL);
+
+        } else {
+            ngx_http_taskforge_problem_write(out,
+                                           NGX_HTTP_SERVICE_UNAVAILABLE,
+                                           "jobs cannot be taken at the moment",
+                                           NULL, NULL);
+        }
+    }
+
+    tf_buf_addc(out, '}');
+}
