@@ -122,18 +122,18 @@ sub ready {
     my ($self, $process, $check) = @_;
     my $why = 'not ready';
     wait_until($SANITIZED ? 60 : 30, sub {
-        die "$process->{name} ended at start:\n" . tail($process->{log}) unless $process->alive;
+        die "$process->{name} ended at start:\n" . $self->tail($process->{name}) unless $process->alive;
         my $ok = eval { $check->() };
         $why = $@ if $@;
         return $ok;
-    }) or die "$process->{name}: $why\n" . tail($process->{log});
+    }) or die "$process->{name}: $why\n" . $self->tail($process->{name});
     return $process;
 }
 
+# The last lines that a part logged.
 sub tail {
-    my ($file) = @_;
-    open my $in, '<', $file or return '';
-    my @lines = <$in>;
+    my ($self, $name) = @_;
+    my @lines = map { split /^/, slurp($_) } glob "$self->{home}/log/$name*.log";
     return join '', @lines > 20 ? @lines[-20 .. -1] : @lines;
 }
 
