@@ -1,5 +1,6 @@
 #include "submission.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -36,6 +37,34 @@ static void complain(check_t *c, const char *pointer, const char *fmt, ...)
     tf_json_kcstr(c->errors, "detail", detail);
     tf_buf_addc(c->errors, '}');
     tf_buf_free(&text);
+}
+
+/* A field that nobody knows, at `parent` ("" or "/retry"). Its name becomes part of the pointer: RFC 6901,
+ * with the escapes of a URI fragment (section 6); of a long name only the beginning. */
+static void complain_unknown(check_t *c, const char *parent, const char *key)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    char pointer[256];
+    size_t len = strlen(parent);
+
+    memcpy(pointer, parent, len);
+    pointer[len++] = '/';
+    for (const char *p = key; *p && p < key + 64; p++) {
+        unsigned char ch = (unsigned char)*p;
+
+        if (ch == '~' || ch == '/') {
+            pointer[len++] = '~';
+            pointer[len++] = ch == '~' ? '0' : '1';
+        } else if (isalnum(ch) || ch == '_' || ch == '-' || ch == '.') {
+            pointer[len++] = (char)ch;
+        } else {
+            pointer[len++] = '%';
+            pointer[len++] = hex[ch >> 4];
+            pointer[len++] = hex[ch & 15];
+        }
+    }
+    pointer[len] = '\0';
+    complain(c, pointer, "unknown field \"%.64s\"", key);
 }
 
 static tf_str_t json_text(const json_t *value)
@@ -186,7 +215,7 @@ static void check_retry(check_t *c, const json_t *value)
             }
             c->job->retry_jitter = json_is_true(item);
         } else {
-            complain(c, "/retry", "unknown field \"%.64s\"", key);
+            complain_unknown(c, "/retry", key);
         }
     }
 }
@@ -239,7 +268,7 @@ static void check_fields(check_t *c, const json_t *body)
             }
         }
         if (i == sizeof(fields) / sizeof(fields[0])) {
-            complain(c, "", "unknown field \"%.64s\"", key);
+            complain_unknown(c, "", key);
         }
     }
 }
