@@ -372,7 +372,10 @@ static int appetite(const tfw_worker_t *w)
     for (int i = 0; i < claim->nunder_way; i++) {
         n -= claim->under_way[i]->count;
     }
-    return n < 0 ? 0 : n > TFW_CLAIM_MAX ? TFW_CLAIM_MAX : n;
+    if (n < 1 || n < tfw_pool_worthwhile(&w->pool)) {
+        return 0; /* the next result, or the pool's look at slow jobs, asks again */
+    }
+    return n > TFW_CLAIM_MAX ? TFW_CLAIM_MAX : n;
 }
 
 void tfw_claim_turn(tfw_worker_t *w)

@@ -63,6 +63,21 @@ int tfw_pool_room(const tfw_pool_t *pool)
     return room > 0 ? room : 0;
 }
 
+int tfw_pool_worthwhile(const tfw_pool_t *pool)
+{
+    int most = ahead(pool), all = 0;
+
+    if (most == 1 || tfw_pool_idle(pool)) {
+        return 1;
+    }
+    for (int i = 0; i < pool->count; i++) {
+        const tfw_executor_t *ex = &pool->executors[i];
+
+        all += ex->pid > 0 && ex->doom == TFW_DOOM_NONE && !ex->slow ? most : 0;
+    }
+    return all > 1 ? all / 2 : 1;
+}
+
 static int64_t timeout_us(const tfw_job_t *job)
 {
     int64_t seconds = job->row.timeout_seconds;

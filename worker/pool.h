@@ -11,7 +11,7 @@
 
 struct tfw_worker_s;
 
-#define TFW_AHEAD_MAX 64 /* jobs in one executor, running and next */
+#define TFW_AHEAD_MAX 128 /* jobs in one executor, running and next */
 
 typedef struct {
     struct tfw_worker_s *worker;
@@ -34,6 +34,10 @@ bool tfw_pool_start(tfw_pool_t *pool, struct tfw_worker_s *worker);
 /* How many more jobs the pool can use now. With jobs of more than a few milliseconds it is the number of idle
  * executors; with shorter ones, what the executors finish in about 5 ms. */
 int tfw_pool_room(const tfw_pool_t *pool);
+
+/* How many jobs are worth a claim: 1, or half of what the pool takes when jobs are so short that the cost of a claim
+ * would show. The executors have work for the time that a claim takes. */
+int tfw_pool_worthwhile(const tfw_pool_t *pool);
 
 /* A claimed job: it runs as soon as an executor is free. */
 void tfw_pool_add(tfw_pool_t *pool, tfw_job_t *job);
