@@ -284,7 +284,16 @@ ngx_http_taskforge_now_us(void)
 static ngx_int_t
 ngx_http_taskforge_preconfiguration(ngx_conf_t *cf)
 {
-    ngx_http_variable_t  *var, *v;
+    ngx_str_t                        name = ngx_string("request_id");
+    ngx_http_variable_t             *var, *v;
+    ngx_http_taskforge_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_taskforge_module);
+
+    mcf->request_id = ngx_http_get_variable_index(cf, &name);
+    if (mcf->request_id == NGX_ERROR) {
+        return NGX_ERROR;
+    }
 
     for (v = ngx_http_taskforge_variables; v->name.len; v++) {
         var = ngx_http_add_variable(cf, &v->name, v->flags);
@@ -322,7 +331,6 @@ ngx_http_taskforge_postconfiguration(ngx_conf_t *cf)
 static void *
 ngx_http_taskforge_create_main_conf(ngx_conf_t *cf)
 {
-    ngx_str_t                        name = ngx_string("request_id");
     ngx_http_taskforge_main_conf_t  *mcf;
 
     mcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_taskforge_main_conf_t));
@@ -341,11 +349,6 @@ ngx_http_taskforge_create_main_conf(ngx_conf_t *cf)
     mcf->submit_batch_size = NGX_CONF_UNSET_SIZE;
     mcf->submit_queue = NGX_CONF_UNSET_UINT;
     mcf->types_refresh = NGX_CONF_UNSET_MSEC;
-
-    mcf->request_id = ngx_http_get_variable_index(cf, &name);
-    if (mcf->request_id == NGX_ERROR) {
-        return NULL;
-    }
 
     return mcf;
 }
@@ -420,7 +423,11 @@ ngx_http_taskforge_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     /* base is not inherited, like the handler it belongs to */
 
-    ngx_conf_merge_value(conf->problems, prev->problems, conf->base.len != 0);
+    if (conf->problems == NGX_CONF_UNSET && conf->base.len) {
+        conf->problems = 1;
+    }
+
+    ngx_conf_merge_value(conf->problems, prev->problems, 0);
     ngx_conf_merge_value(conf->auth, prev->auth, 0);
 
     return NGX_CONF_OK;
