@@ -2,32 +2,16 @@
 # What ./taskforge says to wrong usage and unfit surroundings. Nothing is started.
 use strict;
 use warnings;
-use Cwd 'abs_path';
-use File::Basename 'dirname';
 use File::Temp 'tempdir';
+use FindBin;
 use IO::Socket::INET;
+use lib "$FindBin::Bin/lib";
+use TaskForge::Command 'taskforge';
 use Test::More;
 
-my $root = abs_path(dirname(__FILE__) . '/..');
+my $root = $TaskForge::Command::ROOT;
 my $dir = tempdir('tf-cli-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 chmod 0755, $dir;
-delete @ENV{grep { /^TASKFORGE_/ || /^(DATABASE|REDIS)_URL$/ } keys %ENV};
-
-# Runs ./taskforge with some environment; returns its exit code and all it said.
-sub taskforge {
-    my ($env, @arguments) = @_;
-    local @ENV{keys %$env} = values %$env;
-    my $pid = open my $out, '-|';
-    defined $pid or die "fork: $!";
-    if (!$pid) {
-        open STDERR, '>&', \*STDOUT or die;
-        open STDIN, '<', '/dev/null' or die;
-        exec "$root/taskforge", @arguments or die;
-    }
-    my $text = do { local $/; <$out> } // '';
-    close $out;
-    return ($? >> 8, $text);
-}
 
 my ($code, $text) = taskforge({}, 'help');
 is $code, 0, 'help succeeds';

@@ -1,0 +1,67 @@
+package TaskForge::Command;
+
+# ./taskforge as a user runs it, for the tests that are about it: homes of their own, nothing of `up` touched.
+
+use strict;
+use warnings;
+use Cwd qw(abs_path);
+use Exporter 'import';
+use File::Basename qw(dirname);
+use File::Path qw(remove_tree);
+use File::Temp qw(tempdir);
+
+our @EXPORT_OK = qw(taskforge temporary_home started);
+our $ROOT = abs_path(dirname(__FILE__) . '/../../..');
+
+my @homes;
+my $owner = $$;
+
+# Runs it with these variables and none else of ours; returns its exit code and all it said.
+sub taskforge {
+    my ($env, @arguments) = @_;
+    my $pid = open(my $out, '-|') // die "fork: $!";
+    if (!$pid) {
+        delete @ENV{grep { /^TASKFORGE_(?!BUILD$)/ || /^(DATABASE|REDIS)_URL$/ } keys %ENV};
+        @ENV{keys %$env} = values %$env;
+        open STDERR, '>&', \*STDOUT or die;
+        open STDIN, '<', '/dev/null' or die;
+        exec "$ROOT/taskforge", @arguments or die;
+    }
+    my $text = do { local $/; <$out> } // '';
+    close $out;
+    return ($? >> 8, $text);
+}
+
+# A home that does not exist yet; what is made of it is stopped and removed when the test ends, however it ends.
+sub temporary_home {
+    my $dir = tempdir('tf-home-XXXXXX', DIR => $ENV{TMPDIR} // '/tmp');
+    chmod 0755, $dir or die "$dir: $!";
+    push @homes, $dir;
+    return "$dir/home";
+}
+
+# part -> {pid, uid} of what runs in a home.
+sub started {
+    my ($home) = @_;
+    my %part;
+    for my $file (glob "$home/run/*.started") {
+        open my $in, '<', $file or next;
+        my ($pid) = split ' ', scalar <$in> // '';
+        my ($part) = $file =~ m{([^/]+)\.started\z};
+        $part{$part} = {pid => $pid, uid => (stat "/proc/$pid")[4]} if -d "/proc/$pid";
+    }
+    return %part;
+}
+
+END {
+    if ($$ == $owner) {
+        my $status = $?;
+        for my $dir (@homes) {
+            taskforge({TASKFORGE_HOME => "$dir/home"}, 'down') if -e "$dir/home";
+            remove_tree($dir) unless $ENV{TASKFORGE_TEST_KEEP};
+        }
+        $? = $status;
+    }
+}
+
+1;

@@ -1,0 +1,138 @@
+#!/usr/bin/perl
+# ./taskforge up, again, status, down, and up on the data that was kept.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use HTTP::Tiny;
+use JSON::PP;
+use TaskForge::Command qw(taskforge temporary_home started);
+use TaskForge::Stack ();
+use Test::More;
+use Time::HiRes 'sleep';
+
+plan skip_all => 'nginx needs a preloaded library with the sanitizers' if $TaskForge::Stack::SANITIZED;
+
+my $home = temporary_home();
+my $port = TaskForge::Stack::free_port();
+my %env = (TASKFORGE_HOME => $home, TASKFORGE_PORT => $port);
+my $http = HTTP::Tiny->new(timeout => 10);
+my $jobs = "http://127.0.0.1:$port/api/v1/jobs";
+my @parts = qw(logkeeper postgres redis nchan scheduler worker nginx);
+
+sub pids { my %part = started($home); return {map { ($_ => $part{$_}{pid}) } keys %part} }
+
+# Every process of the stack: a part is a session of its own.
+sub processes {
+    my %session = map { ($_ => 1) } values %{pids()};
+    my @pids;
+    for my $file (glob '/proc/[0-9]*/stat') {
+        open my $in, '<', $file or next;
+        my $line = <$in> // next;
+        push @pids, $1 if $line =~ /^(\d+) .*\) [^Z] \d+ \d+ (\d+) /s && $session{$2};
+    }
+    return @pids;
+}
+
+my ($code, $text) = taskforge(\%env, 'up');
+is $code, 0, 'up succeeds on an empty home' or BAIL_OUT($text);
+like $text, qr/^  data_processing [0-9a-f-]{36} on \S+: SUCCESS, 50000 rows, /m, '... runs a job over the 50,000 rows';
+like $text, qr/^  revenue +50000 +[\d.]+ +[\d.]+ /m, '... prints its result';
+like $text, qr{http://127\.0\.0\.1:$port/}, '... and the address';
+
+my $first = pids();
+is_deeply [sort keys %$first], [sort @parts], 'every part runs, each with its pid on file';
+my %part = started($home);
+is scalar(grep { $_->{uid} == 0 } values %part), 0, 'none of them as root';
+is scalar(grep { (stat $_)[2] & 077 } glob "$home/conf/*"), 0, 'only their user can read the configuration';
+
+# the sockets that our processes hold, against those that listen
+my %mine;
+for my $fd (map { glob "/proc/$_/fd/*" } processes()) {
+    $mine{$1} = 1 if (readlink($fd) // '') =~ /^socket:\[(\d+)\]/;
+}
+my %listening;
+for my $file (qw(/proc/net/tcp /proc/net/tcp6)) {
+    open my $in, '<', $file or next;
+    while (<$in>) {
+        my @field = split;
+        $listening{hex((split /:/, $field[1])[1])} = 1 if $field[3] eq '0A' && $mine{$field[9]};
+    }
+}
+is_deeply [keys %listening], [$port], 'one TCP port is open, and no other';
+
+($code, $text) = taskforge(\%env, 'status');
+is $code, 0, 'status succeeds';
+like $text, qr/^$_ +running +$first->{$_} /m, "... and shows $_" for @parts;
+
+($code, $text) = taskforge(\%env, 'up');
+is $code, 0, 'up again succeeds';
+is_deeply pids(), $first, '... and touches no process';
+
+($code, $text) = taskforge({%env, TASKFORGE_WORKER_CONCURRENCY => 2}, 'up');
+my $second = pids();
+is $code, 0, 'up with another setting succeeds';
+is_deeply [grep { $first->{$_} != $second->{$_} } @parts], [qw(scheduler worker)], '... and restarts whom it concerns';
+
+($code, $text) = taskforge({%env, TASKFORGE_WORKER_CONCURRENCY => 'many'}, 'up');
+is $code, 1, 'a setting that makes no sense is refused';
+like $text, qr/TASKFORGE_WORKER_CONCURRENCY: "many" is not an integer/, '... by name';
+is_deeply pids(), $second, '... before anything is stopped';
+
+# what dies comes back
+kill 'KILL', $second->{scheduler}, $second->{nginx};
+sleep 0.3;
+($code, $text) = taskforge(\%env, 'status');
+is $code, 3, 'status fails when a part is down';
+like $text, qr/^scheduler +down/m, '... and names it';
+($code, $text) = taskforge(\%env, 'up');
+is $code, 0, 'up starts it again, also a killed nginx, whose workers still held the port' or diag $text;
+
+# data outlives a stop
+my $answer = $http->post($jobs, {headers => {'Content-Type' => 'application/json'}, content =>
+    '{"type":"noop","name":"kept","scheduled_at":"2099-01-01T00:00:00Z"}'});
+is $answer->{status}, 202, 'a job is accepted';
+my $id = decode_json($answer->{content})->{id};
+
+my @processes = processes();
+my $stranger = fork // die;
+if (!$stranger) { exec 'sleep', '1000' }
+{
+    # a file that names a process with another start time: its number was given to somebody else meanwhile
+    my %now = started($home);
+    open my $in, '<', "$home/run/logkeeper.started" or die;
+    my (undef, @rest) = split ' ', <$in>;
+    open my $out, '>', "$home/run/logkeeper.started" or die;
+    print $out "$stranger @rest\n";
+    close $out or die;
+    kill 'TERM', $now{logkeeper}{pid};
+}
+($code, $text) = taskforge(\%env, 'down');
+is $code, 0, 'down succeeds';
+is scalar(grep { -d "/proc/$_" && !zombie($_) } @processes), 0, '... and leaves no process of the stack';
+ok kill(0, $stranger), '... nor touches one that only has the pid of one';
+kill 'KILL', $stranger;
+waitpid $stranger, 0;
+
+sub zombie {
+    open my $in, '<', "/proc/$_[0]/stat" or return 1;
+    return (<$in> // '') =~ /^.*\) Z/s;
+}
+
+($code, $text) = taskforge(\%env, 'down');
+is $code, 0, 'down again succeeds';
+like $text, qr/nothing was running/, '... with nothing to do';
+($code, $text) = taskforge(\%env, 'status');
+is $code, 3, 'status fails when all is down';
+
+($code, $text) = taskforge(\%env, 'up');
+is $code, 0, 'up succeeds on the data that was kept' or diag $text;
+$answer = $http->get("$jobs/$id");
+is $answer->{status}, 200, '... and the job of before is there';
+is decode_json($answer->{content})->{name}, 'kept', '... as it was';
+
+($code, $text) = taskforge({%env, TASKFORGE_HOME => $home}, 'clean', '--all');
+is $code, 2, 'clean --all wants to be confirmed';
+ok -e "$home/pg/PG_VERSION", '... and deleted nothing';
+
+done_testing;
