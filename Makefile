@@ -44,7 +44,7 @@ TOOLS     := $(patsubst worker/data/%.c,$(BUILD)/%,$(wildcard worker/data/*.c)) 
              $(patsubst bench/%.c,$(BUILD)/%,$(wildcard bench/*.c))
 UNITS     := $(patsubst t/unit/%.c,$(BUILD)/unit/%,$(unit_c))
 
-.PHONY: all module worker scheduler tools units lint help up down logs seed migrate test clean
+.PHONY: all module worker scheduler tools units lint fuzz help up down logs seed migrate test clean
 all: module worker scheduler tools
 module: $(MODULE)
 worker: $(WORKER)
@@ -96,6 +96,18 @@ $(BUILD)/%: $(BUILD)/bench/%.o $(core_o)
 $(BUILD)/unit/%: $(BUILD)/t/unit/%.o $(core_o) $(parts_o)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -luv -lhiredis -lpq -ljansson -lcrypto -lm
+
+# libFuzzer targets (clang): make fuzz FUZZ_ARGS=-max_total_time=600
+FUZZERS   := $(patsubst t/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard t/fuzz/*.c))
+FUZZ_ARGS ?= -max_total_time=60
+
+$(BUILD)/fuzz/%: t/fuzz/%.c $(core_c) $(wildcard core/*.h worker/handlers/*.[ch])
+	@mkdir -p $(@D)
+	clang -std=gnu11 -O1 -g $(WARN) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(CPPFLAGS) -Iworker \
+	  $< $(core_c) worker/handlers/csv.c worker/handlers/number.c -o $@ -ljansson -lcrypto -lm
+
+fuzz: $(FUZZERS)
+	@set -e; for f in $(FUZZERS); do echo "$$f"; "$$f" $(FUZZ_ARGS) -artifact_prefix="$$f-" -print_final_stats=0; done
 
 up down logs seed migrate test clean:
 	./taskforge $@
