@@ -34,8 +34,10 @@ unit_c      := $(wildcard t/unit/*.c)
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 core_o := $(call obj,$(core_c))
-# What unit tests may use of the daemons: everything but their main files.
-parts_o := $(call obj,$(filter-out worker/main.c scheduler/main.c,$(worker_c) $(scheduler_c)))
+# What unit tests may use of the daemons: the handlers, which register themselves by being linked, and from the archive
+# whatever a test calls (without the rest, which may need a main.c).
+handlers_o := $(call obj,$(wildcard worker/handlers/*.c))
+parts_o    := $(call obj,$(filter-out worker/main.c scheduler/main.c worker/handlers/%,$(worker_c) $(scheduler_c)))
 
 MODULE    := $(BUILD)/ngx_http_taskforge_module.so
 WORKER    := $(BUILD)/taskforge-worker
@@ -93,7 +95,11 @@ $(BUILD)/%: $(BUILD)/worker/data/%.o $(core_o)
 $(BUILD)/%: $(BUILD)/bench/%.o $(core_o)
 	$(CC) $(LDFLAGS) -o $@ $^ -ljansson -lcrypto -lm
 
-$(BUILD)/unit/%: $(BUILD)/t/unit/%.o $(core_o) $(parts_o)
+$(BUILD)/libparts.a: $(parts_o)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/unit/%: $(BUILD)/t/unit/%.o $(core_o) $(handlers_o) $(BUILD)/libparts.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -luv -lhiredis -lpq -ljansson -lcrypto -lm
 
