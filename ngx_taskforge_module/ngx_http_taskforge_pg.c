@@ -4,9 +4,13 @@
  *
  *   CLOSED --timer--> CONNECTING --PQconnectPoll--> READY --lost--> CLOSED
  *
- * and a FIFO of operations in the order in which libpq returns results:
- * statements (an operation ends with a NULL result) and Syncs (one
- * PGRES_PIPELINE_SYNC, no NULL).
+ * and a FIFO of operations in the order in which libpq returns results.  An
+ * operation is a PREPARE if need be (a result, NULL), a statement (a result,
+ * NULL) and a Sync (PGRES_PIPELINE_SYNC, no NULL).
+ *
+ * The transaction commits at the Sync.  A result that arrived without its
+ * Sync proves nothing: a server that is killed while it commits still sends
+ * what it had ready.  So a handler is called only when the Sync is back.
  */
 
 #include "ngx_http_taskforge_pg.h"
@@ -14,7 +18,8 @@
 #include <openssl/ssl.h>
 
 
-#define NGX_HTTP_TASKFORGE_PG_PREPARED      64
+#define NGX_HTTP_TASKFORGE_PG_PREPARED      64    /* statements */
+#define NGX_HTTP_TASKFORGE_PG_PARAMS        64    /* of a statement */
 #define NGX_HTTP_TASKFORGE_PG_BACKOFF_MIN   50
 #define NGX_HTTP_TASKFORGE_PG_BACKOFF_MAX   1000
 
@@ -55,12 +60,22 @@ typedef struct {
 } ngx_http_taskforge_pg_conn_t;
 
 
+/* What of an operation comes back next. */
+
+typedef enum {
+    NGX_HTTP_TASKFORGE_PG_PREPARE = 0,
+    NGX_HTTP_TASKFORGE_PG_RESULT,
+    NGX_HTTP_TASKFORGE_PG_SYNC
+} ngx_http_taskforge_pg_expect_e;
+
+
 struct ngx_http_taskforge_pg_op_s {
     ngx_queue_t                        queue;
+    ngx_http_taskforge_pg_expect_e     expect;
     ngx_http_taskforge_pg_handler_pt   handler;
     void                              *data;
-    const tf_sql_t                    *prepare;  /* this is its PREPARE */
-    unsigned                           sync:1;
+    const tf_sql_t                    *sql;
+    PGresult                          *res;      /* held until the Sync */
 };
 
 
@@ -88,8 +103,8 @@ static ngx_int_t ngx_http_taskforge_pg_result(ngx_http_taskforge_pg_conn_t *pc,
     PGresult *res);
 static void ngx_http_taskforge_pg_prepared(ngx_http_taskforge_pg_conn_t *pc,
     const tf_sql_t *sql, PGresult *res);
-static void ngx_http_taskforge_pg_pop(ngx_http_taskforge_pg_conn_t *pc,
-    ngx_http_taskforge_pg_op_t *op);
+static void ngx_http_taskforge_pg_finish(ngx_http_taskforge_pg_conn_t *pc,
+    ngx_http_taskforge_pg_op_t *op, PGresult *res);
 static void ngx_http_taskforge_pg_fail(ngx_http_taskforge_pg_conn_t *pc,
     const char *why);
 static void ngx_http_taskforge_pg_timer(ngx_event_t *ev);
@@ -98,11 +113,9 @@ static ngx_int_t ngx_http_taskforge_pg_flush(ngx_http_taskforge_pg_conn_t *pc);
 static void ngx_http_taskforge_pg_watch(ngx_http_taskforge_pg_conn_t *pc);
 static ngx_http_taskforge_pg_conn_t *ngx_http_taskforge_pg_pick(
     ngx_http_taskforge_pg_t *pg, ngx_http_taskforge_pg_kind_e kind);
-static ngx_http_taskforge_pg_op_t *ngx_http_taskforge_pg_push(
-    ngx_http_taskforge_pg_conn_t *pc);
 static ngx_int_t ngx_http_taskforge_pg_send(ngx_http_taskforge_pg_conn_t *pc,
     const tf_sql_t *sql, const char *const *values, const int *lengths,
-    ngx_http_taskforge_pg_op_t **op);
+    ngx_http_taskforge_pg_expect_e *expect);
 static void ngx_http_taskforge_pg_notice(void *data, const PGresult *res);
 
 
@@ -413,8 +426,7 @@ ngx_http_taskforge_pg_detach(ngx_http_taskforge_pg_conn_t *pc)
 static ngx_int_t
 ngx_http_taskforge_pg_drain(ngx_http_taskforge_pg_conn_t *pc)
 {
-    PGresult    *res;
-    ngx_int_t    rc;
+    PGresult  *res;
 
     for ( ;; ) {
 
@@ -430,59 +442,75 @@ ngx_http_taskforge_pg_drain(ngx_http_taskforge_pg_conn_t *pc)
 
         res = PQgetResult(pc->conn);
 
-        rc = ngx_http_taskforge_pg_result(pc, res);
+        if (PQstatus(pc->conn) != CONNECTION_OK) {
+            PQclear(res);
+            return NGX_ERROR;
+        }
 
-        PQclear(res);
-
-        if (rc != NGX_OK) {
-            return rc;
+        if (ngx_http_taskforge_pg_result(pc, res) != NGX_OK) {
+            return NGX_ERROR;
         }
     }
 }
 
 
+/* Takes over the result. */
+
 static ngx_int_t
 ngx_http_taskforge_pg_result(ngx_http_taskforge_pg_conn_t *pc, PGresult *res)
 {
-    ngx_queue_t                       *q;
-    ngx_http_taskforge_pg_op_t        *op;
-    ngx_http_taskforge_pg_handler_pt   handler;
+    ngx_queue_t                 *q;
+    ngx_http_taskforge_pg_op_t  *op;
 
     q = ngx_queue_head(&pc->ops);
     op = ngx_queue_data(q, ngx_http_taskforge_pg_op_t, queue);
 
-    if (op->sync) {
-        if (PQresultStatus(res) != PGRES_PIPELINE_SYNC) {
+    if (op->expect == NGX_HTTP_TASKFORGE_PG_SYNC) {
+
+        if (res == NULL) {
             return NGX_ERROR;
         }
 
-        ngx_http_taskforge_pg_pop(pc, op);
+        if (PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
+            PQclear(res);
+            ngx_http_taskforge_pg_finish(pc, op, op->res);
+            return NGX_OK;
+        }
+
+        /* the commit failed: that is the result */
+
+    } else if (res == NULL) {
+        op->expect++;
+        return NGX_OK;
+
+    } else if (op->expect == NGX_HTTP_TASKFORGE_PG_PREPARE) {
+        ngx_http_taskforge_pg_prepared(pc, op->sql, res);
+        PQclear(res);
         return NGX_OK;
     }
 
-    if (res == NULL) {
-        ngx_http_taskforge_pg_pop(pc, op);
-        return NGX_OK;
-    }
-
-    if (PQstatus(pc->conn) != CONNECTION_OK) {
-        /* a FATAL: fail() tells the operation that its outcome is unknown */
-        return NGX_ERROR;
-    }
-
-    if (op->prepare) {
-        ngx_http_taskforge_pg_prepared(pc, op->prepare, res);
-        return NGX_OK;
-    }
-
-    handler = op->handler;
-
-    if (handler) {
-        op->handler = NULL;
-        handler(op->data, res);
-    }
+    PQclear(op->res);
+    op->res = res;
 
     return NGX_OK;
+}
+
+
+/* The operation is over; res NULL: its outcome is unknown. */
+
+static void
+ngx_http_taskforge_pg_finish(ngx_http_taskforge_pg_conn_t *pc,
+    ngx_http_taskforge_pg_op_t *op, PGresult *res)
+{
+    ngx_queue_remove(&op->queue);
+    pc->nops--;
+
+    if (op->handler) {
+        op->handler(op->data, res);
+    }
+
+    PQclear(op->res);
+    ngx_free(op);
 }
 
 
@@ -514,16 +542,6 @@ ngx_http_taskforge_pg_prepared(ngx_http_taskforge_pg_conn_t *pc,
 }
 
 
-static void
-ngx_http_taskforge_pg_pop(ngx_http_taskforge_pg_conn_t *pc,
-    ngx_http_taskforge_pg_op_t *op)
-{
-    ngx_queue_remove(&op->queue);
-    pc->nops--;
-    ngx_free(op);
-}
-
-
 /*
  * Drops the connection and tries again later.  Never called from within a
  * handler of an operation, because it runs those handlers.
@@ -537,11 +555,7 @@ ngx_http_taskforge_pg_fail(ngx_http_taskforge_pg_conn_t *pc, const char *why)
     ngx_queue_t                  ops, *q;
     ngx_http_taskforge_pg_op_t  *op;
 
-    len = ngx_strlen(why);
-
-    while (len && (why[len - 1] == '\n' || why[len - 1] == ' ')) {
-        len--;
-    }
+    len = strcspn(why, "\n");
 
     /* once per outage, not once per attempt */
 
@@ -585,11 +599,7 @@ ngx_http_taskforge_pg_fail(ngx_http_taskforge_pg_conn_t *pc, const char *why)
         q = ngx_queue_head(&ops);
         op = ngx_queue_data(q, ngx_http_taskforge_pg_op_t, queue);
 
-        if (op->handler) {
-            op->handler(op->data, NULL);
-        }
-
-        ngx_http_taskforge_pg_pop(pc, op);
+        ngx_http_taskforge_pg_finish(pc, op, NULL);
     }
 }
 
@@ -734,22 +744,6 @@ ngx_http_taskforge_pg_pick(ngx_http_taskforge_pg_t *pg,
 }
 
 
-static ngx_http_taskforge_pg_op_t *
-ngx_http_taskforge_pg_push(ngx_http_taskforge_pg_conn_t *pc)
-{
-    ngx_http_taskforge_pg_op_t  *op;
-
-    op = ngx_calloc(sizeof(ngx_http_taskforge_pg_op_t), pc->pg->log);
-
-    if (op) {
-        ngx_queue_insert_tail(&pc->ops, &op->queue);
-        pc->nops++;
-    }
-
-    return op;
-}
-
-
 ngx_http_taskforge_pg_op_t *
 ngx_http_taskforge_pg_query(ngx_http_taskforge_pg_t *pg,
     ngx_http_taskforge_pg_kind_e kind, const tf_sql_t *sql,
@@ -765,13 +759,22 @@ ngx_http_taskforge_pg_query(ngx_http_taskforge_pg_t *pg,
 
     pc = ngx_http_taskforge_pg_pick(pg, kind);
 
-    /* a statement is two operations, itself and its Sync */
-
-    if (pc == NULL || pc->nops / 2 >= pg->mcf->database_queue) {
+    if (pc == NULL || pc->nops >= pg->mcf->database_queue) {
         return NULL;
     }
 
-    if (ngx_http_taskforge_pg_send(pc, sql, values, lengths, &op) != NGX_OK) {
+    op = ngx_calloc(sizeof(ngx_http_taskforge_pg_op_t), pg->log);
+    if (op == NULL) {
+        return NULL;
+    }
+
+    if (ngx_http_taskforge_pg_send(pc, sql, values, lengths, &op->expect)
+        != NGX_OK)
+    {
+        /* what was sent of it makes the order of results unknown */
+
+        ngx_free(op);
+
         pc->broken = 1;
         ngx_post_event(&pc->wake, &ngx_posted_events);
         return NULL;
@@ -786,8 +789,12 @@ ngx_http_taskforge_pg_query(ngx_http_taskforge_pg_t *pg,
         ngx_post_event(&pc->wake, &ngx_posted_events);
     }
 
+    op->sql = sql;
     op->handler = handler;
     op->data = data;
+
+    ngx_queue_insert_tail(&pc->ops, &op->queue);
+    pc->nops++;
 
     if (!pc->timer.timer_set) {
         ngx_http_taskforge_pg_watch(pc);
@@ -800,13 +807,12 @@ ngx_http_taskforge_pg_query(ngx_http_taskforge_pg_t *pg,
 static ngx_int_t
 ngx_http_taskforge_pg_send(ngx_http_taskforge_pg_conn_t *pc,
     const tf_sql_t *sql, const char *const *values, const int *lengths,
-    ngx_http_taskforge_pg_op_t **op)
+    ngx_http_taskforge_pg_expect_e *expect)
 {
-    int                          i, formats[64];
-    ngx_uint_t                   n, cached;
-    ngx_http_taskforge_pg_op_t  *prep, *sync;
+    int         i, rc, formats[NGX_HTTP_TASKFORGE_PG_PARAMS];
+    ngx_uint_t  n;
 
-    if (sql->nparams > (int) (sizeof(formats) / sizeof(formats[0]))) {
+    if (sql->nparams > NGX_HTTP_TASKFORGE_PG_PARAMS) {
         return NGX_ERROR;
     }
 
@@ -814,60 +820,37 @@ ngx_http_taskforge_pg_send(ngx_http_taskforge_pg_conn_t *pc,
         formats[i] = 1;
     }
 
-    cached = 0;
-
-    for (n = 0; sql->name && n < pc->nprepared; n++) {
-        if (pc->prepared[n] == sql) {
-            cached = 1;
-            break;
-        }
-    }
-
-    if (sql->name && !cached) {
-        if (pc->nprepared == NGX_HTTP_TASKFORGE_PG_PREPARED) {
-            return NGX_ERROR;
-        }
-
-        prep = ngx_http_taskforge_pg_push(pc);
-
-        if (prep == NULL
-            || !PQsendPrepare(pc->conn, sql->name, sql->text, 0, NULL))
-        {
-            return NGX_ERROR;
-        }
-
-        prep->prepare = sql;
-        pc->prepared[pc->nprepared++] = sql;
-    }
-
-    *op = ngx_http_taskforge_pg_push(pc);
-
-    if (*op == NULL) {
-        return NGX_ERROR;
-    }
+    *expect = NGX_HTTP_TASKFORGE_PG_RESULT;
 
     if (sql->name) {
-        if (!PQsendQueryPrepared(pc->conn, sql->name, sql->nparams, values,
-                                 lengths, formats, 1))
-        {
-            return NGX_ERROR;
+
+        for (n = 0; n < pc->nprepared; n++) {
+            if (pc->prepared[n] == sql) {
+                break;
+            }
         }
 
-    } else {
-        if (!PQsendQueryParams(pc->conn, sql->text, sql->nparams, NULL, values,
-                               lengths, formats, 1))
-        {
-            return NGX_ERROR;
+        if (n == pc->nprepared) {
+            if (n == NGX_HTTP_TASKFORGE_PG_PREPARED
+                || !PQsendPrepare(pc->conn, sql->name, sql->text, 0, NULL))
+            {
+                return NGX_ERROR;
+            }
+
+            pc->prepared[pc->nprepared++] = sql;
+            *expect = NGX_HTTP_TASKFORGE_PG_PREPARE;
         }
+
+        rc = PQsendQueryPrepared(pc->conn, sql->name, sql->nparams, values,
+                                 lengths, formats, 1);
+    } else {
+        rc = PQsendQueryParams(pc->conn, sql->text, sql->nparams, NULL, values,
+                               lengths, formats, 1);
     }
 
-    sync = ngx_http_taskforge_pg_push(pc);
-
-    if (sync == NULL || !PQpipelineSync(pc->conn)) {
+    if (!rc || !PQpipelineSync(pc->conn)) {
         return NGX_ERROR;
     }
-
-    sync->sync = 1;
 
     return ngx_http_taskforge_pg_flush(pc);
 }
