@@ -24,7 +24,7 @@ static void on_tried(void *data, const PGresult *result)
     leader->asking = false;
     if (result && PQntuples(result) == 1 && PQgetlength(result, 0, 0) == 1 && PQgetvalue(result, 0, 0)[0]) {
         leader->leading = true;
-        tf_log(TF_LOG_INFO, "leader_elected", "i:pid", (int64_t)getpid(), NULL);
+        tf_log(TF_LOG_INFO, "leader_elected", NULL);
         leader->elected(leader->data);
     }
 }
@@ -66,7 +66,7 @@ static void on_down(void *data)
     leader->asking = false;
     if (leader->leading) {
         leader->leading = false;
-        tf_log(TF_LOG_INFO, "leader_deposed", "i:pid", (int64_t)getpid(), NULL);
+        tf_log(TF_LOG_INFO, "leader_deposed", NULL);
         leader->deposed(leader->data);
     }
 }

@@ -237,7 +237,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "taskforge-scheduler: the event loop cannot be set up\n");
         return 1;
     }
-    tf_log(TF_LOG_INFO, "started", "s:version", TF_VERSION, "i:pid", (int64_t)getpid(), NULL);
+    tf_log(TF_LOG_INFO, "started", "s:version", TF_VERSION, NULL);
     tfs_leader_start(&scheduler.leader);
     uv_run(&scheduler.loop, UV_RUN_DEFAULT);
     uv_loop_close(&scheduler.loop);

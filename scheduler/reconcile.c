@@ -11,7 +11,7 @@
 #include "statements.h"
 #include "uuid.h"
 
-#define BATCH 5000
+#define BATCH 2000            /* a step that delays no due job by more than some tens of milliseconds */
 #define CLOCK_STEP_US 1000000 /* a stream id so far ahead of Redis's clock: that clock was set back */
 
 static void next_queue(tfs_reconcile_t *r);

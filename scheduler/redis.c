@@ -267,9 +267,9 @@ static void get_ready(tfs_redis_t *redis)
 
     if (url->socket_path == NULL) {
         /* on a Unix socket hiredis takes the refusal of TCP options as an error of the connection */
-    if (!url->socket_path) {
-        redisEnableKeepAlive(&context->c);
-    }
+        if (!url->socket_path) {
+            redisEnableKeepAlive(&context->c);
+        }
     }
     if (url->password && url->user) {
         redisAsyncCommand(context, on_step, (void *)"AUTH", "AUTH %s %s", url->user, url->password);

@@ -172,6 +172,7 @@ static void on_rescued(void *data, const PGresult *result)
 {
     tfs_rescue_t *rescue = data;
     tfs_scheduler_t *s = rescue->scheduler;
+    int64_t retrying = 0, dead = 0;
     tfs_batch_t *batch;
     tf_job_t job;
 
@@ -187,12 +188,15 @@ static void on_rescued(void *data, const PGresult *result)
         if (!tf_job_from_row(&job, &row, tfs_pg_column, 0, false)) {
             continue;
         }
-        s->stats.rescued += job.status == TF_RETRYING;
-        s->stats.buried += job.status == TF_DEAD_LETTER;
-        tf_log(job.status == TF_DEAD_LETTER ? TF_LOG_WARNING : TF_LOG_INFO, "job_rescued", "u:job_id", job.id,
-               "s:status", tf_status_name(job.status), "i:attempt", (int64_t)job.attempt, NULL);
+        retrying += job.status == TF_RETRYING;
+        dead += job.status == TF_DEAD_LETTER;
+        tf_log(TF_LOG_DEBUG, "job_rescued", "u:job_id", job.id, "s:status", tf_status_name(job.status),
+               "i:attempt", (int64_t)job.attempt, NULL);
         tfs_batch_job_event(batch, &job);
     }
+    s->stats.rescued += retrying;
+    s->stats.buried += dead;
+    tf_log(TF_LOG_WARNING, "jobs_rescued", "i:retrying", retrying, "i:dead_letter", dead, NULL);
     tfs_due_wake(&s->due);
     tfs_batch_end(batch);
 }
