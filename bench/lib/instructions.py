@@ -83,18 +83,21 @@ def callgrind(home, name, argv, **options):
     return Process(name, valgrind + argv, f"{home}/{name}.log", cwd=home, **options)
 
 
-def count(process, home, on):
+def monitor(process, home, *command):
     for pid in descendants([process.pid]):
-        run(["vgdb", f"--vgdb-prefix={home}/vgdb", f"--pid={pid}", "instrumentation", "on" if on else "off"], 30,
-            as_user=True, cwd=home)
+        run(["vgdb", f"--vgdb-prefix={home}/vgdb", f"--pid={pid}", *command], 30, as_user=True, cwd=home)
 
 
-def total(home, name):
-    """Of all processes of that name, after they wrote their files."""
+def total(process, home):
+    """What the process and its children counted. Written on demand: an executor may be killed before it could."""
+    name = process.name
+    monitor(process, home, "instrumentation", "off")
+    monitor(process, home, "dump")
+    process.stop(60)
     counts = []
-    for path in glob.glob(f"{home}/{name}.*"):
+    for path in glob.glob(f"{home}/{name}.[0-9]*"):
         with open(path, errors="replace") as f:
-            counts += [int(n) for n in re.findall(r"^(?:totals|summary): (\d+)$", f.read(), re.M)[-1:]]
+            counts += [int(n) for n in re.findall(r"^totals: (\d+)$", f.read(), re.M)]
     if not sum(counts):
         raise BenchError(f"callgrind wrote no count for {name}")
     return sum(counts)
@@ -113,15 +116,13 @@ def submit_under_callgrind(ours, home):
     wait_for("nginx under callgrind", 60, lambda: server.alive() and accepts(("127.0.0.1", port), 2))
     ours.bench.wrk(port, 16, ours.bench.body_file("submit"), seconds=1)  # connections to PostgreSQL and Redis
     before = ours.number("SELECT count(*) FROM jobs")
-    count(server, home, True)
+    monitor(server, home, "instrumentation", "on")
     for _ in range(20):
         ours.bench.wrk(port, 64, ours.bench.body_file("submit"), seconds=1)
         jobs = ours.number("SELECT count(*) FROM jobs") - before
         if jobs >= CALLGRIND_JOBS:
             break
-    count(server, home, False)
-    server.stop(60)
-    ours.bench.result("instructions_submit", total(home, "nginx") / jobs)
+    ours.bench.result("instructions_submit", total(server, home) / jobs)
 
 
 def drain_under_callgrind(ours, home):
@@ -134,11 +135,9 @@ def drain_under_callgrind(ours, home):
     wait_for("the worker under callgrind", 120, lambda: worker.alive() and ours.number(
         "SELECT count(*) FROM workers WHERE status = 'online' AND heartbeat_at > now() - interval '5 s'"))
     time.sleep(5)
-    count(worker, home, True)
+    monitor(worker, home, "instrumentation", "on")
     ours.resume()
     wait_for("the drain under callgrind", 300, lambda: ours.counted(("SUCCESS",)) >= CALLGRIND_JOBS, 0.25)
-    count(worker, home, False)
-    worker.stop(60)
+    ours.bench.result("instructions_drain", total(worker, home) / CALLGRIND_JOBS)
     ours.recount(CALLGRIND_JOBS, "instructions (callgrind), drain")
-    ours.bench.result("instructions_drain", total(home, "worker") / CALLGRIND_JOBS)
     ours.down()  # it has no worker any more
