@@ -17,6 +17,7 @@
 #define SLOW_US 20000                  /* a job that runs longer has nothing queued behind it */
 #define HOARD_US 1000000               /* a job that waits longer for an executor is given back */
 #define AVERAGE_OVER 8
+#define SAMPLE_MAX_US (8.0 * AHEAD_US) /* one very long job must not slow the next hundred short ones */
 
 static void on_timer(uv_timer_t *timer);
 
@@ -34,6 +35,11 @@ static void arm(tfw_pool_t *pool, int64_t delay_us)
 static void average(double *avg, double value)
 {
     *avg += (value - *avg) / AVERAGE_OVER;
+}
+
+static void sample_duration(tfw_pool_t *pool, const tfw_job_t *job)
+{
+    average(&pool->avg_us, fmin((double) (job->finished_us - job->started_us), SAMPLE_MAX_US));
 }
 
 static int ahead(const tfw_pool_t *pool)
@@ -178,7 +184,7 @@ static void on_result(tfw_executor_t *ex, const tfw_frame_in_t *frame)
     }
     job->started_us = frame->head.u.result.started_us;
     job->finished_us = frame->head.u.result.finished_us;
-    average(&pool->avg_us, (double) (job->finished_us - job->started_us));
+    sample_duration(pool, job);
     pool->processed++;
     head_gone(ex, job);
     if (ex->doom == TFW_DOOM_DROP) {
@@ -314,7 +320,7 @@ static void end_by_death(tfw_executor_t *ex, tfw_job_t *job, int status)
         }
     }
     ex->worker->pool.processed++;
-    average(&ex->worker->pool.avg_us, (double) (job->finished_us - job->started_us));
+    sample_duration(&ex->worker->pool, job);
     end_failed(ex, job, false, (tf_str_t){ text, (size_t) n });
     tfw_ledger_add(ex->worker, job);
 }
@@ -389,9 +395,6 @@ static void look_at(tfw_pool_t *pool, tfw_executor_t *ex, int64_t now, int64_t *
             left = pool->worker->options.kill_grace_seconds * 1000000;
         } else {
             left = timeout_us(job) - elapsed;
-        }
-        if (elapsed >= SLOW_US && (double) elapsed > pool->avg_us) {
-            average(&pool->avg_us, (double) elapsed);
         }
         if (ex->njobs > 1 && elapsed >= SLOW_US) {
             tfw_jobs_t taken = TAILQ_HEAD_INITIALIZER(taken);

@@ -1,0 +1,80 @@
+# Handlers run in processes of their own: whatever happens to one, only the job it ran is concerned.
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use TaskForge;
+use TaskForge::Rows;
+
+my $tf = TaskForge->start(parts => [qw(postgres redis worker)]);
+my %fast = (retry_base_ms => 60000, retry_jitter => 'false');
+
+sub executors { return TaskForge::Process::children_of($tf->part('worker')->pid) }
+sub row { return ($tf->sql("SELECT status, attempt, error, extract(epoch FROM run_at - finished_at)::int FROM jobs WHERE id = '$_[0]'"))[0] }
+sub reaches { my ($id, $status) = @_; return wait_until(15, sub { $tf->status_of($id) eq $status }) }
+
+is(scalar(my @all = executors()), 2, 'as many executors as the concurrency says');
+
+# a crash
+my ($crash) = $tf->insert_jobs(1, type => "'sleep'", payload => q('{"seconds": 30}'), %fast);
+$tf->xadd(5, $crash);
+ok(reaches($crash, 'RUNNING'), 'a job runs');
+my %idle = map { $_ => 1 } executors();
+kill 'SEGV', keys %idle;
+ok(reaches($crash, 'RETRYING'), 'its executor crashes: the attempt failed, the job is RETRYING');
+is_deeply(row($crash), ['RETRYING', 1, 'killed by signal 11 (SIGSEGV)', 60], 'the error names the signal; the delay is the base of the job');
+is($tf->sql_value("SELECT error FROM job_errors WHERE job_id = '$crash' AND attempt = 1"), 'killed by signal 11 (SIGSEGV)',
+    'the attempt left its row of errors');
+ok(wait_until(10, sub { my @now = grep { !$idle{$_} } executors(); @now == 2 }), 'both executors are replaced');
+
+# no retries left
+my ($last) = $tf->insert_jobs(1, type => "'sleep'", payload => q('{"seconds": 30}'), max_retries => 0);
+$tf->xadd(5, $last);
+ok(reaches($last, 'RUNNING'), 'a job without retries runs');
+kill 'KILL', executors();
+ok(reaches($last, 'DEAD_LETTER'), '... and dies with its executor: DEAD_LETTER');
+like(row($last)->[2], qr/killed by signal 9 \(SIGKILL\)/, 'SIGKILL is a failed attempt too');
+
+# time-outs
+my ($slow) = $tf->insert_jobs(1, type => "'sleep'", payload => q('{"seconds": 30}'), timeout_seconds => 1, %fast);
+$tf->xadd(5, $slow);
+my $from = time;
+ok(reaches($slow, 'RETRYING'), 'a job that runs longer than its timeout is ended');
+cmp_ok(time - $from, '<', 4, '... soon');
+is(row($slow)->[2], 'timed out after 1 s', '... and the error says so');
+
+# one that cannot be ended by SIGTERM
+my ($stuck) = $tf->insert_jobs(1, type => "'sleep'", payload => q('{"seconds": 30}'), timeout_seconds => 1, %fast);
+$tf->xadd(5, $stuck);
+ok(reaches($stuck, 'RUNNING'), 'a stopped process does not react to SIGTERM');
+kill 'STOP', executors();
+ok(reaches($stuck, 'RETRYING'), '... SIGKILL ends it after the grace');
+is(row($stuck)->[2], 'timed out after 1 s', '... and it timed out, whatever killed it');
+
+# bad payloads and unknown types are errors, not crashes
+my ($bad) = $tf->insert_jobs(1, type => "'sleep'", payload => q('{"seconds": "x"}'));
+my ($alien) = $tf->insert_jobs(1, type => "'alien'", %fast);
+$tf->xadd(5, $bad, $alien);
+ok(reaches($bad, 'FAILED'), 'a payload that the handler refuses: FAILED, no retry');
+like(row($bad)->[2], qr/seconds/, '... with the reason');
+ok(reaches($alien, 'RETRYING'), 'a type without a handler is tried again, maybe elsewhere');
+like(row($alien)->[2], qr/no handler for the type alien/, '... with the reason');
+
+# what waits behind a job that dies has not begun: no attempt is burnt
+my @many = $tf->insert_jobs(2000);
+my ($poison) = $tf->insert_jobs(1, type => "'sleep'", payload => q('{"seconds": 30}'), %fast);
+$tf->xadd(5, @many[0 .. 999], $poison, @many[1000 .. 1999]);
+ok(reaches($poison, 'RUNNING'), 'a slow job in the middle of 2,000 short ones');
+my $list = join ',', map {"'$_'"} @many;
+ok(wait_until(20, sub { $tf->sql_value("SELECT count(*) FROM jobs WHERE status = 'SUCCESS' AND id IN ($list)") == 2000 }),
+    'does not keep the others from running');
+kill 'SEGV', executors();
+ok(reaches($poison, 'RETRYING'), 'it crashes');
+is($tf->sql_value("SELECT count(*) FROM jobs WHERE id IN ($list) AND attempt = 1 AND status = 'SUCCESS'"), 2000,
+    'every other job ran in one attempt');
+
+is_deeply([$tf->events_of($crash)], [qw(job_running job_retrying)], 'a failed attempt is announced');
+is_deeply([$tf->events_of($last)], [qw(job_running job_failed)], 'so is a death');
+is_deeply([$tf->events_of($many[7])], [qw(job_running job_success)], 'so is a success');
+is_deeply([$tf->wrong_counts], [], 'the counters are right');
+is($tf->redis('XLEN', 'tf:{default}:p5'), 0, 'the stream is empty');
+
+done_testing;

@@ -1,0 +1,84 @@
+# Who a worker is: one row for a hostname and pool, one incarnation for a process, and what happens when they part.
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use TaskForge;
+use TaskForge::Rows;
+
+my $tf = TaskForge->start(parts => [qw(postgres redis worker)]);
+
+sub row { return ($tf->sql("SELECT id, incarnation, status, pid FROM workers WHERE hostname = 'test' AND pool = 'default'"))[0] }
+sub reaches { my ($id, $status) = @_; return wait_until(15, sub { $tf->status_of($id) eq $status }) }
+
+is_deeply([map { $_->[0] } $tf->sql("SELECT type FROM job_types WHERE type IN ('noop', 'sleep', 'data_processing') ORDER BY 1")],
+    [qw(data_processing noop sleep)], 'the job types are registered');
+my $first = row();
+is($tf->sql_value('SELECT concurrency FROM workers'), 2, 'the row says how many executors there are');
+my $beat = $tf->sql_value('SELECT heartbeat_at FROM workers');
+ok(wait_until(5, sub { $tf->sql_value('SELECT heartbeat_at FROM workers') ne $beat }), 'heartbeats come');
+
+$tf->kill_part('worker');
+$tf->start_part('worker');
+my $second = row();
+is($tf->sql_value('SELECT count(*) FROM workers'), 1, 'a restart takes the row over');
+is($second->[0], $first->[0], '... with its id');
+cmp_ok($second->[1], '>', $first->[1], '... and a new incarnation');
+
+# declared lost
+my ($job) = $tf->insert_jobs(1, type => "'sleep'", payload => q('{"seconds": 30}'));
+$tf->xadd(5, $job);
+ok(reaches($job, 'RUNNING'), 'a job runs');
+$tf->sql("UPDATE workers SET status = 'lost'");
+ok(wait_until(10, sub { row()->[2] eq 'online' }), 'a worker that was declared lost registers anew');
+cmp_ok(row()->[1], '>', $second->[1], '... as a new incarnation');
+is(row()->[3], $tf->part('worker')->pid, '... in the same process');
+is(scalar($tf->log_events('worker', 'declared_lost')), 1, '... and says so');
+my ($next) = $tf->insert_jobs(1);
+$tf->xadd(5, $next);
+ok(reaches($next, 'SUCCESS'), 'it works on');
+is($tf->status_of($job), 'RUNNING', 'it says nothing more about the job that is no longer its own');
+
+# two of one name
+my $old = $tf->part('worker');
+my ($held) = $tf->insert_jobs(1, type => "'sleep'", payload => q('{"seconds": 30}'));
+$tf->xadd(5, $held);
+ok(reaches($held, 'RUNNING'), 'a job runs');
+my $new = $tf->start_part('worker2', TASKFORGE_WORKER_HOSTNAME => 'test');
+is($tf->sql_value('SELECT count(*) FROM workers'), 1, 'two that have one name never make two rows');
+ok(wait_until(15, sub { !$old->alive }), 'the one whose name was taken leaves');
+is($old->{status} >> 8, 1, '... with status 1');
+is(scalar($tf->log_events('worker', 'name_taken_over')), 1, '... and says why');
+delete $tf->{parts}{worker};
+ok(wait_until(10, sub { ($tf->sql("SELECT status, attempt FROM jobs WHERE id = '$held'"))[0][1] == 1 && $tf->status_of($held) eq 'RUNNING' }),
+    'its job goes to the other one, without a burnt attempt');
+
+# twenty that start together
+my @pools = map { "pool$_" } 1 .. 3;
+for my $pool (@pools) {
+    my @pids = map { $tf->launch("worker-$pool-$_", command => ["$tf->{home}/bin/taskforge-worker"],
+        env => {%{$tf->{settings}}, %{$tf->sanitizer_env("worker-$pool-$_")}, TASKFORGE_WORKER_POOL => $pool, TASKFORGE_WORKER_CONCURRENCY => 1}) } 1 .. 3;
+    ok(wait_until(20, sub { 2 == grep { !$_->alive } @pids }), "three start together as $pool: two leave");
+    is($tf->sql_value("SELECT count(*) FROM workers WHERE pool = '$pool'"), 1, '... and there is one row');
+    $_->stop for grep { $_->alive } @pids;
+}
+
+# settings
+sub check {
+    my (%env) = @_;
+    my $worker = $tf->launch('check', command => ["$tf->{home}/bin/taskforge-worker", '-t'], env => {%{$tf->{settings}}, %env});
+    wait_until(10, sub { !$worker->alive });
+    open my $in, '<', "$tf->{home}/log/check.log";
+    my $text = join '', <$in>;
+    unlink "$tf->{home}/log/check.log";
+    return ($worker->{status} >> 8, $text);
+}
+my ($status, $text) = check();
+is($status, 0, '-t: good settings leave with 0');
+for (['TASKFORGE_WORKER_CONCURRENCY', '0'], ['TASKFORGE_WORKER_QUEUES', 'a,,b'], ['TASKFORGE_WORKER_QUEUES', 'a,a'], ['TASKFORGE_WORKER_POOL', 'a/b'],
+    ['TASKFORGE_DATA_DIR', '/nowhere'], ['REDIS_URL', 'http://x'], ['TASKFORGE_REDIS_LIBRARY', '/nowhere'], ['TASKFORGE_LOG_LEVEL', 'loud']) {
+    my ($name, $value) = @$_;
+    ($status, $text) = check($name => $value);
+    is($status, 1, "-t: $name=$value is refused");
+    like($text, qr/\Q$name\E/, '... and named');
+}
+
+done_testing;
