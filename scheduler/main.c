@@ -18,11 +18,6 @@
 #define WORK_ANSWER_MS 30000
 #define WORK_OPTIONS TF_PG_OPTIONS " -c statement_timeout=30000"
 
-bool tfs_may_work(const tfs_scheduler_t *s)
-{
-    return s->leader.leading && !s->stopping && s->work.state == TFS_PG_READY;
-}
-
 static void on_listening(void *data, const PGresult *result)
 {
     tfs_scheduler_t *s = data;
