@@ -7,7 +7,7 @@
 #include "pg.h"
 #include "redis_keys.h"
 
-#define LIBRARY_BYTES_MAX (1024 * 1024)
+#define LIBRARY_BYTES_MAX 1048576
 
 #define FIELD(name) offsetof(tfs_config_t, name)
 

@@ -10,7 +10,7 @@
 #define WEEKS_AHEAD 4
 #define PERIOD_MS (60 * 60 * 1000)
 #define TROUBLE_MS (60 * 1000)
-#define ANSWER_MS (30 * 60 * 1000) /* counting a week of many million jobs takes its time */
+#define ANSWER_MS 1800000 /* counting a week of many million jobs takes its time */
 
 /* A lock that is not had at once is asked for again a minute later: a waiting exclusive lock makes everybody
  * wait. */
