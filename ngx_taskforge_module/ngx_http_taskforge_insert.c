@@ -1,14 +1,12 @@
 
 #include "ngx_http_taskforge_insert.h"
 #include "ngx_http_taskforge_pg.h"
-#include "ngx_http_taskforge_redis.h"
+#include "ngx_http_taskforge_publish.h"
 #include "ngx_http_taskforge_shm.h"
-#include "redis_keys.h"
 
 
 #define NGX_HTTP_TASKFORGE_WRITERS     32    /* see core/sql.h */
 #define NGX_HTTP_TASKFORGE_ROW_SIZE    256   /* of a row without its data */
-#define NGX_HTTP_TASKFORGE_KEY_SIZE    (TF_QUEUE_NAME_MAX + 16)
 
 
 /* The array parameters of tf_sql_submit, $2 to $17. */
@@ -58,8 +56,7 @@ struct ngx_http_taskforge_submit_s {
 
     tf_pgarray_t                       cols[NGX_HTTP_TASKFORGE_COLS];
 
-    tf_buf_t                           events;
-    ngx_uint_t                         nevents;
+    ngx_http_taskforge_publish_t       publish;
 };
 
 
@@ -81,10 +78,6 @@ static void ngx_http_taskforge_insert_singly(
 static void ngx_http_taskforge_insert_single_done(void *data, PGresult *res);
 static void ngx_http_taskforge_insert_settle(
     ngx_http_taskforge_submit_t *submit, ngx_queue_t *jobs, ngx_int_t rc);
-static void ngx_http_taskforge_insert_publish(
-    ngx_http_taskforge_submit_t *submit, const tf_job_t *job, int64_t now);
-static void ngx_http_taskforge_insert_events(
-    ngx_http_taskforge_submit_t *submit);
 
 
 static const uint32_t  ngx_http_taskforge_insert_types[] = {
@@ -112,7 +105,6 @@ ngx_http_taskforge_insert_create(ngx_cycle_t *cycle,
     submit->mcf = mcf;
     submit->log = cycle->log;
     submit->counters = &ngx_http_taskforge_shm(mcf)->counters;
-    submit->events = (tf_buf_t) TF_BUF_INIT;
     ngx_queue_init(&submit->waiting);
 
     submit->flush.handler = ngx_http_taskforge_insert_flush;
@@ -143,7 +135,7 @@ ngx_http_taskforge_insert_destroy(ngx_http_taskforge_submit_t *submit)
         tf_pgarray_free(&submit->cols[i]);
     }
 
-    tf_buf_free(&submit->events);
+    tf_buf_free(&submit->publish.events);
 }
 
 
@@ -529,10 +521,12 @@ ngx_http_taskforge_insert_settle(ngx_http_taskforge_submit_t *submit,
     int64_t                             now;
     ngx_uint_t                          n;
     ngx_queue_t                        *q;
+    ngx_http_taskforge_redis_t         *redis;
     ngx_http_taskforge_insert_t        *ins;
     ngx_http_taskforge_insert_group_t  *group;
 
     n = 0;
+    redis = submit->mcf->redis_conn;
 
     if (rc == NGX_OK) {
         now = ngx_http_taskforge_now_us();
@@ -542,11 +536,12 @@ ngx_http_taskforge_insert_settle(ngx_http_taskforge_submit_t *submit,
              q = ngx_queue_next(q))
         {
             ins = ngx_queue_data(q, ngx_http_taskforge_insert_t, queue);
-            ngx_http_taskforge_insert_publish(submit, &ins->job, now);
+            ngx_http_taskforge_publish(&submit->publish, redis, &ins->job,
+                                       now);
             n++;
         }
 
-        ngx_http_taskforge_insert_events(submit);
+        ngx_http_taskforge_publish_flush(&submit->publish, redis);
 
         (void) ngx_atomic_fetch_add(&submit->counters->jobs_submitted, n);
     }
@@ -566,87 +561,4 @@ ngx_http_taskforge_insert_settle(ngx_http_taskforge_submit_t *submit,
             group->done(group);
         }
     }
-}
-
-
-/* Redis may refuse or be away: reconcile finds the job in PostgreSQL. */
-
-static void
-ngx_http_taskforge_insert_publish(ngx_http_taskforge_submit_t *submit,
-    const tf_job_t *job, int64_t now)
-{
-    char                         key[NGX_HTTP_TASKFORGE_KEY_SIZE];
-    char                         id[TF_UUID_TEXT_LEN];
-    size_t                       argvlen[5];
-    const char                  *argv[5];
-    ngx_http_taskforge_redis_t  *redis;
-
-    redis = submit->mcf->redis_conn;
-
-    if (!ngx_http_taskforge_redis_ready(redis)) {
-        return;
-    }
-
-    if (job->status == TF_QUEUED) {
-        argv[0] = "XADD";
-        argvlen[0] = 4;
-        argv[1] = key;
-        argvlen[1] = tf_redis_level_key(key, sizeof(key), job->queue.data,
-                                        job->queue.len, job->priority);
-        argv[2] = "*";
-        argvlen[2] = 1;
-        argv[3] = TF_REDIS_JOB_FIELD;
-        argvlen[3] = sizeof(TF_REDIS_JOB_FIELD) - 1;
-        argv[4] = id;
-        argvlen[4] = TF_UUID_TEXT_LEN;
-
-        tf_uuid_format(job->id, id);
-
-        (void) ngx_http_taskforge_redis_command(redis, NULL, NULL, 5, argv,
-                                                argvlen);
-    }
-
-    if (submit->nevents) {
-        tf_buf_addc(&submit->events, '\n');
-    }
-
-    tf_job_write_event(&submit->events, job, tf_status_event(job->status),
-                       now);
-
-    if (++submit->nevents == TF_REDIS_EVENTS_PER_ENTRY) {
-        ngx_http_taskforge_insert_events(submit);
-    }
-}
-
-
-static void
-ngx_http_taskforge_insert_events(ngx_http_taskforge_submit_t *submit)
-{
-    size_t       argvlen[8];
-    const char  *argv[8];
-
-    if (submit->nevents && !submit->events.failed) {
-        argv[0] = "XADD";
-        argvlen[0] = 4;
-        argv[1] = TF_REDIS_EVENTS;
-        argvlen[1] = sizeof(TF_REDIS_EVENTS) - 1;
-        argv[2] = "MAXLEN";
-        argvlen[2] = 6;
-        argv[3] = "~";
-        argvlen[3] = 1;
-        argv[4] = TF_REDIS_EVENTS_MAXLEN_TEXT;
-        argvlen[4] = sizeof(TF_REDIS_EVENTS_MAXLEN_TEXT) - 1;
-        argv[5] = "*";
-        argvlen[5] = 1;
-        argv[6] = "e";
-        argvlen[6] = 1;
-        argv[7] = submit->events.data;
-        argvlen[7] = submit->events.len;
-
-        (void) ngx_http_taskforge_redis_command(submit->mcf->redis_conn, NULL,
-                                                NULL, 8, argv, argvlen);
-    }
-
-    tf_buf_reset(&submit->events);
-    submit->nevents = 0;
 }

@@ -7,33 +7,14 @@
 #include "ngx_http_taskforge_access.h"
 #include "ngx_http_taskforge_health.h"
 #include "ngx_http_taskforge_insert.h"
+#include "ngx_http_taskforge_params.h"
 #include "ngx_http_taskforge_pg.h"
 #include "ngx_http_taskforge_redis.h"
 #include "ngx_http_taskforge_reply.h"
 #include "ngx_http_taskforge_route.h"
 #include "ngx_http_taskforge_shm.h"
 #include "ngx_http_taskforge_types.h"
-
-
-#define NGX_HTTP_TASKFORGE_REQUEST_ID_MAX  64
-
-
-typedef enum {
-    NGX_HTTP_TASKFORGE_PARAM_NUM = 0,
-    NGX_HTTP_TASKFORGE_PARAM_MSEC,
-    NGX_HTTP_TASKFORGE_PARAM_SIZE
-} ngx_http_taskforge_param_e;
-
-
-/* A name=value parameter of a directive. */
-
-typedef struct {
-    ngx_str_t                     name;
-    ngx_http_taskforge_param_e    type;
-    ngx_uint_t                    offset;
-    ngx_int_t                     min;
-    ngx_int_t                     max;
-} ngx_http_taskforge_param_t;
+#include "ngx_http_taskforge_variables.h"
 
 
 static ngx_int_t ngx_http_taskforge_preconfiguration(ngx_conf_t *cf);
@@ -56,22 +37,8 @@ static char *ngx_http_taskforge_api(ngx_conf_t *cf, ngx_command_t *cmd,
 static char *ngx_http_taskforge_health(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_taskforge_auth(ngx_conf_t *cf, void *post, void *data);
-static char *ngx_http_taskforge_params(ngx_conf_t *cf, void *conf,
-    ngx_uint_t first, const ngx_http_taskforge_param_t *params);
-static char *ngx_http_taskforge_param(ngx_conf_t *cf, void *conf,
-    ngx_str_t *arg, const ngx_http_taskforge_param_t *param);
 static ngx_int_t ngx_http_taskforge_init_process(ngx_cycle_t *cycle);
 static void ngx_http_taskforge_exit_process(ngx_cycle_t *cycle);
-static ngx_int_t ngx_http_taskforge_job_id_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_taskforge_request_id_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_taskforge_user_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_taskforge_role_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
-static void ngx_http_taskforge_set_variable(ngx_http_variable_value_t *v,
-    const ngx_str_t *value);
 
 
 static ngx_conf_post_t  ngx_http_taskforge_auth_post = {
@@ -179,24 +146,6 @@ ngx_module_t  ngx_http_taskforge_module = {
 };
 
 
-static ngx_http_variable_t  ngx_http_taskforge_variables[] = {
-
-    { ngx_string("taskforge_job_id"), NULL,
-      ngx_http_taskforge_job_id_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_string("taskforge_request_id"), NULL,
-      ngx_http_taskforge_request_id_variable, 0, 0, 0 },
-
-    { ngx_string("taskforge_user"), NULL,
-      ngx_http_taskforge_user_variable, 0, 0, 0 },
-
-    { ngx_string("taskforge_role"), NULL,
-      ngx_http_taskforge_role_variable, 0, 0, 0 },
-
-      ngx_http_null_variable
-};
-
-
 static ngx_str_t  ngx_http_taskforge_default_zone =
     ngx_string("taskforge_default");
 
@@ -284,28 +233,7 @@ ngx_http_taskforge_now_us(void)
 static ngx_int_t
 ngx_http_taskforge_preconfiguration(ngx_conf_t *cf)
 {
-    ngx_str_t                        name = ngx_string("request_id");
-    ngx_http_variable_t             *var, *v;
-    ngx_http_taskforge_main_conf_t  *mcf;
-
-    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_taskforge_module);
-
-    mcf->request_id = ngx_http_get_variable_index(cf, &name);
-    if (mcf->request_id == NGX_ERROR) {
-        return NGX_ERROR;
-    }
-
-    for (v = ngx_http_taskforge_variables; v->name.len; v++) {
-        var = ngx_http_add_variable(cf, &v->name, v->flags);
-        if (var == NULL) {
-            return NGX_ERROR;
-        }
-
-        var->get_handler = v->get_handler;
-        var->data = v->data;
-    }
-
-    return NGX_OK;
+    return ngx_http_taskforge_variables_init(cf);
 }
 
 
@@ -603,81 +531,6 @@ ngx_http_taskforge_auth(ngx_conf_t *cf, void *post, void *data)
 }
 
 
-static char *
-ngx_http_taskforge_params(ngx_conf_t *cf, void *conf, ngx_uint_t first,
-    const ngx_http_taskforge_param_t *params)
-{
-    char                              *rv;
-    ngx_str_t                         *value;
-    ngx_uint_t                         i;
-    const ngx_http_taskforge_param_t  *param;
-
-    value = cf->args->elts;
-
-    for (i = first; i < cf->args->nelts; i++) {
-
-        for (param = params; param->name.len; param++) {
-            if (ngx_strncmp(value[i].data, param->name.data, param->name.len)
-                == 0)
-            {
-                break;
-            }
-        }
-
-        rv = param->name.len
-                 ? ngx_http_taskforge_param(cf, conf, &value[i], param)
-                 : NGX_CONF_ERROR;
-
-        if (rv != NGX_CONF_OK) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid parameter \"%V\"", &value[i]);
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_taskforge_param(ngx_conf_t *cf, void *conf, ngx_str_t *arg,
-    const ngx_http_taskforge_param_t *param)
-{
-    ngx_int_t    n;
-    ngx_str_t    text;
-    ngx_uint_t  *field;
-
-    text.data = arg->data + param->name.len;
-    text.len = arg->len - param->name.len;
-
-    switch (param->type) {
-
-    case NGX_HTTP_TASKFORGE_PARAM_MSEC:
-        n = ngx_parse_time(&text, 0);
-        break;
-
-    case NGX_HTTP_TASKFORGE_PARAM_SIZE:
-        n = ngx_parse_size(&text);
-        break;
-
-    default:
-        n = ngx_atoi(text.data, text.len);
-        break;
-    }
-
-    if (n == NGX_ERROR || n < param->min || n > param->max) {
-        return NGX_CONF_ERROR;
-    }
-
-    /* ngx_uint_t, ngx_msec_t and size_t are of one size */
-
-    field = (ngx_uint_t *) ((char *) conf + param->offset);
-    *field = (ngx_uint_t) n;
-
-    return NGX_CONF_OK;
-}
-
-
 static ngx_int_t
 ngx_http_taskforge_init_process(ngx_cycle_t *cycle)
 {
@@ -756,126 +609,4 @@ ngx_http_taskforge_exit_process(ngx_cycle_t *cycle)
     if (mcf->redis_conn) {
         ngx_http_taskforge_redis_stop(mcf->redis_conn);
     }
-}
-
-
-static ngx_int_t
-ngx_http_taskforge_job_id_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
-{
-    u_char                    *p;
-    ngx_http_taskforge_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_taskforge_module);
-
-    if (ctx && ctx->job_id.len == 0 && ctx->route
-        && ngx_strlchr(ctx->route->pattern.data,
-                       ctx->route->pattern.data + ctx->route->pattern.len, '{'))
-    {
-        p = ngx_pnalloc(r->pool, TF_UUID_TEXT_LEN);
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
-
-        tf_uuid_format(ctx->id, (char *) p);
-
-        ctx->job_id.data = p;
-        ctx->job_id.len = TF_UUID_TEXT_LEN;
-    }
-
-    ngx_http_taskforge_set_variable(v, ctx ? &ctx->job_id : NULL);
-
-    return NGX_OK;
-}
-
-
-/* The client's X-Request-ID if it is harmless, else nginx's $request_id. */
-
-static ngx_int_t
-ngx_http_taskforge_request_id_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
-{
-    u_char                           c;
-    ngx_str_t                        name = ngx_string("http_x_request_id");
-    ngx_uint_t                       i, key;
-    ngx_http_variable_value_t       *vv;
-    ngx_http_taskforge_main_conf_t  *mcf;
-
-    mcf = ngx_http_get_module_main_conf(r, ngx_http_taskforge_module);
-
-    key = ngx_hash_key(name.data, name.len);
-    vv = ngx_http_get_variable(r, &name, key);
-
-    if (vv && !vv->not_found && vv->len
-        && vv->len <= NGX_HTTP_TASKFORGE_REQUEST_ID_MAX)
-    {
-        for (i = 0; i < vv->len; i++) {
-            c = vv->data[i];
-
-            if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z')
-                  || (c >= 'A' && c <= 'Z') || c == '-' || c == '_'
-                  || c == '.'))
-            {
-                break;
-            }
-        }
-
-        if (i == vv->len) {
-            *v = *vv;
-            return NGX_OK;
-        }
-    }
-
-    vv = ngx_http_get_indexed_variable(r, mcf->request_id);
-    if (vv == NULL) {
-        return NGX_ERROR;
-    }
-
-    *v = *vv;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_taskforge_user_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
-{
-    ngx_http_taskforge_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_taskforge_module);
-
-    ngx_http_taskforge_set_variable(v, ctx ? &ctx->user : NULL);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_taskforge_role_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
-{
-    ngx_http_taskforge_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_taskforge_module);
-
-    ngx_http_taskforge_set_variable(v,
-        (ctx && ctx->has_user) ? ngx_http_taskforge_role_name(ctx->role)
-                               : NULL);
-
-    return NGX_OK;
-}
-
-
-/* NULL: empty. */
-
-static void
-ngx_http_taskforge_set_variable(ngx_http_variable_value_t *v,
-    const ngx_str_t *value)
-{
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
-    v->len = value ? value->len : 0;
-    v->data = (value && value->len) ? value->data : (u_char *) "";
 }

@@ -5,40 +5,13 @@
  * for a fresh copy of the table of types.
  */
 
-#include "ngx_http_taskforge_submit.h"
+#include "ngx_http_taskforge_submission.h"
 #include "ngx_http_taskforge_body.h"
-#include "ngx_http_taskforge_insert.h"
 #include "ngx_http_taskforge_reply.h"
-#include "ngx_http_taskforge_route.h"
-#include "ngx_http_taskforge_shm.h"
-#include "ngx_http_taskforge_types.h"
+#include "ngx_http_taskforge_submit.h"
 
 
 #define NGX_HTTP_TASKFORGE_TRACEPARENT_LEN  55
-
-
-typedef struct {
-    ngx_http_request_t                 *request;
-    ngx_http_taskforge_main_conf_t     *mcf;
-    json_t                             *body;
-
-    /* jobs[].payload and jobs[].metadata point into text */
-    ngx_http_taskforge_insert_group_t   group;
-    tf_buf_t                            text;
-
-    /* members of errors[]; spans: where those of each job are, a batch only */
-    tf_buf_t                            errors;
-    ngx_str_t                          *spans;
-    ngx_uint_t                          nvalid;
-
-    ngx_http_taskforge_types_wait_t     wait;
-
-    unsigned                            batch:1;
-    unsigned                            unknown:1;     /* a type */
-    unsigned                            waiting:1;     /* for the types */
-    unsigned                            waited:1;
-    unsigned                            committing:1;
-} ngx_http_taskforge_submission_t;
 
 
 static ngx_http_taskforge_submission_t *ngx_http_taskforge_submission_create(
@@ -58,19 +31,9 @@ static tf_str_t ngx_http_taskforge_submit_traceparent(ngx_http_request_t *r);
 static const tf_type_defaults_t *ngx_http_taskforge_submit_lookup(void *data,
     const char *type, size_t len);
 static void ngx_http_taskforge_submit_types(void *data, ngx_uint_t ok);
-static void ngx_http_taskforge_submit_invalid(
-    ngx_http_taskforge_submission_t *sub);
-static void ngx_http_taskforge_submit_busy(
-    ngx_http_taskforge_submission_t *sub);
 static void ngx_http_taskforge_submit_done(
     ngx_http_taskforge_insert_group_t *group);
 static void ngx_http_taskforge_submit_finish(ngx_http_request_t *r);
-static void ngx_http_taskforge_submit_reply_one(
-    ngx_http_taskforge_submission_t *sub);
-static void ngx_http_taskforge_submit_reply_batch(
-    ngx_http_taskforge_submission_t *sub);
-static void ngx_http_taskforge_submit_write_item(
-    ngx_http_taskforge_submission_t *sub, ngx_uint_t i, tf_buf_t *out);
 
 
 void
@@ -491,39 +454,6 @@ ngx_http_taskforge_submit_types(void *data, ngx_uint_t ok)
 }
 
 
-static void
-ngx_http_taskforge_submit_invalid(ngx_http_taskforge_submission_t *sub)
-{
-    tf_buf_t  names;
-
-    names = (tf_buf_t) TF_BUF_INIT;
-
-    if (sub->unknown) {
-        tf_buf_adds(&names, "; known types: ");
-        ngx_http_taskforge_types_names(sub->mcf->types, &names);
-    }
-
-    ngx_http_taskforge_problem_errors(sub->request,
-                                      NGX_HTTP_TASKFORGE_INVALID,
-                                      &sub->errors, "%s%s",
-                                      sub->batch ? "the batch is not valid"
-                                                 : "the job is not valid",
-                                      tf_buf_cstr(&names));
-    tf_buf_free(&names);
-}
-
-
-static void
-ngx_http_taskforge_submit_busy(ngx_http_taskforge_submission_t *sub)
-{
-    (void) ngx_atomic_fetch_add(
-               &ngx_http_taskforge_shm(sub->mcf)->counters.refused, 1);
-
-    ngx_http_taskforge_problem(sub->request, NGX_HTTP_SERVICE_UNAVAILABLE,
-                               "jobs cannot be taken at the moment");
-}
-
-
 /*
  * All jobs of the request are settled.  If the request was terminated in the
  * meantime, nginx has put a handler of its own here, which frees it.
@@ -574,167 +504,4 @@ ngx_http_taskforge_submit_finish(ngx_http_request_t *r)
     } else {
         ngx_http_taskforge_submit_reply_one(sub);
     }
-}
-
-
-static void
-ngx_http_taskforge_submit_reply_one(ngx_http_taskforge_submission_t *sub)
-{
-    u_char                         *p;
-    ngx_str_t                       location;
-    tf_buf_t                        out;
-    ngx_http_request_t             *r;
-    ngx_http_taskforge_ctx_t       *ctx;
-    ngx_http_taskforge_insert_t    *ins;
-    ngx_http_taskforge_loc_conf_t  *lcf;
-
-    r = sub->request;
-    ins = sub->group.jobs;
-
-    if (ins->rc == NGX_DECLINED) {
-        ngx_http_taskforge_problem(r, NGX_HTTP_TASKFORGE_INVALID,
-                                   "the database refused this job");
-        return;
-    }
-
-    if (ins->rc != NGX_OK) {
-        ngx_http_taskforge_submit_busy(sub);
-        return;
-    }
-
-    lcf = ngx_http_get_module_loc_conf(r, ngx_http_taskforge_module);
-
-    location.len = lcf->base.len + sizeof("/jobs/") - 1 + TF_UUID_TEXT_LEN;
-    location.data = ngx_pnalloc(r->pool, location.len);
-
-    if (location.data == NULL) {
-        ngx_http_finalize_request(r, NGX_ERROR);
-        return;
-    }
-
-    p = ngx_cpymem(location.data, lcf->base.data, lcf->base.len);
-    p = ngx_cpymem(p, "/jobs/", sizeof("/jobs/") - 1);
-    tf_uuid_format(ins->job.id, (char *) p);
-
-    ctx = ngx_http_taskforge_get_ctx(r);
-    ctx->job_id.data = p;
-    ctx->job_id.len = TF_UUID_TEXT_LEN;
-
-    if (ngx_http_taskforge_header_add(r, "Location", location.data,
-                                      location.len)
-        != NGX_OK)
-    {
-        ngx_http_finalize_request(r, NGX_ERROR);
-        return;
-    }
-
-    out = (tf_buf_t) TF_BUF_INIT;
-    tf_job_write_json(&out, &ins->job, true, false);
-
-    ngx_http_taskforge_reply_json(r, NGX_HTTP_ACCEPTED, &out);
-
-    tf_buf_free(&out);
-}
-
-
-static void
-ngx_http_taskforge_submit_reply_batch(ngx_http_taskforge_submission_t *sub)
-{
-    tf_buf_t    out;
-    ngx_uint_t  i, accepted, again;
-
-    accepted = 0;
-    again = 0;
-
-    for (i = 0; i < sub->group.njobs; i++) {
-        accepted += (sub->group.jobs[i].rc == NGX_OK);
-        again += (sub->group.jobs[i].rc == NGX_AGAIN);
-    }
-
-    if (accepted == 0 && again) {
-        ngx_http_taskforge_submit_busy(sub);
-        return;
-    }
-
-    if (accepted == 0) {
-        ngx_http_taskforge_problem(sub->request, NGX_HTTP_TASKFORGE_INVALID,
-                                   "the database refused these jobs");
-        return;
-    }
-
-    out = (tf_buf_t) TF_BUF_INIT;
-
-    tf_buf_addc(&out, '{');
-    tf_json_kint(&out, "accepted", accepted);
-    tf_json_kint(&out, "rejected", sub->group.njobs - accepted);
-    tf_json_key(&out, "items");
-    tf_buf_addc(&out, '[');
-
-    for (i = 0; i < sub->group.njobs; i++) {
-        if (i) {
-            tf_buf_addc(&out, ',');
-        }
-
-        ngx_http_taskforge_submit_write_item(sub, i, &out);
-    }
-
-    tf_buf_adds(&out, "]}");
-
-    ngx_http_taskforge_reply_json(sub->request, NGX_HTTP_ACCEPTED, &out);
-
-    tf_buf_free(&out);
-}
-
-
-static void
-ngx_http_taskforge_submit_write_item(ngx_http_taskforge_submission_t *sub,
-    ngx_uint_t i, tf_buf_t *out)
-{
-    tf_buf_t                      errors;
-    ngx_str_t                    *span;
-    ngx_http_taskforge_insert_t  *ins;
-
-    ins = &sub->group.jobs[i];
-    span = &sub->spans[i];
-
-    tf_buf_addc(out, '{');
-    tf_json_kint(out, "index", i);
-
-    if (ins->rc == NGX_OK) {
-        tf_json_key(out, "job");
-        tf_job_write_json(out, &ins->job, true, false);
-
-    } else {
-        tf_json_key(out, "problem");
-
-        if (span->len) {
-            errors = (tf_buf_t) TF_BUF_INIT;
-            errors.data = sub->errors.data + (uintptr_t) span->data;
-            errors.len = span->len;
-
-            if (errors.data[0] == ',') {
-                errors.data++;
-                errors.len--;
-            }
-
-            ngx_http_taskforge_problem_write(out,
-                                             NGX_HTTP_TASKFORGE_INVALID,
-                                             "the job is not valid", &errors,
-                                             NULL);
-
-        } else if (ins->rc == NGX_DECLINED) {
-            ngx_http_taskforge_problem_write(out,
-                                             NGX_HTTP_TASKFORGE_INVALID,
-                                             "the database refused this job",
-                                             NULL, NULL);
-
-        } else {
-            ngx_http_taskforge_problem_write(out,
-                                           NGX_HTTP_SERVICE_UNAVAILABLE,
-                                           "jobs cannot be taken at the moment",
-                                           NULL, NULL);
-        }
-    }
-
-    tf_buf_addc(out, '}');
 }
