@@ -48,6 +48,7 @@ ok(reaches($stuck, 'RUNNING'), 'a stopped process does not react to SIGTERM');
 kill 'STOP', executors();
 ok(reaches($stuck, 'RETRYING'), '... SIGKILL ends it after the grace');
 is(row($stuck)->[2], 'timed out after 1 s', '... and it timed out, whatever killed it');
+kill 'CONT', executors();
 
 # bad payloads and unknown types are errors, not crashes
 my ($bad) = $tf->insert_jobs(1, type => "'sleep'", payload => q('{"seconds": "x"}'));

@@ -13,7 +13,7 @@ static size_t handler_count;
 
 static int by_type(const void *a, const void *b)
 {
-    return strcmp((*(const tfw_handler_t *const *) a)->type, (*(const tfw_handler_t *const *) b)->type);
+    return strcmp((*(const tfw_handler_t *const *)a)->type, (*(const tfw_handler_t *const *)b)->type);
 }
 
 /* What is wrong with the handler, or NULL. */
@@ -51,7 +51,8 @@ bool tfw_catalogue_init(char *error, size_t error_size)
             continue; /* padding, as AddressSanitizer puts between objects */
         }
         if (!(*p)->type || !*(*p)->type || handler_count == TFW_HANDLERS_MAX) {
-            snprintf(error, error_size, "a handler without a type, or more than %d handlers", TFW_HANDLERS_MAX);
+            snprintf(error, error_size, "a handler without a type, or more than %d handlers",
+                     TFW_HANDLERS_MAX);
             return false;
         }
         why = fault(*p);
@@ -94,7 +95,7 @@ int tfw_catalogue_find(const char *type, size_t len)
             order = -1;
         }
         if (order == 0) {
-            return (int) middle;
+            return (int)middle;
         }
         if (order < 0) {
             high = middle;

@@ -9,8 +9,8 @@
 
 #define TFW_HANDLERS_MAX 256
 
-/* Sorts the handlers by type. false: error says which handler is wrong (two of one type, a value missing or out of
- * range, a schema that is no JSON). Call once, before the first look-up. */
+/* Sorts the handlers by type. false: error says which handler is wrong (two of one type, a value missing or
+ * out of range, a schema that is no JSON). Call once, before the first look-up. */
 bool tfw_catalogue_init(char *error, size_t error_size);
 
 size_t tfw_catalogue_count(void);

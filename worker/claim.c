@@ -15,12 +15,12 @@
 
 static void on_wake(uv_timer_t *timer)
 {
-    (void) timer; /* it woke the loop; the turn does the rest */
+    (void)timer; /* it woke the loop; the turn does the rest */
 }
 
 static void later(tfw_worker_t *w)
 {
-    w->claim.not_before = (int64_t) uv_now(&w->loop) + AGAIN_DELAY_MS;
+    w->claim.not_before = (int64_t)uv_now(&w->loop) + AGAIN_DELAY_MS;
     uv_timer_start(&w->claim.timer, on_wake, AGAIN_DELAY_MS, 0);
 }
 
@@ -53,7 +53,7 @@ static void remove_claimed(tfw_worker_t *w, tfw_claimed_t *c)
         i++;
     }
     claim->nunder_way--;
-    memmove(&claim->under_way[i], &claim->under_way[i + 1], sizeof(c) * (size_t) (claim->nunder_way - i));
+    memmove(&claim->under_way[i], &claim->under_way[i + 1], sizeof(c) * (size_t)(claim->nunder_way - i));
     free(c);
 }
 
@@ -102,19 +102,20 @@ static void claimed(tfw_worker_t *w, tfw_job_t *job)
         return;
     }
     /* A newer worker may know the type, so this is an attempt like any other. */
-    n = snprintf(text, sizeof(text), "no handler for the type %.*s in this worker", (int) job->row.type.len,
+    n = snprintf(text, sizeof(text), "no handler for the type %.*s in this worker", (int)job->row.type.len,
                  job->row.type.data);
     job->started_us = job->finished_us = tfw_monotonic_us();
-    tfw_job_fail(job, false, (tf_str_t){ text, (size_t) n < sizeof(text) ? (size_t) n : sizeof(text) - 1 }, tfw_random());
+    tfw_job_fail(job, false, (tf_str_t){text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1},
+                 tfw_random());
     tfw_ledger_add(w, job);
 }
 
 /* Hands the rows of an answer out. Owns result. */
 static void take_rows(tfw_worker_t *w, tfw_claimed_t *c, PGresult *result)
 {
-    bool returned[TFW_CLAIM_MAX] = { false };
+    bool returned[TFW_CLAIM_MAX] = {false};
     int rows = PQntuples(result), expected = 0;
-    tfw_batch_t *batch = rows ? tfw_batch_new(result, (size_t) rows) : NULL;
+    tfw_batch_t *batch = rows ? tfw_batch_new(result, (size_t)rows) : NULL;
 
     if (!batch) {
         PQclear(result);
@@ -128,7 +129,7 @@ static void take_rows(tfw_worker_t *w, tfw_claimed_t *c, PGresult *result)
     }
     for (int row = 0; row < rows; row++) {
         tfw_job_t *job = &batch->jobs[row];
-        tfw_pg_row_t at = { result, row };
+        tfw_pg_row_t at = {result, row};
         int i;
 
         if (!tf_job_from_row(&job->row, &at, tfw_pg_column, 0, true) ||
@@ -138,7 +139,8 @@ static void take_rows(tfw_worker_t *w, tfw_claimed_t *c, PGresult *result)
         }
         expected = i + 1;
         returned[i] = true;
-        if (c->incarnation != w->registration.incarnation || (c->recover && tfw_worker_holds(w, job->row.id))) {
+        if (c->incarnation != w->registration.incarnation ||
+            (c->recover && tfw_worker_holds(w, job->row.id))) {
             continue; /* claimed by who we no longer are, or by a doubled entry of a job we have */
         }
         job->batch = batch;
@@ -180,7 +182,7 @@ static void on_claimed(void *data, PGresult *result)
 static void send_claimed(tfw_worker_t *w, tfw_claimed_t *c)
 {
     tf_pgarray_t *ids = &w->claim.ids;
-    tfw_pg_params_t params = { 0 };
+    tfw_pg_params_t params = {0};
     char worker[TF_QUEUE_NAME_MAX + 260];
     int n = snprintf(worker, sizeof(worker), "%s/%s", w->options.hostname, w->options.pool);
 
@@ -196,7 +198,7 @@ static void send_claimed(tfw_worker_t *w, tfw_claimed_t *c)
     tfw_pg_int2(&params, TF_WRITER_WORKER(c->incarnation));
     tfw_pg_array(&params, ids);
     tfw_pg_int8(&params, c->incarnation);
-    tfw_pg_bytes(&params, worker, (size_t) n);
+    tfw_pg_bytes(&params, worker, (size_t)n);
     tfw_pg_bool(&params, c->recover);
     c->sent = tfw_pg_send(&w->claim_pg, &tf_sql_claim, &params, on_claimed, c);
 }
@@ -205,7 +207,8 @@ static void send_claimed(tfw_worker_t *w, tfw_claimed_t *c)
 
 static const redisReply *element(const redisReply *reply, size_t i, int type)
 {
-    if (!reply || reply->type != REDIS_REPLY_ARRAY || i >= reply->elements || reply->element[i]->type != type) {
+    if (!reply || reply->type != REDIS_REPLY_ARRAY || i >= reply->elements ||
+        reply->element[i]->type != type) {
         return NULL;
     }
     return reply->element[i];
@@ -225,7 +228,7 @@ static void sort_items(tfw_worker_t *w, tfw_claimed_t *c)
 {
     int kept = 0;
 
-    qsort(c->items, (size_t) c->count, sizeof(c->items[0]), by_id);
+    qsort(c->items, (size_t)c->count, sizeof(c->items[0]), by_id);
     for (int i = 0; i < c->count; i++) {
         if (kept && memcmp(c->items[kept - 1].id, c->items[i].id, 16) == 0) {
             tfw_streams_done(w, &c->items[i].entry);
@@ -246,14 +249,15 @@ static tfw_claimed_t *read_claimed(tfw_worker_t *w, const redisReply *list)
     }
     c->worker = w;
     for (size_t i = 0; i + 2 < list->elements && c->count < TFW_CLAIM_MAX; i += 3) {
-        const redisReply *level = element(list, i, REDIS_REPLY_INTEGER), *job = element(list, i + 2, REDIS_REPLY_STRING);
+        const redisReply *level = element(list, i, REDIS_REPLY_INTEGER),
+                         *job = element(list, i + 2, REDIS_REPLY_STRING);
         tfw_entry_t *entry = &c->items[c->count].entry;
 
         if (!level || !entry_id(entry->id, element(list, i + 1, REDIS_REPLY_STRING))) {
             continue;
         }
-        entry->queue = (uint16_t) w->claim.asked_queue;
-        entry->level = (uint8_t) level->integer;
+        entry->queue = (uint16_t)w->claim.asked_queue;
+        entry->level = (uint8_t)level->integer;
         if (!job || !tf_uuid_parse(job->str, job->len, c->items[c->count].id)) {
             tfw_streams_done(w, entry); /* somebody else's entry: no job can be meant */
             continue;
@@ -277,7 +281,7 @@ static void on_asked(redisAsyncContext *context, void *answer, void *data)
                      *watch = element(reply, 1, REDIS_REPLY_ARRAY);
     tfw_claimed_t *c;
 
-    (void) context;
+    (void)context;
     claim->asking = false;
     if (tfw_redis_failed(&w->redis, "claim_failed", reply)) {
         if (reply) {
@@ -309,11 +313,11 @@ static void ask(tfw_worker_t *w, int queue, int n)
 {
     tfw_stream_t *q = &w->streams.queues[queue];
     char count[16], consumer[24];
-    const char *argv[] = { "FCALL", "tf_claim", "1", q->base, count, consumer };
-    size_t lengths[6] = { 5, 8, 1, q->base_len };
+    const char *argv[] = {"FCALL", "tf_claim", "1", q->base, count, consumer};
+    size_t lengths[6] = {5, 8, 1, q->base_len};
 
-    lengths[4] = (size_t) snprintf(count, sizeof(count), "%d", n);
-    lengths[5] = (size_t) snprintf(consumer, sizeof(consumer), "%lld", (long long) w->registration.incarnation);
+    lengths[4] = (size_t)snprintf(count, sizeof(count), "%d", n);
+    lengths[5] = (size_t)snprintf(consumer, sizeof(consumer), "%lld", (long long)w->registration.incarnation);
     w->claim.asking = tfw_redis_send(&w->redis, on_asked, w, 6, argv, lengths);
     w->claim.asked = n;
     w->claim.asked_queue = queue;
@@ -323,7 +327,7 @@ static void on_woken(redisAsyncContext *context, void *reply, void *data)
 {
     tfw_worker_t *w = data;
 
-    (void) context;
+    (void)context;
     w->claim.blocking = false;
     if (tfw_redis_failed(&w->waiting, "claim_wait_failed", reply)) {
         later(w);
@@ -335,7 +339,8 @@ static void on_woken(redisAsyncContext *context, void *reply, void *data)
 static void wait_for_more(tfw_worker_t *w)
 {
     static char keys[TFW_QUEUES_MAX * TFW_WATCHES][TFW_BASE_MAX + 8];
-    static const char *argv[6 + 2 * TFW_QUEUES_MAX * TFW_WATCHES] = { "XREAD", "COUNT", "1", "BLOCK", BLOCK_MS, "STREAMS" };
+    static const char *argv[6 + 2 * TFW_QUEUES_MAX * TFW_WATCHES] = {"XREAD", "COUNT",  "1",
+                                                                     "BLOCK", BLOCK_MS, "STREAMS"};
     static size_t lengths[6 + 2 * TFW_QUEUES_MAX * TFW_WATCHES];
     int streams = w->streams.nqueues * TFW_WATCHES;
 
@@ -384,7 +389,7 @@ void tfw_claim_turn(tfw_worker_t *w)
     bool maybe = false;
     int n;
 
-    if ((int64_t) uv_now(&w->loop) < claim->not_before) {
+    if ((int64_t)uv_now(&w->loop) < claim->not_before) {
         return;
     }
     for (int i = 0; i < claim->nunder_way; i++) {
@@ -425,5 +430,5 @@ void tfw_claim_close(tfw_claim_t *claim)
         free(claim->under_way[--claim->nunder_way]);
     }
     tf_pgarray_free(&claim->ids);
-    uv_close((uv_handle_t *) &claim->timer, NULL);
+    uv_close((uv_handle_t *)&claim->timer, NULL);
 }

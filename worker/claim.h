@@ -1,5 +1,5 @@
-/* claim.h: how this worker comes to its jobs: Redis says which, PostgreSQL says whether. While nothing waits, one
- * XREAD BLOCK over every level of every queue waits for the next. */
+/* claim.h: how this worker comes to its jobs: Redis says which, PostgreSQL says whether. While nothing waits,
+ * one XREAD BLOCK over every level of every queue waits for the next. */
 #ifndef TFW_CLAIM_H
 #define TFW_CLAIM_H
 
@@ -40,7 +40,7 @@ typedef struct {
     bool asking; /* FCALL tf_claim is under way, */
     int asked;   /* for so many jobs, */
     int asked_queue;
-    bool blocking; /* XREAD BLOCK is under way */
+    bool blocking;                                  /* XREAD BLOCK is under way */
     tfw_claimed_t *under_way[TFW_CLAIMS_UNDER_WAY]; /* oldest first */
     int nunder_way;
     int64_t not_before; /* uv_now: something failed for a passing reason */

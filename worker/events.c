@@ -15,14 +15,15 @@ static void on_added(redisAsyncContext *context, void *reply, void *data)
 {
     tfw_worker_t *w = data;
 
-    (void) context;
+    (void)context;
     tfw_redis_failed(&w->redis, "redis_event_failed", reply);
 }
 
 void tfw_events_flush(tfw_worker_t *w)
 {
     tfw_events_t *e = &w->events;
-    const char *argv[] = { "XADD", TF_REDIS_EVENTS, "MAXLEN", "~", TEXT(TF_REDIS_EVENTS_MAXLEN), "*", "e", NULL };
+    const char *argv[] = {"XADD", TF_REDIS_EVENTS, "MAXLEN", "~", TEXT(TF_REDIS_EVENTS_MAXLEN), "*", "e",
+                          NULL};
     size_t lengths[8];
 
     if (e->count && !e->entry.failed) {

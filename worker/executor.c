@@ -21,7 +21,8 @@
 #define OUTPUT_LINES_PER_SECOND 20
 #define CHILD_FD 3
 
-static tfw_frame_buffer_t receive_buffer; /* one for all: the daemon has one thread, frames are handled at once */
+static tfw_frame_buffer_t
+    receive_buffer; /* one for all: the daemon has one thread, frames are handled at once */
 
 bool tfw_executor_init(tfw_executor_t *ex, tfw_worker_t *worker, int index)
 {
@@ -49,7 +50,7 @@ void tfw_executor_free(tfw_executor_t *ex)
 static void child(tfw_executor_t *ex, pid_t daemon, int fd, int output_fd)
 {
     const tfw_options_t *o = &ex->worker->options;
-    tfw_executor_env_t env = { CHILD_FD, ex->board, o->data_dir, o->result_max_bytes, o->log_lines_max };
+    tfw_executor_env_t env = {CHILD_FD, ex->board, o->data_dir, o->result_max_bytes, o->log_lines_max};
     int null = open("/dev/null", O_RDONLY);
     sigset_t none;
 
@@ -67,7 +68,8 @@ static void child(tfw_executor_t *ex, pid_t daemon, int fd, int output_fd)
         _exit(1);
     }
     fd = fd == CHILD_FD ? fd : dup2(fd, CHILD_FD);
-    if (fd != CHILD_FD || fcntl(CHILD_FD, F_SETFD, FD_CLOEXEC) != 0 || close_range(CHILD_FD + 1, ~0u, 0) != 0) {
+    if (fd != CHILD_FD || fcntl(CHILD_FD, F_SETFD, FD_CLOEXEC) != 0 ||
+        close_range(CHILD_FD + 1, ~0u, 0) != 0) {
         _exit(1);
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -86,8 +88,8 @@ static void on_output(uv_poll_t *poll, int status, int events)
     int64_t second = tfw_monotonic_us() / 1000000;
     tfw_job_t *job = TAILQ_FIRST(&ex->jobs);
 
-    (void) status;
-    (void) events;
+    (void)status;
+    (void)events;
     if (n <= 0) {
         if (n == 0 || errno != EAGAIN) {
             uv_poll_stop(poll);
@@ -102,7 +104,7 @@ static void on_output(uv_poll_t *poll, int status, int events)
     while ((line = strsep(&rest, "\n")) != NULL) {
         if (*line && ex->output_lines < OUTPUT_LINES_PER_SECOND) {
             ex->output_lines++;
-            tf_log(TF_LOG_WARNING, "executor_output", "i:executor_pid", (int64_t) ex->pid, "s:text", line,
+            tf_log(TF_LOG_WARNING, "executor_output", "i:executor_pid", (int64_t)ex->pid, "s:text", line,
                    job ? "u:job_id" : NULL, job ? job->row.id : NULL, NULL);
         }
     }
@@ -118,8 +120,8 @@ static void listen_to(tfw_executor_t *ex, int most)
         n = tfw_frame_receive(ex->fd, &receive_buffer, frames, TFW_FRAME_BATCH, false);
         if (n < 0) {
             /* It broke the protocol: its memory is not to be trusted. */
-            tf_log(TF_LOG_ERROR, "executor_nonsense", "i:executor_pid", (int64_t) ex->pid, "s:reason", strerror(errno),
-                   NULL);
+            tf_log(TF_LOG_ERROR, "executor_nonsense", "i:executor_pid", (int64_t)ex->pid, "s:reason",
+                   strerror(errno), NULL);
             if (ex->pid > 0) {
                 kill(ex->pid, SIGKILL);
             }
@@ -136,7 +138,7 @@ static void on_frames(uv_poll_t *poll, int status, int events)
 {
     tfw_executor_t *ex = poll->data;
 
-    (void) events;
+    (void)events;
     if (status < 0) {
         uv_poll_stop(poll); /* SIGCHLD tells the rest */
         return;
@@ -180,7 +182,7 @@ static void unwatch(uv_poll_t **poll, int *fd)
 {
     if (*poll) {
         uv_poll_stop(*poll);
-        uv_close((uv_handle_t *) *poll, free_handle);
+        uv_close((uv_handle_t *)*poll, free_handle);
         *poll = NULL;
     }
     if (*fd >= 0) {
@@ -244,7 +246,8 @@ bool tfw_executor_spawn(tfw_executor_t *ex)
         ex->pid = -1;
     }
     if (ex->pid < 0) {
-        tf_log(TF_LOG_ERROR, "executor_not_started", "i:executor", (int64_t) ex->index, "s:reason", strerror(errno), NULL);
+        tf_log(TF_LOG_ERROR, "executor_not_started", "i:executor", (int64_t)ex->index, "s:reason",
+               strerror(errno), NULL);
         ex->pid = 0;
         ex->respawn_at_us = ex->spawned_us + RESPAWN_DELAY_US;
         close_all(ex);
@@ -264,11 +267,11 @@ static void compose_job(tfw_executor_t *ex, tfw_job_t *job, tfw_frame_out_t *fra
     memset(frame, 0, sizeof(*frame));
     frame->head.kind = TFW_FRAME_JOB;
     frame->head.seq = job->seq;
-    frame->head.body_len = (uint32_t) job->row.payload.len;
+    frame->head.body_len = (uint32_t)job->row.payload.len;
     memcpy(frame->head.u.job.id, job->row.id, sizeof(job->row.id));
     frame->head.u.job.attempt = job->row.attempt;
-    frame->head.u.job.handler = (uint32_t) job->handler;
-    frame->body[0] = (struct iovec){ (void *) job->row.payload.data, job->row.payload.len };
+    frame->head.u.job.handler = (uint32_t)job->handler;
+    frame->body[0] = (struct iovec){(void *)job->row.payload.data, job->row.payload.len};
 }
 
 int tfw_executor_send(tfw_executor_t *ex, tfw_jobs_t *from, int most)
@@ -285,8 +288,8 @@ int tfw_executor_send(tfw_executor_t *ex, tfw_jobs_t *from, int most)
         }
         sent = n ? tfw_frame_send_many(ex->fd, frames, n) : 0;
         if (sent < 0 && errno != EPIPE) {
-            tf_log(TF_LOG_ERROR, "executor_send_failed", "i:executor_pid", (int64_t) ex->pid, "s:reason", strerror(errno),
-                   NULL);
+            tf_log(TF_LOG_ERROR, "executor_send_failed", "i:executor_pid", (int64_t)ex->pid, "s:reason",
+                   strerror(errno), NULL);
         }
         for (int i = 0; i < sent; i++) {
             job = TAILQ_FIRST(from);

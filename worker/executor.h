@@ -1,4 +1,5 @@
-/* executor.h: one executor process as the daemon sees it: started, given jobs, listened to, killed, buried. */
+/* executor.h: one executor process as the daemon sees it: started, given jobs, listened to, killed, buried.
+ */
 #ifndef TFW_EXECUTOR_H
 #define TFW_EXECUTOR_H
 
@@ -23,10 +24,10 @@ typedef enum {
 typedef struct tfw_executor_s {
     struct tfw_worker_s *worker;
     int index;
-    pid_t pid;       /* 0: not running */
-    int fd;          /* the daemon's end of the pair */
-    int far_fd;      /* the executor's end, kept to take back what it has not read */
-    int output_fd;   /* its standard output and error */
+    pid_t pid;     /* 0: not running */
+    int fd;        /* the daemon's end of the pair */
+    int far_fd;    /* the executor's end, kept to take back what it has not read */
+    int output_fd; /* its standard output and error */
     uv_poll_t *poll, *output_poll;
     tfw_board_t *board; /* shared memory; lives as long as the daemon */
     uint32_t last_seq;
@@ -52,7 +53,8 @@ bool tfw_executor_spawn(tfw_executor_t *ex);
 /* Sends jobs from the front of `from`, at most `most`; returns how many went. */
 int tfw_executor_send(tfw_executor_t *ex, tfw_jobs_t *from, int most);
 
-/* Takes back every job that the executor has not read yet, in their order, to the end of `to`; returns how many. */
+/* Takes back every job that the executor has not read yet, in their order, to the end of `to`; returns how
+ * many. */
 int tfw_executor_take_back(tfw_executor_t *ex, tfw_jobs_t *to);
 
 /* SIGTERM, and SIGKILL after grace_seconds. */
@@ -64,7 +66,8 @@ void tfw_executor_kill_overdue(tfw_executor_t *ex, int64_t now_us);
 /* Listens again after a pause. */
 void tfw_executor_resume(tfw_executor_t *ex);
 
-/* After waitpid: reads what it still said and closes everything. Jobs that have not ended stay in ex->jobs. */
+/* After waitpid: reads what it still said and closes everything. Jobs that have not ended stay in ex->jobs.
+ */
 void tfw_executor_bury(tfw_executor_t *ex);
 
 /* Frees the shared memory; the process must be gone. */

@@ -35,20 +35,21 @@ static int body_to_memfd(const tfw_frame_out_t *frame)
                 return -1;
             }
             p += n;
-            left -= (size_t) n;
+            left -= (size_t)n;
         }
     }
     return fd;
 }
 
-/* Fills a message header for the frame. parts has room for 1 + TFW_FRAME_BODY_PARTS. memfd is -1 or has to be closed
- * after sending. false with errno. */
-static bool compose(tfw_frame_out_t *frame, struct msghdr *message, struct iovec *parts, control_t *control, int *memfd)
+/* Fills a message header for the frame. parts has room for 1 + TFW_FRAME_BODY_PARTS. memfd is -1 or has to be
+ * closed after sending. false with errno. */
+static bool compose(tfw_frame_out_t *frame, struct msghdr *message, struct iovec *parts, control_t *control,
+                    int *memfd)
 {
     memset(message, 0, sizeof(*message));
     *memfd = -1;
     frame->head.in_memfd = frame->head.body_len > TFW_FRAME_INLINE_MAX;
-    parts[0] = (struct iovec){ &frame->head, sizeof(frame->head) };
+    parts[0] = (struct iovec){&frame->head, sizeof(frame->head)};
     message->msg_iov = parts;
     message->msg_iovlen = 1;
     if (frame->head.in_memfd) {
@@ -120,7 +121,7 @@ int tfw_frame_send_many(int fd, tfw_frame_out_t *frames, int count)
     sent = 0;
     if (composed) {
         do {
-            sent = sendmmsg(fd, messages, (unsigned) composed, MSG_DONTWAIT | MSG_NOSIGNAL);
+            sent = sendmmsg(fd, messages, (unsigned)composed, MSG_DONTWAIT | MSG_NOSIGNAL);
         } while (sent < 0 && errno == EINTR);
         saved = sent < 0 ? errno : 0;
     }
@@ -142,26 +143,27 @@ static int passed_fd(struct msghdr *message)
     struct cmsghdr *c = CMSG_FIRSTHDR(message);
     int fd = -1;
 
-    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int))) {
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+        c->cmsg_len == CMSG_LEN(sizeof(int))) {
         memcpy(&fd, CMSG_DATA(c), sizeof(int));
     }
     return fd;
 }
 
-/* Reads the body of a frame that came in a memfd. Never trusts the sender: an executor may have scribbled over itself,
- * so the body is copied rather than mapped. */
+/* Reads the body of a frame that came in a memfd. Never trusts the sender: an executor may have scribbled
+ * over itself, so the body is copied rather than mapped. */
 static bool read_body(tfw_frame_in_t *frame, int fd)
 {
     size_t len = frame->head.body_len, have = 0;
     struct stat st;
     char *body;
 
-    if (fd < 0 || !len || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size != (off_t) len) {
+    if (fd < 0 || !len || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size != (off_t)len) {
         return false;
     }
     body = malloc(len);
     while (body && have < len) {
-        ssize_t n = pread(fd, body + have, len - have, (off_t) have);
+        ssize_t n = pread(fd, body + have, len - have, (off_t)have);
 
         if (n < 0 && errno == EINTR) {
             continue;
@@ -170,7 +172,7 @@ static bool read_body(tfw_frame_in_t *frame, int fd)
             free(body);
             return false;
         }
-        have += (size_t) n;
+        have += (size_t)n;
     }
     frame->body = frame->owned = body;
     return body != NULL;
@@ -205,8 +207,8 @@ int tfw_frame_receive(int fd, tfw_frame_buffer_t *buffer, tfw_frame_in_t *frames
     for (int i = 0; i < count; i++) {
         struct msghdr *message = &buffer->headers[i].msg_hdr;
 
-        buffer->parts[i][0] = (struct iovec){ &buffer->heads[i], sizeof(tfw_frame_t) };
-        buffer->parts[i][1] = (struct iovec){ buffer->bodies[i], TFW_FRAME_INLINE_MAX };
+        buffer->parts[i][0] = (struct iovec){&buffer->heads[i], sizeof(tfw_frame_t)};
+        buffer->parts[i][1] = (struct iovec){buffer->bodies[i], TFW_FRAME_INLINE_MAX};
         memset(message, 0, sizeof(*message));
         message->msg_iov = buffer->parts[i];
         message->msg_iovlen = 2;
@@ -215,8 +217,8 @@ int tfw_frame_receive(int fd, tfw_frame_buffer_t *buffer, tfw_frame_in_t *frames
         buffer->headers[i].msg_len = 0;
     }
     do {
-        n = recvmmsg(fd, buffer->headers, (unsigned) count, MSG_CMSG_CLOEXEC | (wait ? MSG_WAITFORONE : MSG_DONTWAIT),
-                     NULL);
+        n = recvmmsg(fd, buffer->headers, (unsigned)count,
+                     MSG_CMSG_CLOEXEC | (wait ? MSG_WAITFORONE : MSG_DONTWAIT), NULL);
     } while (n < 0 && errno == EINTR);
     if (n < 0) {
         return errno == EAGAIN ? 0 : -1;

@@ -1,5 +1,6 @@
-/* frame.h: what travels between the daemon and an executor over a SOCK_SEQPACKET pair: one message is one frame, its
- * body inline or, when it is large, in a memfd that is passed along. Both ends are the same program. */
+/* frame.h: what travels between the daemon and an executor over a SOCK_SEQPACKET pair: one message is one
+ * frame, its body inline or, when it is large, in a memfd that is passed along. Both ends are the same
+ * program. */
 #ifndef TFW_FRAME_H
 #define TFW_FRAME_H
 
@@ -51,8 +52,8 @@ typedef struct {
 /* Sends one frame, waiting if the socket is full. false with errno. */
 bool tfw_frame_send(int fd, tfw_frame_out_t *frame);
 
-/* Sends up to count frames without waiting; returns how many went, -1 with errno for a failure other than a full
- * socket. */
+/* Sends up to count frames without waiting; returns how many went, -1 with errno for a failure other than a
+ * full socket. */
 int tfw_frame_send_many(int fd, tfw_frame_out_t *frames, int count);
 
 /* A received frame. body points into the receive buffer or, for one from a memfd, to `owned`. */
@@ -71,9 +72,10 @@ typedef struct {
     char bodies[TFW_FRAME_BATCH][TFW_FRAME_INLINE_MAX];
 } tfw_frame_buffer_t;
 
-/* Receives up to count (at most TFW_FRAME_BATCH) frames into frames, which are valid until the next receive into the
- * same buffer. Waits for the first if wait is true. Returns how many, 0: none there, or the other end has closed (errno
- * 0 then, EAGAIN otherwise); -1 with errno, EPROTO when what came is no frame. Each frame must be released. */
+/* Receives up to count (at most TFW_FRAME_BATCH) frames into frames, which are valid until the next receive
+ * into the same buffer. Waits for the first if wait is true. Returns how many, 0: none there, or the other
+ * end has closed (errno 0 then, EAGAIN otherwise); -1 with errno, EPROTO when what came is no frame. Each
+ * frame must be released. */
 int tfw_frame_receive(int fd, tfw_frame_buffer_t *buffer, tfw_frame_in_t *frames, int count, bool wait);
 
 void tfw_frame_release(tfw_frame_in_t *frame);

@@ -40,7 +40,7 @@ bool tfw_job_end(tfw_job_t *job, tf_status_t status, tf_str_t error, tf_str_t re
     size_t size = (error.data ? error.len : 0) + (result.data ? result.len : 0);
 
     job->row.status = status;
-    job->row.error = job->row.result = job->row.traceback = (tf_str_t){ NULL, 0 };
+    job->row.error = job->row.result = job->row.traceback = (tf_str_t){NULL, 0};
     free(job->words);
     job->words = NULL;
     if (!error.data && !result.data) {
@@ -53,12 +53,12 @@ bool tfw_job_end(tfw_job_t *job, tf_status_t status, tf_str_t error, tf_str_t re
     size = 0;
     if (error.data) {
         memcpy(job->words, error.data, error.len);
-        job->row.error = (tf_str_t){ job->words, error.len };
+        job->row.error = (tf_str_t){job->words, error.len};
         size = error.len;
     }
     if (result.data) {
         memcpy(job->words + size, result.data, result.len);
-        job->row.result = (tf_str_t){ job->words + size, result.len };
+        job->row.result = (tf_str_t){job->words + size, result.len};
     }
     return true;
 }
@@ -66,10 +66,10 @@ bool tfw_job_end(tfw_job_t *job, tf_status_t status, tf_str_t error, tf_str_t re
 /* The job's own policy, where it has one, else its type's. */
 static tf_retry_policy_t policy_of(const tfw_job_t *job)
 {
-    tf_retry_policy_t policy = { TF_RETRY_BASE_MS, TF_RETRY_MAX_MS, true };
+    tf_retry_policy_t policy = {TF_RETRY_BASE_MS, TF_RETRY_MAX_MS, true};
 
     if (job->handler >= 0) {
-        policy = tfw_catalogue_at((size_t) job->handler)->retry;
+        policy = tfw_catalogue_at((size_t)job->handler)->retry;
     }
     if (job->row.retry_base_ms >= 0) {
         policy.base_ms = job->row.retry_base_ms;
@@ -93,7 +93,7 @@ void tfw_job_fail(tfw_job_t *job, bool permanent, tf_str_t error, uint64_t rando
         status = tf_retry_left(job->row.attempt, job->row.max_retries) ? TF_RETRYING : TF_DEAD_LETTER;
         job->delay_ms = tf_retry_delay_ms(&policy, job->row.attempt, random);
     }
-    tfw_job_end(job, status, error, (tf_str_t){ NULL, 0 });
+    tfw_job_end(job, status, error, (tf_str_t){NULL, 0});
     if (!job->row.error.data) {
         job->row.error = TF_STR("out of memory while the attempt's error was kept");
     }
@@ -104,7 +104,7 @@ static int64_t clock_us(clockid_t clock)
     struct timespec t;
 
     clock_gettime(clock, &t);
-    return (int64_t) t.tv_sec * 1000000 + t.tv_nsec / 1000;
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
 int64_t tfw_monotonic_us(void)
@@ -123,7 +123,7 @@ uint64_t tfw_random(void)
     uint64_t z;
 
     if (!state) {
-        state = (uint64_t) tfw_realtime_us() ^ (uint64_t) getpid() << 40;
+        state = (uint64_t)tfw_realtime_us() ^ (uint64_t)getpid() << 40;
     }
     z = state += 0x9e3779b97f4a7c15u;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;

@@ -21,13 +21,13 @@ typedef struct {
 
 typedef struct tfw_job_s {
     TAILQ_ENTRY(tfw_job_s) link; /* in whichever list holds it */
-    tf_job_t row;                /* texts point into the batch, those of the end of the attempt into `words` */
+    tf_job_t row; /* texts point into the batch, those of the end of the attempt into `words` */
     tfw_batch_t *batch;
     tfw_entry_t entry;
-    int handler;          /* index in the catalogue; -1: no handler for this type */
-    uint32_t seq;         /* in its executor */
-    uint32_t log_lines;   /* received from this attempt */
-    bool progress_dirty;  /* row.progress is newer than the database's */
+    int handler;         /* index in the catalogue; -1: no handler for this type */
+    uint32_t seq;        /* in its executor */
+    uint32_t log_lines;  /* received from this attempt */
+    bool progress_dirty; /* row.progress is newer than the database's */
     int64_t waiting_since_us;
     int64_t started_us; /* CLOCK_MONOTONIC; 0: not begun */
     int64_t finished_us;
@@ -45,8 +45,8 @@ struct tfw_batch_s {
     tfw_job_t jobs[];
 };
 
-/* Room for count jobs over result, which the batch then owns; held is 0. NULL: out of memory, result is still the
- * caller's. */
+/* Room for count jobs over result, which the batch then owns; held is 0. NULL: out of memory, result is still
+ * the caller's. */
 tfw_batch_t *tfw_batch_new(PGresult *result, size_t count);
 
 /* The caller lets go of the job; it must be in no list. */
@@ -55,8 +55,9 @@ void tfw_job_release(tfw_job_t *job);
 /* Frees a batch whose jobs were never handed out. */
 void tfw_batch_free(tfw_batch_t *batch);
 
-/* The attempt ended at status, by the reason `error` (may be NULL) with `result` (JSON; data NULL: none). Both are
- * copied. An error text that is too long is cut. false: out of memory; then the words are missing, the status is set. */
+/* The attempt ended at status, by the reason `error` (may be NULL) with `result` (JSON; data NULL: none).
+ * Both are copied. An error text that is too long is cut. false: out of memory; then the words are missing,
+ * the status is set. */
 bool tfw_job_end(tfw_job_t *job, tf_status_t status, tf_str_t error, tf_str_t result);
 
 /* The attempt failed: RETRYING with a delay, DEAD_LETTER, or FAILED when `permanent`. random: any 64 bits. */

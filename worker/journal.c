@@ -48,7 +48,7 @@ void tfw_journal_line(tfw_worker_t *w, tfw_job_t *job, int64_t at_us, tf_str_t l
     tf_pgarray_bytes(&set->columns[0], job->row.id, 16);
     tf_pgarray_int4(&set->columns[1], job->row.epoch);
     tf_pgarray_int4(&set->columns[2], job->row.attempt);
-    tf_pgarray_int4(&set->columns[3], (int32_t) job->log_lines++);
+    tf_pgarray_int4(&set->columns[3], (int32_t)job->log_lines++);
     tf_pgarray_time(&set->columns[4], at_us);
     tf_pgarray_bytes(&set->columns[5], level.data, level.len);
     tf_pgarray_bytes(&set->columns[6], message.data, message.len);
@@ -76,7 +76,7 @@ static void on_lines(void *data, PGresult *result)
 bool tfw_journal_flush(tfw_worker_t *w)
 {
     tfw_journal_t *j = &w->journal;
-    tfw_pg_params_t params = { 0 };
+    tfw_pg_params_t params = {0};
     tfw_lines_t *set;
 
     if (j->sent) {
@@ -115,9 +115,9 @@ static void on_progress(void *data, PGresult *result)
 
 static void send_progress(tfw_worker_t *w)
 {
-    static const uint32_t types[4] = { TF_PG_UUID, TF_PG_INT4, TF_PG_INT4, TF_PG_INT2 };
+    static const uint32_t types[4] = {TF_PG_UUID, TF_PG_INT4, TF_PG_INT4, TF_PG_INT2};
     tf_pgarray_t *columns = w->journal.progress_columns;
-    tfw_pg_params_t params = { 0 };
+    tfw_pg_params_t params = {0};
     int count = 0;
 
     for (int i = 0; i < 4; i++) {
@@ -131,7 +131,7 @@ static void send_progress(tfw_worker_t *w)
             tf_pgarray_bytes(&columns[0], job->row.id, 16);
             tf_pgarray_int4(&columns[1], job->row.epoch);
             tf_pgarray_int4(&columns[2], job->row.attempt);
-            tf_pgarray_int2(&columns[3], (int16_t) job->row.progress);
+            tf_pgarray_int2(&columns[3], (int16_t)job->row.progress);
             count++;
         }
     }
@@ -165,7 +165,7 @@ static void on_interval(uv_timer_t *timer)
 void tfw_journal_progress(tfw_worker_t *w)
 {
     w->journal.progress = true;
-    if (!uv_is_active((uv_handle_t *) &w->journal.timer)) {
+    if (!uv_is_active((uv_handle_t *)&w->journal.timer)) {
         uv_timer_start(&w->journal.timer, on_interval, 0, 0);
     }
 }
@@ -179,5 +179,5 @@ void tfw_journal_close(tfw_journal_t *journal)
     for (int i = 0; i < 4; i++) {
         tf_pgarray_free(&journal->progress_columns[i]);
     }
-    uv_close((uv_handle_t *) &journal->timer, NULL);
+    uv_close((uv_handle_t *)&journal->timer, NULL);
 }

@@ -23,10 +23,10 @@ typedef struct {
 
 typedef struct {
     tfw_lines_t sets[2];
-    int filling;      /* the set that takes new lines */
-    bool sent;        /* the other set is under way */
-    bool unsure;      /* or was, when the connection broke */
-    bool progress;    /* some job's progress has changed */
+    int filling;       /* the set that takes new lines */
+    bool sent;         /* the other set is under way */
+    bool unsure;       /* or was, when the connection broke */
+    bool progress;     /* some job's progress has changed */
     bool progress_out; /* its statement is under way */
     tf_pgarray_t progress_columns[4];
     uv_timer_t timer; /* limits how often progress is written */
@@ -35,7 +35,8 @@ typedef struct {
 void tfw_journal_start(tfw_journal_t *journal, struct tfw_worker_s *worker);
 
 /* One line of a running job; texts are copied. Lines over the limit per attempt are dropped. */
-void tfw_journal_line(struct tfw_worker_s *w, tfw_job_t *job, int64_t at_us, tf_str_t level, tf_str_t message);
+void tfw_journal_line(struct tfw_worker_s *w, tfw_job_t *job, int64_t at_us, tf_str_t level,
+                      tf_str_t message);
 
 /* A running job's progress_dirty was set. */
 void tfw_journal_progress(struct tfw_worker_s *w);

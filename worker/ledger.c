@@ -9,10 +9,11 @@
 #define AGAIN_DELAY_MS 250
 
 static const uint32_t column_types[TFW_LEDGER_COLUMNS] = {
-    TF_PG_UUID, TF_PG_INT4, TF_PG_INT4, TF_PG_TEXT, TF_PG_INT8, TF_PG_INT8, TF_PG_INT8, TF_PG_JSON, TF_PG_TEXT, TF_PG_TEXT,
+    TF_PG_UUID, TF_PG_INT4, TF_PG_INT4, TF_PG_TEXT, TF_PG_INT8,
+    TF_PG_INT8, TF_PG_INT8, TF_PG_JSON, TF_PG_TEXT, TF_PG_TEXT,
 };
 
-static const tf_str_t unstorable = { "the result was refused by the database", 38 };
+static const tf_str_t unstorable = {"the result was refused by the database", 38};
 
 void tfw_ledger_start(tfw_ledger_t *ledger, tfw_worker_t *worker)
 {
@@ -35,7 +36,7 @@ void tfw_ledger_add(tfw_worker_t *w, tfw_job_t *job)
 
 void tfw_ledger_give_back(tfw_worker_t *w, tfw_job_t *job)
 {
-    tfw_job_end(job, TF_QUEUED, (tf_str_t){ NULL, 0 }, (tf_str_t){ NULL, 0 });
+    tfw_job_end(job, TF_QUEUED, (tf_str_t){NULL, 0}, (tf_str_t){NULL, 0});
     tfw_ledger_add(w, job);
 }
 
@@ -51,7 +52,7 @@ static tfw_job_t *take_pending(tfw_ledger_t *l)
 
 static int by_id(const void *a, const void *b)
 {
-    return memcmp((*(tfw_job_t *const *) a)->row.id, (*(tfw_job_t *const *) b)->row.id, 16);
+    return memcmp((*(tfw_job_t *const *)a)->row.id, (*(tfw_job_t *const *)b)->row.id, 16);
 }
 
 /* Takes the next flight off the pending list. */
@@ -67,7 +68,7 @@ static void load(tfw_ledger_t *l)
     if (l->one_by_one > 0) {
         l->one_by_one--;
     }
-    qsort(l->flight, (size_t) l->nflight, sizeof(l->flight[0]), by_id);
+    qsort(l->flight, (size_t)l->nflight, sizeof(l->flight[0]), by_id);
 }
 
 static bool compose(tfw_ledger_t *l)
@@ -118,13 +119,14 @@ static void committed(tfw_worker_t *w, tfw_job_t *job)
 
 static void lease_lost(tfw_worker_t *w, tfw_job_t *job)
 {
-    tf_log(TF_LOG_WARNING, "lease_lost", "u:job_id", job->row.id, "i:epoch", (int64_t) job->row.epoch, "i:attempt",
-           (int64_t) job->row.attempt, "s:status", tf_status_name(job->row.status), NULL);
+    tf_log(TF_LOG_WARNING, "lease_lost", "u:job_id", job->row.id, "i:epoch", (int64_t)job->row.epoch,
+           "i:attempt", (int64_t)job->row.attempt, "s:status", tf_status_name(job->row.status), NULL);
     tfw_streams_done(w, &job->entry);
     tfw_job_release(job);
 }
 
-/* Index of the job in the flight; expected is tried first, as rows come in the order of the ids nearly always. */
+/* Index of the job in the flight; expected is tried first, as rows come in the order of the ids nearly
+ * always. */
 static int find(const tfw_ledger_t *l, const void *id, int expected)
 {
     int low = 0, high = l->nflight;
@@ -157,7 +159,7 @@ static void read_time(const PGresult *result, int row, int column, int64_t *out)
 static void landed(tfw_worker_t *w, const PGresult *result)
 {
     tfw_ledger_t *l = &w->ledger;
-    bool changed[TFW_LEDGER_BATCH] = { false };
+    bool changed[TFW_LEDGER_BATCH] = {false};
     int expected = 0, n = l->nflight;
 
     for (int row = 0; row < PQntuples(result); row++) {
@@ -208,14 +210,14 @@ static void refused(tfw_worker_t *w, const PGresult *result)
         tfw_job_release(job);
         return;
     }
-    tfw_job_end(job, TF_FAILED, (tf_str_t){ NULL, 0 }, (tf_str_t){ NULL, 0 });
+    tfw_job_end(job, TF_FAILED, (tf_str_t){NULL, 0}, (tf_str_t){NULL, 0});
     job->row.error = unstorable;
     l->flight[l->nflight++] = job; /* alone again, with words that are known to be good */
 }
 
 static void on_again(uv_timer_t *timer)
 {
-    (void) timer; /* it woke the loop; the turn does the rest */
+    (void)timer; /* it woke the loop; the turn does the rest */
 }
 
 static void on_answer(void *data, PGresult *result)
@@ -234,7 +236,7 @@ static void on_answer(void *data, PGresult *result)
         break;
     case TFW_PG_AGAIN:
         tfw_pg_log_error(&w->ledger_pg, "finish_delayed", result);
-        l->not_before = (int64_t) uv_now(&w->loop) + AGAIN_DELAY_MS;
+        l->not_before = (int64_t)uv_now(&w->loop) + AGAIN_DELAY_MS;
         uv_timer_start(&l->timer, on_again, AGAIN_DELAY_MS, 0);
         break;
     case TFW_PG_BAD:
@@ -247,10 +249,10 @@ static void on_answer(void *data, PGresult *result)
 void tfw_ledger_flush(tfw_worker_t *w)
 {
     tfw_ledger_t *l = &w->ledger;
-    tfw_pg_params_t params = { 0 };
+    tfw_pg_params_t params = {0};
 
     if (l->sent || !w->registration.incarnation || !tfw_pg_ready(&w->ledger_pg) ||
-        (int64_t) uv_now(&w->loop) < l->not_before || !tfw_journal_flush(w)) {
+        (int64_t)uv_now(&w->loop) < l->not_before || !tfw_journal_flush(w)) {
         return;
     }
     if (l->nflight == 0) {
@@ -311,5 +313,5 @@ void tfw_ledger_close(tfw_ledger_t *ledger)
     for (int c = 0; c < TFW_LEDGER_COLUMNS; c++) {
         tf_pgarray_free(&ledger->columns[c]);
     }
-    uv_close((uv_handle_t *) &ledger->timer, NULL);
+    uv_close((uv_handle_t *)&ledger->timer, NULL);
 }

@@ -1,5 +1,5 @@
-/* ledger.h: how attempts end. Results gather while a statement is under way and go with the next one: one commit for
- * all of them. Only after it do the stream entries go and the events leave. */
+/* ledger.h: how attempts end. Results gather while a statement is under way and go with the next one: one
+ * commit for all of them. Only after it do the stream entries go and the events leave. */
 #ifndef TFW_LEDGER_H
 #define TFW_LEDGER_H
 

@@ -53,7 +53,8 @@ int main(int argc, char **argv)
         return 1;
     }
     if (!tf_log_init("worker", options.log_level)) {
-        fprintf(stderr, "taskforge-worker: TASKFORGE_LOG_LEVEL: \"%s\" is not debug, info, warning or error\n",
+        fprintf(stderr,
+                "taskforge-worker: TASKFORGE_LOG_LEVEL: \"%s\" is not debug, info, warning or error\n",
                 options.log_level);
         tfw_options_free(&options);
         return 1;

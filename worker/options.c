@@ -12,28 +12,29 @@
 #define AT(field) offsetof(tfw_options_t, field)
 
 static const tf_setting_t table[] = {
-    { "DATABASE_URL", TF_SETTING_TEXT, AT(database_url), NULL, 0, 0, "libpq URL or conninfo" },
-    { "REDIS_URL", TF_SETTING_TEXT, AT(redis_url), NULL, 0, 0, "redis://... or unix:///path" },
-    { "TASKFORGE_LOG_LEVEL", TF_SETTING_TEXT, AT(log_level), "info", 0, 0, "debug, info, warning or error" },
-    { "TASKFORGE_REDIS_LIBRARY", TF_SETTING_TEXT, AT(redis_library), NULL, 0, 0, "path of taskforge.lua" },
-    { "TASKFORGE_DATA_DIR", TF_SETTING_TEXT, AT(data_dir), NULL, 0, 0, "directory of datasets" },
-    { "TASKFORGE_WORKER_HOSTNAME", TF_SETTING_TEXT, AT(hostname), "", 0, 0, "default: the system's" },
-    { "TASKFORGE_WORKER_POOL", TF_SETTING_TEXT, AT(pool), "default", 0, 0, "name of this worker on its host" },
-    { "TASKFORGE_WORKER_QUEUES", TF_SETTING_TEXT, AT(queue_list), TF_QUEUE_DEFAULT, 0, 0, "comma-separated" },
-    { "TASKFORGE_WORKER_CONCURRENCY", TF_SETTING_INT, AT(concurrency), "4", 1, TFW_CONCURRENCY_MAX, "processes" },
-    { "TASKFORGE_HEARTBEAT_SECONDS", TF_SETTING_INT, AT(heartbeat_seconds), "5", 1, 3600, "seconds" },
-    { "TASKFORGE_SHUTDOWN_SECONDS", TF_SETTING_INT, AT(shutdown_seconds), "30", 0, 86400, "seconds" },
-    { "TASKFORGE_KILL_GRACE_SECONDS", TF_SETTING_INT, AT(kill_grace_seconds), "5", 0, 3600, "seconds" },
-    { "TASKFORGE_RESULT_MAX_BYTES", TF_SETTING_INT, AT(result_max_bytes), "1048576", 1, 256 << 20, "bytes" },
-    { "TASKFORGE_LOG_LINES_MAX", TF_SETTING_INT, AT(log_lines_max), "1000", 0, 1000000, "lines per attempt" },
+    {"DATABASE_URL", TF_SETTING_TEXT, AT(database_url), NULL, 0, 0, "libpq URL or conninfo"},
+    {"REDIS_URL", TF_SETTING_TEXT, AT(redis_url), NULL, 0, 0, "redis://... or unix:///path"},
+    {"TASKFORGE_LOG_LEVEL", TF_SETTING_TEXT, AT(log_level), "info", 0, 0, "debug, info, warning or error"},
+    {"TASKFORGE_REDIS_LIBRARY", TF_SETTING_TEXT, AT(redis_library), NULL, 0, 0, "path of taskforge.lua"},
+    {"TASKFORGE_DATA_DIR", TF_SETTING_TEXT, AT(data_dir), NULL, 0, 0, "directory of datasets"},
+    {"TASKFORGE_WORKER_HOSTNAME", TF_SETTING_TEXT, AT(hostname), "", 0, 0, "default: the system's"},
+    {"TASKFORGE_WORKER_POOL", TF_SETTING_TEXT, AT(pool), "default", 0, 0, "name of this worker on its host"},
+    {"TASKFORGE_WORKER_QUEUES", TF_SETTING_TEXT, AT(queue_list), TF_QUEUE_DEFAULT, 0, 0, "comma-separated"},
+    {"TASKFORGE_WORKER_CONCURRENCY", TF_SETTING_INT, AT(concurrency), "4", 1, TFW_CONCURRENCY_MAX,
+     "processes"},
+    {"TASKFORGE_HEARTBEAT_SECONDS", TF_SETTING_INT, AT(heartbeat_seconds), "5", 1, 3600, "seconds"},
+    {"TASKFORGE_SHUTDOWN_SECONDS", TF_SETTING_INT, AT(shutdown_seconds), "30", 0, 86400, "seconds"},
+    {"TASKFORGE_KILL_GRACE_SECONDS", TF_SETTING_INT, AT(kill_grace_seconds), "5", 0, 3600, "seconds"},
+    {"TASKFORGE_RESULT_MAX_BYTES", TF_SETTING_INT, AT(result_max_bytes), "1048576", 1, 256 << 20, "bytes"},
+    {"TASKFORGE_LOG_LINES_MAX", TF_SETTING_INT, AT(log_lines_max), "1000", 0, 1000000, "lines per attempt"},
 };
 #define TABLE_COUNT (sizeof(table) / sizeof(table[0]))
 
 static bool name_valid(const char *name, const char *setting, char *error, size_t error_size)
 {
     if (!tf_queue_name_valid(name, strlen(name))) {
-        snprintf(error, error_size, "%s: \"%.80s\" is not a name of 1 to %d letters, digits, '_', '.' or '-'", setting,
-                 name, TF_QUEUE_NAME_MAX);
+        snprintf(error, error_size, "%s: \"%.80s\" is not a name of 1 to %d letters, digits, '_', '.' or '-'",
+                 setting, name, TF_QUEUE_NAME_MAX);
         return false;
     }
     return true;
@@ -71,7 +72,8 @@ static bool resolve_hostname(tfw_options_t *o, char *error, size_t error_size)
         return true;
     }
     if (gethostname(name, sizeof(name)) != 0) {
-        snprintf(error, error_size, "TASKFORGE_WORKER_HOSTNAME is not set and gethostname failed: %s", strerror(errno));
+        snprintf(error, error_size, "TASKFORGE_WORKER_HOSTNAME is not set and gethostname failed: %s",
+                 strerror(errno));
         return false;
     }
     name[sizeof(name) - 1] = '\0';
@@ -110,7 +112,8 @@ static bool check(tfw_options_t *o, char *error, size_t error_size)
         return false;
     }
     return resolve_hostname(o, error, error_size) && resolve_data_dir(o, error, error_size) &&
-           name_valid(o->pool, "TASKFORGE_WORKER_POOL", error, error_size) && split_queues(o, error, error_size);
+           name_valid(o->pool, "TASKFORGE_WORKER_POOL", error, error_size) &&
+           split_queues(o, error, error_size);
 }
 
 bool tfw_options_load(tfw_options_t *options, const char *path, char *error, size_t error_size)

@@ -33,8 +33,8 @@ typedef struct {
     int nqueues;
 } tfw_options_t;
 
-/* Loads and checks everything that can be checked without a connection. false: error says which setting and why; the
- * options need not be freed then. */
+/* Loads and checks everything that can be checked without a connection. false: error says which setting and
+ * why; the options need not be freed then. */
 bool tfw_options_load(tfw_options_t *options, const char *path, char *error, size_t error_size);
 
 void tfw_options_free(tfw_options_t *options);

@@ -1,5 +1,5 @@
-/* pg.c: see pg.h. libpq may replace its socket while it connects, so the poll handle is made anew after every step
- * of connecting and kept only from then on. */
+/* pg.c: see pg.h. libpq may replace its socket while it connects, so the poll handle is made anew after every
+ * step of connecting and kept only from then on. */
 #include "pg.h"
 
 #include <stdlib.h>
@@ -41,7 +41,7 @@ void tfw_pg_bool(tfw_pg_params_t *p, bool v)
 void tfw_pg_bytes(tfw_pg_params_t *p, const void *data, size_t len)
 {
     p->values[p->n] = data;
-    p->lengths[p->n] = (int) len;
+    p->lengths[p->n] = (int)len;
     p->n++;
 }
 
@@ -82,9 +82,10 @@ tfw_pg_verdict_t tfw_pg_verdict(const PGresult *result)
     if (!state) {
         return TFW_PG_AGAIN;
     }
-    /* Class 22: data, 23: constraint, 42: statement or rights, 54: limit exceeded. All else may pass: 08 connection,
-     * 25 read-only, 40 rolled back, 53 resources, 57 operator, 58 system. */
-    if (!memcmp(state, "22", 2) || !memcmp(state, "23", 2) || !memcmp(state, "42", 2) || !memcmp(state, "54", 2)) {
+    /* Class 22: data, 23: constraint, 42: statement or rights, 54: limit exceeded. All else may pass: 08
+     * connection, 25 read-only, 40 rolled back, 53 resources, 57 operator, 58 system. */
+    if (!memcmp(state, "22", 2) || !memcmp(state, "23", 2) || !memcmp(state, "42", 2) ||
+        !memcmp(state, "54", 2)) {
         return TFW_PG_BAD;
     }
     return TFW_PG_AGAIN;
@@ -94,8 +95,9 @@ void tfw_pg_log_error(const tfw_pg_t *pg, const char *event, const PGresult *res
 {
     const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 
-    tf_log(TF_LOG_ERROR, event, "s:connection", pg->name, "s:sqlstate", PQresultErrorField(result, PG_DIAG_SQLSTATE),
-           "s:message", message ? message : PQresultErrorMessage(result), NULL);
+    tf_log(TF_LOG_ERROR, event, "s:connection", pg->name, "s:sqlstate",
+           PQresultErrorField(result, PG_DIAG_SQLSTATE), "s:message",
+           message ? message : PQresultErrorMessage(result), NULL);
 }
 
 static void free_handle(uv_handle_t *handle)
@@ -107,7 +109,7 @@ static void poll_drop(tfw_pg_t *pg)
 {
     if (pg->poll) {
         uv_poll_stop(pg->poll);
-        uv_close((uv_handle_t *) pg->poll, free_handle);
+        uv_close((uv_handle_t *)pg->poll, free_handle);
         pg->poll = NULL;
     }
     pg->poll_events = 0;
@@ -155,7 +157,7 @@ static void lost(tfw_pg_t *pg, const char *why)
     }
     pg->state = TFW_PG_DOWN;
     pg->op_count = 0;
-    uv_timer_start(&pg->timer, on_retry, (uint64_t) pg->backoff_ms, 0);
+    uv_timer_start(&pg->timer, on_retry, (uint64_t)pg->backoff_ms, 0);
     pg->backoff_ms = pg->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : pg->backoff_ms * 2;
     /* The callees see a connection that is down, so none of them can add to ops meanwhile. */
     for (unsigned i = 0; i < count; i++) {
@@ -191,16 +193,16 @@ static void on_send_failed(uv_timer_t *timer)
 
 static void ignore_notice(void *arg, const char *message)
 {
-    (void) arg;
-    (void) message;
+    (void)arg;
+    (void)message;
 }
 
 static void connect_begin(tfw_pg_t *pg)
 {
-    static const char *const keys[] = { "dbname",           "options",         "fallback_application_name",
-                                        "tcp_user_timeout", "keepalives_idle", "client_encoding",
-                                        NULL };
-    const char *const values[] = { pg->url, TF_PG_OPTIONS, "taskforge-worker", "15000", "10", "UTF8", NULL };
+    static const char *const keys[] = {
+        "dbname",          "options", "fallback_application_name", "tcp_user_timeout", "keepalives_idle",
+        "client_encoding", NULL};
+    const char *const values[] = {pg->url, TF_PG_OPTIONS, "taskforge-worker", "15000", "10", "UTF8", NULL};
 
     pg->state = TFW_PG_CONNECTING;
     uv_timer_start(&pg->timer, on_connect_limit, CONNECT_LIMIT_MS, 0);
@@ -273,7 +275,7 @@ static void ready(tfw_pg_t *pg)
     pg->backoff_ms = BACKOFF_FIRST_MS;
     uv_timer_stop(&pg->timer);
     tf_log(TF_LOG_INFO, "postgres_connected", "s:connection", pg->name, "i:server_version",
-           (int64_t) PQserverVersion(pg->conn), NULL);
+           (int64_t)PQserverVersion(pg->conn), NULL);
     pg->failure_logged = false;
     pg->on_ready(pg->data);
 }
@@ -306,7 +308,8 @@ static void take_answers(tfw_pg_t *pg)
         PGresult *result = PQgetResult(pg->conn);
 
         if (!result) {
-            /* The end of one statement; in pipeline mode a second NULL in a row means that nothing is left. */
+            /* The end of one statement; in pipeline mode a second NULL in a row means that nothing is left.
+             */
             result = PQisBusy(pg->conn) ? NULL : PQgetResult(pg->conn);
             if (!result) {
                 return;
@@ -361,7 +364,8 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 }
 
 void tfw_pg_start(tfw_pg_t *pg, uv_loop_t *loop, const char *name, const char *url,
-                  const tf_sql_t *const *statements, int nstatements, void (*on_ready)(void *data), void *data)
+                  const tf_sql_t *const *statements, int nstatements, void (*on_ready)(void *data),
+                  void *data)
 {
     memset(pg, 0, sizeof(*pg));
     pg->loop = loop;
@@ -377,20 +381,22 @@ void tfw_pg_start(tfw_pg_t *pg, uv_loop_t *loop, const char *name, const char *u
     connect_begin(pg);
 }
 
-bool tfw_pg_send(tfw_pg_t *pg, const tf_sql_t *sql, const tfw_pg_params_t *params, tfw_pg_answer_fn answer, void *data)
+bool tfw_pg_send(tfw_pg_t *pg, const tf_sql_t *sql, const tfw_pg_params_t *params, tfw_pg_answer_fn answer,
+                 void *data)
 {
-    static const int binary[TFW_PG_PARAMS_MAX] = { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
+    static const int binary[TFW_PG_PARAMS_MAX] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
     tfw_pg_op_t *op;
 
     if (pg->state != TFW_PG_READY || pg->op_count == TFW_PG_OPS_MAX) {
         return false;
     }
-    if (PQsendQueryPrepared(pg->conn, sql->name, params->n, params->values, params->lengths, binary, 1) != 1 ||
+    if (PQsendQueryPrepared(pg->conn, sql->name, params->n, params->values, params->lengths, binary, 1) !=
+            1 ||
         PQpipelineSync(pg->conn) != 1) {
-        /* Half a statement may be in libpq's buffer. The socket's end is reported by the event loop, so that no
-         * answer is given from in here. */
-        tf_log(TF_LOG_ERROR, "postgres_send_failed", "s:connection", pg->name, "s:statement", sql->name, "s:message",
-               PQerrorMessage(pg->conn), NULL);
+        /* Half a statement may be in libpq's buffer. The socket's end is reported by the event loop, so that
+         * no answer is given from in here. */
+        tf_log(TF_LOG_ERROR, "postgres_send_failed", "s:connection", pg->name, "s:statement", sql->name,
+               "s:message", PQerrorMessage(pg->conn), NULL);
         poll_drop(pg);
         pg->state = TFW_PG_DOWN;
         uv_timer_start(&pg->timer, on_send_failed, 0, 0);
@@ -414,5 +420,5 @@ void tfw_pg_close(tfw_pg_t *pg)
     pg->failure_logged = true; /* meant to be */
     lost(pg, "closed");
     pg->state = TFW_PG_CLOSED;
-    uv_close((uv_handle_t *) &pg->timer, NULL);
+    uv_close((uv_handle_t *)&pg->timer, NULL);
 }

@@ -1,5 +1,6 @@
-/* pg.h: one asynchronous PostgreSQL connection on the event loop: libpq in pipeline mode, statements prepared at every
- * connect, answers in the order of the questions, reconnect with backoff for as long as the process lives. */
+/* pg.h: one asynchronous PostgreSQL connection on the event loop: libpq in pipeline mode, statements prepared
+ * at every connect, answers in the order of the questions, reconnect with backoff for as long as the process
+ * lives. */
 #ifndef TFW_PG_H
 #define TFW_PG_H
 
@@ -29,8 +30,8 @@ void tfw_pg_bool(tfw_pg_params_t *p, bool v);
 void tfw_pg_bytes(tfw_pg_params_t *p, const void *data, size_t len); /* text, uuid; NULL: SQL NULL */
 void tfw_pg_array(tfw_pg_params_t *p, const tf_pgarray_t *array);    /* after tf_pgarray_end */
 
-/* The answer to one statement. The callee owns result and clears it. NULL: the connection broke and the outcome is
- * unknown; the next connection announces itself with on_ready. */
+/* The answer to one statement. The callee owns result and clears it. NULL: the connection broke and the
+ * outcome is unknown; the next connection announces itself with on_ready. */
 typedef void (*tfw_pg_answer_fn)(void *data, PGresult *result);
 
 typedef struct {
@@ -64,11 +65,13 @@ typedef struct {
 /* Starts connecting. url, name and statements must outlive the connection. on_ready is called at every new
  * connection, after its statements are prepared. */
 void tfw_pg_start(tfw_pg_t *pg, uv_loop_t *loop, const char *name, const char *url,
-                  const tf_sql_t *const *statements, int nstatements, void (*on_ready)(void *data), void *data);
+                  const tf_sql_t *const *statements, int nstatements, void (*on_ready)(void *data),
+                  void *data);
 
-/* Sends a prepared statement. false: not connected, or TFW_PG_OPS_MAX are under way; nothing was sent and answer is
- * not called. Otherwise answer is called exactly once, never from within this call. */
-bool tfw_pg_send(tfw_pg_t *pg, const tf_sql_t *sql, const tfw_pg_params_t *params, tfw_pg_answer_fn answer, void *data);
+/* Sends a prepared statement. false: not connected, or TFW_PG_OPS_MAX are under way; nothing was sent and
+ * answer is not called. Otherwise answer is called exactly once, never from within this call. */
+bool tfw_pg_send(tfw_pg_t *pg, const tf_sql_t *sql, const tfw_pg_params_t *params, tfw_pg_answer_fn answer,
+                 void *data);
 
 bool tfw_pg_ready(const tfw_pg_t *pg);
 

@@ -24,11 +24,11 @@ static void on_timer(uv_timer_t *timer);
 /* Looks at the executors again in delay_us at the latest. */
 static void arm(tfw_pool_t *pool, int64_t delay_us)
 {
-    int64_t due = (int64_t) uv_now(&pool->worker->loop) * 1000 + delay_us;
+    int64_t due = (int64_t)uv_now(&pool->worker->loop) * 1000 + delay_us;
 
     if (pool->timer_due_us == 0 || due < pool->timer_due_us) {
         pool->timer_due_us = due;
-        uv_timer_start(&pool->timer, on_timer, (uint64_t) (delay_us + 999) / 1000, 0);
+        uv_timer_start(&pool->timer, on_timer, (uint64_t)(delay_us + 999) / 1000, 0);
     }
 }
 
@@ -39,15 +39,16 @@ static void average(double *avg, double value)
 
 static void sample_duration(tfw_pool_t *pool, const tfw_job_t *job)
 {
-    average(&pool->avg_us, fmin((double) (job->finished_us - job->started_us), SAMPLE_MAX_US));
+    average(&pool->avg_us, fmin((double)(job->finished_us - job->started_us), SAMPLE_MAX_US));
 }
 
 static int ahead(const tfw_pool_t *pool)
 {
-    double n = AHEAD_US / fmax(pool->avg_us, 1), by_size = AHEAD_BYTES / (pool->count * fmax(pool->avg_bytes, 1));
+    double n = AHEAD_US / fmax(pool->avg_us, 1),
+           by_size = AHEAD_BYTES / (pool->count * fmax(pool->avg_bytes, 1));
 
     n = fmin(n, by_size);
-    return n < 1 ? 1 : n > TFW_AHEAD_MAX ? TFW_AHEAD_MAX : (int) n;
+    return n < 1 ? 1 : n > TFW_AHEAD_MAX ? TFW_AHEAD_MAX : (int)n;
 }
 
 /* How many more jobs this executor may get. */
@@ -89,14 +90,14 @@ static int64_t timeout_us(const tfw_job_t *job)
     int64_t seconds = job->row.timeout_seconds;
 
     if (seconds <= 0) {
-        seconds = tfw_catalogue_at((size_t) job->handler)->timeout_seconds;
+        seconds = tfw_catalogue_at((size_t)job->handler)->timeout_seconds;
     }
     return seconds * 1000000;
 }
 
 void tfw_pool_add(tfw_pool_t *pool, tfw_job_t *job)
 {
-    average(&pool->avg_bytes, (double) job->row.payload.len);
+    average(&pool->avg_bytes, (double)job->row.payload.len);
     job->waiting_since_us = tfw_monotonic_us();
     TAILQ_INSERT_TAIL(&pool->waiting, job, link);
     pool->nwaiting++;
@@ -161,8 +162,8 @@ static void end_failed(tfw_executor_t *ex, tfw_job_t *job, bool permanent, tf_st
 {
     ex->worker->pool.failed++;
     tfw_job_fail(job, permanent, error, tfw_random());
-    tf_log(TF_LOG_INFO, "attempt_failed", "u:job_id", job->row.id, "s:status", tf_status_name(job->row.status),
-           "i:attempt", (int64_t) job->row.attempt, NULL);
+    tf_log(TF_LOG_INFO, "attempt_failed", "u:job_id", job->row.id, "s:status",
+           tf_status_name(job->row.status), "i:attempt", (int64_t)job->row.attempt, NULL);
 }
 
 static void on_result(tfw_executor_t *ex, const tfw_frame_in_t *frame)
@@ -170,17 +171,17 @@ static void on_result(tfw_executor_t *ex, const tfw_frame_in_t *frame)
     tfw_pool_t *pool = &ex->worker->pool;
     tfw_job_t *job = TAILQ_FIRST(&ex->jobs);
     size_t error_len = frame->head.u.result.error_len;
-    tf_str_t error, result = { NULL, 0 };
+    tf_str_t error, result = {NULL, 0};
 
     if (!job || job->seq != frame->head.seq || error_len > frame->head.body_len) {
-        tf_log(TF_LOG_ERROR, "executor_nonsense", "i:executor_pid", (int64_t) ex->pid, "s:reason",
+        tf_log(TF_LOG_ERROR, "executor_nonsense", "i:executor_pid", (int64_t)ex->pid, "s:reason",
                "a result for a job it does not run", NULL);
         tfw_executor_kill(ex, ex->doom, 0);
         return;
     }
-    error = (tf_str_t){ frame->body, error_len };
+    error = (tf_str_t){frame->body, error_len};
     if (frame->head.body_len > error_len) {
-        result = (tf_str_t){ frame->body + error_len, frame->head.body_len - error_len };
+        result = (tf_str_t){frame->body + error_len, frame->head.body_len - error_len};
     }
     job->started_us = frame->head.u.result.started_us;
     job->finished_us = frame->head.u.result.finished_us;
@@ -192,11 +193,11 @@ static void on_result(tfw_executor_t *ex, const tfw_frame_in_t *frame)
         return;
     }
     if (frame->head.u.result.outcome == TFW_OK) {
-        tfw_job_end(job, TF_SUCCESS, (tf_str_t){ NULL, 0 }, result);
+        tfw_job_end(job, TF_SUCCESS, (tf_str_t){NULL, 0}, result);
         job->row.progress = 100;
     } else if (frame->head.u.result.outcome == TFW_CANCELLED &&
                atomic_load(&ex->board->cancel_seq) == frame->head.seq) {
-        tfw_job_end(job, TF_CANCELLED, error, (tf_str_t){ NULL, 0 });
+        tfw_job_end(job, TF_CANCELLED, error, (tf_str_t){NULL, 0});
     } else {
         end_failed(ex, job, frame->head.u.result.outcome == TFW_PERMANENT, error);
     }
@@ -225,9 +226,9 @@ void tfw_pool_frame(tfw_executor_t *ex, tfw_frame_in_t *frame)
         }
     } else if (frame->head.kind == TFW_FRAME_LOG && frame->head.u.log.level_len <= frame->head.body_len) {
         tfw_journal_line(ex->worker, job, frame->head.u.log.at_us,
-                         (tf_str_t){ frame->body, frame->head.u.log.level_len },
-                         (tf_str_t){ frame->body + frame->head.u.log.level_len,
-                                     frame->head.body_len - frame->head.u.log.level_len });
+                         (tf_str_t){frame->body, frame->head.u.log.level_len},
+                         (tf_str_t){frame->body + frame->head.u.log.level_len,
+                                    frame->head.body_len - frame->head.u.log.level_len});
     }
 }
 
@@ -304,24 +305,25 @@ static void end_by_death(tfw_executor_t *ex, tfw_job_t *job, int status)
         tfw_ledger_give_back(ex->worker, job);
         return;
     case TFW_DOOM_CANCEL:
-        tfw_job_end(job, TF_CANCELLED, TF_STR("cancelled"), (tf_str_t){ NULL, 0 });
+        tfw_job_end(job, TF_CANCELLED, TF_STR("cancelled"), (tf_str_t){NULL, 0});
         tfw_ledger_add(ex->worker, job);
         return;
     case TFW_DOOM_TIMEOUT:
-        n = snprintf(text, sizeof(text), "timed out after %lld s", (long long) (timeout_us(job) / 1000000));
+        n = snprintf(text, sizeof(text), "timed out after %lld s", (long long)(timeout_us(job) / 1000000));
         break;
     default:
         if (WIFSIGNALED(status)) {
             const char *name = sigabbrev_np(WTERMSIG(status));
 
-            n = snprintf(text, sizeof(text), "killed by signal %d (SIG%s)", WTERMSIG(status), name ? name : "?");
+            n = snprintf(text, sizeof(text), "killed by signal %d (SIG%s)", WTERMSIG(status),
+                         name ? name : "?");
         } else {
             n = snprintf(text, sizeof(text), "the executor exited with status %d", WEXITSTATUS(status));
         }
     }
     ex->worker->pool.processed++;
     sample_duration(&ex->worker->pool, job);
-    end_failed(ex, job, false, (tf_str_t){ text, (size_t) n });
+    end_failed(ex, job, false, (tf_str_t){text, (size_t)n});
     tfw_ledger_add(ex->worker, job);
 }
 
@@ -335,9 +337,10 @@ static void executor_died(tfw_executor_t *ex, int status)
 
     tfw_executor_bury(ex);
     running = atomic_load(&ex->board->running);
-    tf_log(ex->doom == TFW_DOOM_NONE && w->state < TFW_LEAVING ? TF_LOG_WARNING : TF_LOG_INFO, "executor_died",
-           "i:executor_pid", (int64_t) pid, "i:signal", (int64_t) (WIFSIGNALED(status) ? WTERMSIG(status) : 0), "i:status",
-           (int64_t) (WIFEXITED(status) ? WEXITSTATUS(status) : 0), "i:jobs", (int64_t) ex->njobs, NULL);
+    tf_log(ex->doom == TFW_DOOM_NONE && w->state < TFW_LEAVING ? TF_LOG_WARNING : TF_LOG_INFO,
+           "executor_died", "i:executor_pid", (int64_t)pid, "i:signal",
+           (int64_t)(WIFSIGNALED(status) ? WTERMSIG(status) : 0), "i:status",
+           (int64_t)(WIFEXITED(status) ? WEXITSTATUS(status) : 0), "i:jobs", (int64_t)ex->njobs, NULL);
     /* Only the job whose handler ran has failed; those behind it have not begun. */
     while ((job = TAILQ_FIRST(&ex->jobs)) != NULL) {
         TAILQ_REMOVE(&ex->jobs, job, link);
@@ -362,7 +365,7 @@ static void on_sigchld(uv_signal_t *handle, int signum)
 {
     tfw_pool_t *pool = handle->data;
 
-    (void) signum;
+    (void)signum;
     for (int i = 0; i < pool->count; i++) {
         tfw_executor_t *ex = &pool->executors[i];
         int status;
@@ -390,7 +393,8 @@ static void look_at(tfw_pool_t *pool, tfw_executor_t *ex, int64_t now, int64_t *
         left = ex->kill_at_us ? ex->kill_at_us - now : INT64_MAX;
     } else if (job && ex->doom == TFW_DOOM_NONE) {
         if (elapsed >= timeout_us(job)) {
-            tf_log(TF_LOG_WARNING, "attempt_timed_out", "u:job_id", job->row.id, "i:executor_pid", (int64_t) ex->pid, NULL);
+            tf_log(TF_LOG_WARNING, "attempt_timed_out", "u:job_id", job->row.id, "i:executor_pid",
+                   (int64_t)ex->pid, NULL);
             tfw_executor_kill(ex, TFW_DOOM_TIMEOUT, pool->worker->options.kill_grace_seconds);
             left = pool->worker->options.kill_grace_seconds * 1000000;
         } else {
@@ -442,7 +446,7 @@ bool tfw_pool_start(tfw_pool_t *pool, tfw_worker_t *worker)
     uv_signal_init(&worker->loop, &pool->sigchld);
     pool->sigchld.data = pool;
     uv_signal_start(&pool->sigchld, on_sigchld, SIGCHLD);
-    pool->executors = calloc((size_t) worker->options.concurrency, sizeof(*pool->executors));
+    pool->executors = calloc((size_t)worker->options.concurrency, sizeof(*pool->executors));
     if (!pool->executors) {
         return false;
     }
@@ -498,8 +502,8 @@ void tfw_pool_close(tfw_pool_t *pool)
 {
     tfw_job_t *job;
 
-    uv_close((uv_handle_t *) &pool->timer, NULL);
-    uv_close((uv_handle_t *) &pool->sigchld, NULL);
+    uv_close((uv_handle_t *)&pool->timer, NULL);
+    uv_close((uv_handle_t *)&pool->sigchld, NULL);
     for (int i = 0; i < pool->count; i++) {
         tfw_executor_t *ex = &pool->executors[i];
 

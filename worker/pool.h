@@ -35,8 +35,8 @@ bool tfw_pool_start(tfw_pool_t *pool, struct tfw_worker_s *worker);
  * executors; with shorter ones, what the executors finish in about 5 ms. */
 int tfw_pool_room(const tfw_pool_t *pool);
 
-/* How many jobs are worth a claim: 1, or half of what the pool takes when jobs are so short that the cost of a claim
- * would show. The executors have work for the time that a claim takes. */
+/* How many jobs are worth a claim: 1, or half of what the pool takes when jobs are so short that the cost of
+ * a claim would show. The executors have work for the time that a claim takes. */
 int tfw_pool_worthwhile(const tfw_pool_t *pool);
 
 /* A claimed job: it runs as soon as an executor is free. */
@@ -51,7 +51,8 @@ void tfw_pool_frame(tfw_executor_t *ex, tfw_frame_in_t *frame);
 /* Gives back every job that has not begun. */
 void tfw_pool_give_back(tfw_pool_t *pool);
 
-/* Kills every executor that has a job, for that reason; the waiting jobs are dropped if it is TFW_DOOM_DROP. */
+/* Kills every executor that has a job, for that reason; the waiting jobs are dropped if it is TFW_DOOM_DROP.
+ */
 void tfw_pool_kill(tfw_pool_t *pool, tfw_doom_t doom, int64_t grace_seconds);
 
 bool tfw_pool_holds(const tfw_pool_t *pool, const uint8_t id[16]);

@@ -1,6 +1,6 @@
-/* redis.c: see redis.h. The link between hiredis and libuv is our own: the one that comes with hiredis 0.14 ignores the
- * error status of a poll, so that a refused connection is never noticed, and writes with one epoll_ctl and one write per
- * command. Here commands gather until tfw_redis_flush. */
+/* redis.c: see redis.h. The link between hiredis and libuv is our own: the one that comes with hiredis 0.14
+ * ignores the error status of a poll, so that a refused connection is never noticed, and writes with one
+ * epoll_ctl and one write per command. Here commands gather until tfw_redis_flush. */
 #include "redis.h"
 
 #include <errno.h>
@@ -92,7 +92,7 @@ static void link_cleanup(void *data)
 
     link->context = NULL;
     uv_poll_stop(&link->poll);
-    uv_close((uv_handle_t *) &link->poll, link_free);
+    uv_close((uv_handle_t *)&link->poll, link_free);
 }
 
 /* Writes what hiredis holds; a rest waits for the socket. */
@@ -178,10 +178,11 @@ static void lost(tfw_redis_t *redis, const char *why)
     }
     redis->state = TFW_REDIS_DOWN;
     if (!redis->failure_logged) {
-        tf_log(TF_LOG_WARNING, "redis_away", "s:connection", redis->name, "s:reason", why && *why ? why : "closed", NULL);
+        tf_log(TF_LOG_WARNING, "redis_away", "s:connection", redis->name, "s:reason",
+               why && *why ? why : "closed", NULL);
         redis->failure_logged = true;
     }
-    uv_timer_start(&redis->timer, on_retry, (uint64_t) redis->backoff_ms, 0);
+    uv_timer_start(&redis->timer, on_retry, (uint64_t)redis->backoff_ms, 0);
     redis->backoff_ms = redis->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : redis->backoff_ms * 2;
 }
 
@@ -241,7 +242,7 @@ static void on_loaded(redisAsyncContext *context, void *reply, void *data)
     tfw_redis_t *redis = data;
 
     if (!refused(redis, context, reply)) {
-        tf_log(TF_LOG_INFO, "redis_library_loaded", "i:version", (int64_t) TF_REDIS_LIBRARY_VERSION, NULL);
+        tf_log(TF_LOG_INFO, "redis_library_loaded", "i:version", (int64_t)TF_REDIS_LIBRARY_VERSION, NULL);
         ready(redis);
     }
 }
@@ -255,7 +256,7 @@ static char *read_library(const char *path, size_t *len)
 
     *len = 0;
     while (text && *len < LIBRARY_MAX_BYTES && (n = read(fd, text + *len, LIBRARY_MAX_BYTES - *len)) > 0) {
-        *len += (size_t) n;
+        *len += (size_t)n;
     }
     if (text && (n < 0 || *len == 0)) {
         free(text);
@@ -287,7 +288,8 @@ static void on_version(redisAsyncContext *context, void *answer, void *data)
     }
     text = read_library(redis->library_path, &len);
     if (!text) {
-        tf_log(TF_LOG_ERROR, "redis_library_unreadable", "s:path", redis->library_path, "s:reason", strerror(errno), NULL);
+        tf_log(TF_LOG_ERROR, "redis_library_unreadable", "s:path", redis->library_path, "s:reason",
+               strerror(errno), NULL);
         give_up(redis, "the function library cannot be read");
         return;
     }
@@ -412,5 +414,5 @@ void tfw_redis_close(tfw_redis_t *redis)
     if (context) {
         redisAsyncFree(context);
     }
-    uv_close((uv_handle_t *) &redis->timer, NULL);
+    uv_close((uv_handle_t *)&redis->timer, NULL);
 }

@@ -1,5 +1,5 @@
-/* redis.h: one asynchronous Redis connection on the event loop, with the function library loaded and reconnect with
- * backoff for as long as the process lives. */
+/* redis.h: one asynchronous Redis connection on the event loop, with the function library loaded and
+ * reconnect with backoff for as long as the process lives. */
 #ifndef TFW_REDIS_H
 #define TFW_REDIS_H
 
@@ -34,8 +34,9 @@ typedef struct {
 void tfw_redis_start(tfw_redis_t *redis, uv_loop_t *loop, const char *name, const tf_redis_url_t *url,
                      const char *library_path, void (*on_ready)(void *data), void *data);
 
-/* One command. fn gets a redisReply (freed by hiredis), or NULL when the connection broke and the outcome is unknown.
- * false: not connected; fn is not called. Commands leave in one write, at tfw_redis_flush or when the socket allows. */
+/* One command. fn gets a redisReply (freed by hiredis), or NULL when the connection broke and the outcome is
+ * unknown. false: not connected; fn is not called. Commands leave in one write, at tfw_redis_flush or when
+ * the socket allows. */
 bool tfw_redis_send(tfw_redis_t *redis, redisCallbackFn *fn, void *data, int argc, const char **argv,
                     const size_t *lengths);
 

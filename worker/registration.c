@@ -30,10 +30,10 @@ static void on_types(void *data, PGresult *result)
 
 static void write_types(tfw_worker_t *w)
 {
-    static const uint32_t types[JOB_TYPE_COLUMNS] = { TF_PG_TEXT, TF_PG_TEXT, TF_PG_JSON, TF_PG_INT4,
-                                                      TF_PG_INT4, TF_PG_INT4, TF_PG_INT4, TF_PG_BOOL };
-    tf_pgarray_t columns[JOB_TYPE_COLUMNS] = { 0 };
-    tfw_pg_params_t params = { 0 };
+    static const uint32_t types[JOB_TYPE_COLUMNS] = {TF_PG_TEXT, TF_PG_TEXT, TF_PG_JSON, TF_PG_INT4,
+                                                     TF_PG_INT4, TF_PG_INT4, TF_PG_INT4, TF_PG_BOOL};
+    tf_pgarray_t columns[JOB_TYPE_COLUMNS] = {0};
+    tfw_pg_params_t params = {0};
     bool ok = true;
 
     for (int c = 0; c < JOB_TYPE_COLUMNS; c++) {
@@ -47,8 +47,8 @@ static void write_types(tfw_worker_t *w)
         text(&columns[2], h->payload_schema);
         tf_pgarray_int4(&columns[3], h->max_retries);
         tf_pgarray_int4(&columns[4], h->timeout_seconds);
-        tf_pgarray_int4(&columns[5], (int32_t) h->retry.base_ms);
-        tf_pgarray_int4(&columns[6], (int32_t) h->retry.max_ms);
+        tf_pgarray_int4(&columns[5], (int32_t)h->retry.base_ms);
+        tf_pgarray_int4(&columns[6], (int32_t)h->retry.max_ms);
         tf_pgarray_bool(&columns[7], h->retry.jitter);
     }
     for (int c = 0; c < JOB_TYPE_COLUMNS; c++) {
@@ -82,15 +82,15 @@ static void on_registered(void *data, PGresult *result)
     r->incarnation = tf_pg_get_int8(PQgetvalue(result, 0, 1));
     PQclear(result);
     r->announced = false;
-    tf_log(TF_LOG_INFO, "worker_registered", "u:worker_id", r->id, "i:incarnation", r->incarnation, "s:hostname",
-           w->options.hostname, "s:pool", w->options.pool, NULL);
+    tf_log(TF_LOG_INFO, "worker_registered", "u:worker_id", r->id, "i:incarnation", r->incarnation,
+           "s:hostname", w->options.hostname, "s:pool", w->options.pool, NULL);
     tfw_claim_look_again(w);
 }
 
 static void register_worker(tfw_worker_t *w)
 {
-    tf_pgarray_t queues = { 0 };
-    tfw_pg_params_t params = { 0 };
+    tf_pgarray_t queues = {0};
+    tfw_pg_params_t params = {0};
     uint8_t id[16];
 
     if (w->registration.registering || w->state >= TFW_STOPPING || !tf_uuid7(id)) {
@@ -103,12 +103,13 @@ static void register_worker(tfw_worker_t *w)
     tfw_pg_bytes(&params, id, sizeof(id));
     tfw_pg_bytes(&params, w->options.hostname, strlen(w->options.hostname));
     tfw_pg_bytes(&params, w->options.pool, strlen(w->options.pool));
-    tfw_pg_int4(&params, (int32_t) getpid());
+    tfw_pg_int4(&params, (int32_t)getpid());
     tfw_pg_bytes(&params, TF_VERSION, strlen(TF_VERSION));
     if (tf_pgarray_end(&queues)) {
         tfw_pg_array(&params, &queues);
-        tfw_pg_int4(&params, (int32_t) w->options.concurrency);
-        w->registration.registering = tfw_pg_send(&w->ledger_pg, &tfw_sql_register, &params, on_registered, w);
+        tfw_pg_int4(&params, (int32_t)w->options.concurrency);
+        w->registration.registering =
+            tfw_pg_send(&w->ledger_pg, &tfw_sql_register, &params, on_registered, w);
     }
     tf_pgarray_free(&queues);
 }
@@ -135,7 +136,8 @@ static void on_owner(void *data, PGresult *result)
     if (incarnation != w->registration.incarnation) {
         tf_log(TF_LOG_ERROR, "name_taken_over", "s:hostname", w->options.hostname, "s:pool", w->options.pool,
                "i:by_pid", pid, "s:message",
-               "another worker started with this hostname and pool; give each worker a TASKFORGE_WORKER_POOL of its own",
+               "another worker started with this hostname and pool; give each worker a TASKFORGE_WORKER_POOL "
+               "of its own",
                NULL);
         tfw_worker_stop(w, true, 1);
         return;
@@ -151,7 +153,7 @@ static void on_beat(void *data, PGresult *result)
 {
     tfw_worker_t *w = data;
     tfw_registration_t *r = &w->registration;
-    tfw_pg_params_t params = { 0 };
+    tfw_pg_params_t params = {0};
 
     r->beating = false;
     if (!result) {
@@ -172,7 +174,7 @@ static void on_beat(void *data, PGresult *result)
 
 static bool send_beat(tfw_worker_t *w, const char *status, tfw_pg_answer_fn answer, void *data)
 {
-    tfw_pg_params_t params = { 0 };
+    tfw_pg_params_t params = {0};
 
     tfw_pg_int8(&params, w->registration.incarnation);
     tfw_pg_bytes(&params, status, strlen(status));
@@ -217,7 +219,7 @@ static void on_timer(uv_timer_t *timer)
 
 void tfw_registration_start(tfw_registration_t *registration, tfw_worker_t *worker)
 {
-    uint64_t interval_ms = (uint64_t) worker->options.heartbeat_seconds * 1000;
+    uint64_t interval_ms = (uint64_t)worker->options.heartbeat_seconds * 1000;
 
     uv_timer_init(&worker->loop, &registration->timer);
     registration->timer.data = worker;
@@ -250,5 +252,5 @@ bool tfw_registration_leave(tfw_worker_t *w, void (*gone)(tfw_worker_t *w))
 
 void tfw_registration_close(tfw_registration_t *registration)
 {
-    uv_close((uv_handle_t *) &registration->timer, NULL);
+    uv_close((uv_handle_t *)&registration->timer, NULL);
 }

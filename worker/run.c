@@ -37,7 +37,11 @@ struct tfw_run_s {
 /* Bytes of the valid UTF-8 character at p (RFC 3629), 0 if there is none. */
 static size_t utf8_len(const unsigned char *p, size_t left)
 {
-    size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+    size_t n = p[0] < 0x80                   ? 1
+               : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+               : (p[0] & 0xf0) == 0xe0       ? 3
+               : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+                                             : 0;
 
     if (n == 0 || n > left || p[0] == 0) {
         return 0;
@@ -59,7 +63,7 @@ size_t tfw_text_clean(char *text, size_t len, size_t max)
     size_t i = 0;
 
     while (i < len) {
-        size_t n = utf8_len((unsigned char *) text + i, len - i);
+        size_t n = utf8_len((unsigned char *)text + i, len - i);
 
         if (n == 0) {
             text[i] = '?';
@@ -95,9 +99,9 @@ void tfw_run_result(tfw_run_t *run, const char *json, size_t len)
 {
     char *copy = NULL;
 
-    if ((int64_t) len > run->env->result_max_bytes) {
+    if ((int64_t)len > run->env->result_max_bytes) {
         snprintf(run->trouble, sizeof(run->trouble), "the result has %zu bytes; %lld are allowed", len,
-                 (long long) run->env->result_max_bytes);
+                 (long long)run->env->result_max_bytes);
     } else {
         copy = malloc(len + 1);
         if (!copy) {
@@ -123,12 +127,12 @@ void tfw_run_error(tfw_run_t *run, const char *fmt, ...)
     if (n < 0) {
         n = 0;
     }
-    run->error_len = (size_t) n < sizeof(run->error) ? (size_t) n : sizeof(run->error) - 1;
+    run->error_len = (size_t)n < sizeof(run->error) ? (size_t)n : sizeof(run->error) - 1;
 }
 
 void tfw_run_progress(tfw_run_t *run, int percent)
 {
-    tfw_frame_out_t frame = { .head = { .kind = TFW_FRAME_PROGRESS, .seq = run->seq } };
+    tfw_frame_out_t frame = {.head = {.kind = TFW_FRAME_PROGRESS, .seq = run->seq}};
     int64_t now = tfw_monotonic_us();
 
     percent = percent < 0 ? 0 : percent > 100 ? 100 : percent;
@@ -143,19 +147,19 @@ void tfw_run_progress(tfw_run_t *run, int percent)
 
 static void send_log(tfw_run_t *run, const char *level, char *text, size_t len)
 {
-    tfw_frame_out_t frame = { .head = { .kind = TFW_FRAME_LOG, .seq = run->seq } };
+    tfw_frame_out_t frame = {.head = {.kind = TFW_FRAME_LOG, .seq = run->seq}};
 
     frame.head.u.log.at_us = tfw_realtime_us();
-    frame.head.u.log.level_len = (uint32_t) strlen(level);
-    frame.head.body_len = (uint32_t) (strlen(level) + len);
-    frame.body[0] = (struct iovec){ (void *) level, strlen(level) };
-    frame.body[1] = (struct iovec){ text, len };
+    frame.head.u.log.level_len = (uint32_t)strlen(level);
+    frame.head.body_len = (uint32_t)(strlen(level) + len);
+    frame.body[0] = (struct iovec){(void *)level, strlen(level)};
+    frame.body[1] = (struct iovec){text, len};
     tfw_frame_send(run->env->fd, &frame);
 }
 
 void tfw_run_log(tfw_run_t *run, const char *level, const char *fmt, ...)
 {
-    static const char *const levels[] = { "debug", "info", "warning", "error" };
+    static const char *const levels[] = {"debug", "info", "warning", "error"};
     char text[TFW_LOG_LINE_MAX];
     const char *known = "info";
     va_list args;
@@ -173,7 +177,7 @@ void tfw_run_log(tfw_run_t *run, const char *level, const char *fmt, ...)
     if (run->log_lines > run->env->log_lines_max) {
         known = "warning";
         n = snprintf(text, sizeof(text), "more than %lld lines; the rest is not kept",
-                     (long long) run->env->log_lines_max);
+                     (long long)run->env->log_lines_max);
     } else {
         va_start(args, fmt);
         n = vsnprintf(text, sizeof(text), fmt, args);
@@ -182,10 +186,10 @@ void tfw_run_log(tfw_run_t *run, const char *level, const char *fmt, ...)
     if (n < 0) {
         return;
     }
-    if ((size_t) n >= sizeof(text)) {
+    if ((size_t)n >= sizeof(text)) {
         n = sizeof(text) - 1;
     }
-    send_log(run, known, text, tfw_text_clean(text, (size_t) n, sizeof(text)));
+    send_log(run, known, text, tfw_text_clean(text, (size_t)n, sizeof(text)));
 }
 
 bool tfw_run_cancelled(tfw_run_t *run)
@@ -200,7 +204,8 @@ const char *tfw_run_data_dir(tfw_run_t *run)
 
 int tfw_run_open_data(tfw_run_t *run, const char *relative_path)
 {
-    struct open_how how = { .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS };
+    struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
     int dir = open(run->env->data_dir, O_PATH | O_DIRECTORY | O_CLOEXEC), fd;
     struct stat st;
 
@@ -208,7 +213,7 @@ int tfw_run_open_data(tfw_run_t *run, const char *relative_path)
         tfw_run_error(run, "the data directory cannot be opened: %s", strerror(errno));
         return -1;
     }
-    fd = (int) syscall(SYS_openat2, dir, relative_path, &how, sizeof(how));
+    fd = (int)syscall(SYS_openat2, dir, relative_path, &how, sizeof(how));
     if (fd < 0 && errno == EXDEV) {
         tfw_run_error(run, "%s: leads out of the data directory", relative_path);
     } else if (fd < 0 && errno == ENOENT) {
@@ -257,8 +262,9 @@ static tfw_outcome_t settle(tfw_run_t *run, tfw_outcome_t outcome)
 /* false: the daemon is gone. */
 static bool run_job(const tfw_executor_env_t *env, const tfw_frame_in_t *frame)
 {
-    tfw_run_t run = { .env = env, .seq = frame->head.seq, .payload_text = frame->body, .payload_len = frame->head.body_len };
-    tfw_frame_out_t answer = { .head = { .kind = TFW_FRAME_RESULT, .seq = frame->head.seq } };
+    tfw_run_t run = {
+        .env = env, .seq = frame->head.seq, .payload_text = frame->body, .payload_len = frame->head.body_len};
+    tfw_frame_out_t answer = {.head = {.kind = TFW_FRAME_RESULT, .seq = frame->head.seq}};
     tfw_outcome_t outcome;
     int64_t started = tfw_monotonic_us();
     bool sent;
@@ -269,11 +275,11 @@ static bool run_job(const tfw_executor_env_t *env, const tfw_frame_in_t *frame)
     outcome = settle(&run, tfw_catalogue_at(frame->head.u.job.handler)->run(&run));
     answer.head.u.result.started_us = started;
     answer.head.u.result.finished_us = tfw_monotonic_us();
-    answer.head.u.result.outcome = (uint32_t) outcome;
-    answer.head.u.result.error_len = (uint32_t) run.error_len;
-    answer.body[0] = (struct iovec){ run.error, run.error_len };
-    answer.body[1] = (struct iovec){ run.result, run.result ? run.result_len : 0 };
-    answer.head.body_len = (uint32_t) (answer.body[0].iov_len + answer.body[1].iov_len);
+    answer.head.u.result.outcome = (uint32_t)outcome;
+    answer.head.u.result.error_len = (uint32_t)run.error_len;
+    answer.body[0] = (struct iovec){run.error, run.error_len};
+    answer.body[1] = (struct iovec){run.result, run.result ? run.result_len : 0};
+    answer.head.body_len = (uint32_t)(answer.body[0].iov_len + answer.body[1].iov_len);
     sent = tfw_frame_send(env->fd, &answer);
     atomic_store_explicit(&env->board->running, 0, memory_order_release);
     json_decref(run.payload);
@@ -286,7 +292,8 @@ int tfw_executor_main(const tfw_executor_env_t *env)
     tfw_frame_buffer_t *buffer = malloc(sizeof(*buffer));
     bool alive = buffer != NULL;
 
-    /* One frame at a time: what is still in the socket can be taken back by the daemon when a job turns out slow. */
+    /* One frame at a time: what is still in the socket can be taken back by the daemon when a job turns out
+     * slow. */
     while (alive) {
         tfw_frame_in_t frame;
         int n = tfw_frame_receive(env->fd, buffer, &frame, 1, true);

@@ -1,5 +1,6 @@
-/* run.h: the executor process: it receives jobs, runs their handlers one after the other and sends what they say. The
- * functions that handlers call (handler.h) are here. Nothing of the daemon's event loop or connections is touched. */
+/* run.h: the executor process: it receives jobs, runs their handlers one after the other and sends what they
+ * say. The functions that handlers call (handler.h) are here. Nothing of the daemon's event loop or
+ * connections is touched. */
 #ifndef TFW_RUN_H
 #define TFW_RUN_H
 
@@ -28,8 +29,8 @@ typedef struct {
 /* The life of an executor, until the daemon closes its end. Returns the exit status. */
 int tfw_executor_main(const tfw_executor_env_t *env);
 
-/* Makes text fit for a PostgreSQL text: bytes that are not UTF-8, and NUL, become '?'. In place; returns the length,
- * cut to max without splitting a character. */
+/* Makes text fit for a PostgreSQL text: bytes that are not UTF-8, and NUL, become '?'. In place; returns the
+ * length, cut to max without splitting a character. */
 size_t tfw_text_clean(char *text, size_t len, size_t max);
 
 #endif

@@ -2,11 +2,16 @@
 
 const tf_sql_t tfw_sql_register = {
     "tfw_register",
-    "INSERT INTO workers AS w (id, hostname, pool, incarnation, status, pid, version, queues, concurrency, started_at, "
-    "heartbeat_at) VALUES ($1, $2, $3, nextval('worker_incarnations'), 'online', $4, $5, $6, $7, now(), now()) "
-    "ON CONFLICT (hostname, pool) DO UPDATE SET incarnation = excluded.incarnation, status = excluded.status, "
-    "pid = excluded.pid, version = excluded.version, queues = excluded.queues, concurrency = excluded.concurrency, "
-    "active = 0, processed = 0, failed = 0, started_at = excluded.started_at, heartbeat_at = excluded.heartbeat_at "
+    "INSERT INTO workers AS w (id, hostname, pool, incarnation, status, pid, version, queues, concurrency, "
+    "started_at, "
+    "heartbeat_at) VALUES ($1, $2, $3, nextval('worker_incarnations'), 'online', $4, $5, $6, $7, now(), "
+    "now()) "
+    "ON CONFLICT (hostname, pool) DO UPDATE SET incarnation = excluded.incarnation, status = "
+    "excluded.status, "
+    "pid = excluded.pid, version = excluded.version, queues = excluded.queues, concurrency = "
+    "excluded.concurrency, "
+    "active = 0, processed = 0, failed = 0, started_at = excluded.started_at, heartbeat_at = "
+    "excluded.heartbeat_at "
     "RETURNING w.id, w.incarnation",
     7,
 };
@@ -27,16 +32,21 @@ const tf_sql_t tfw_sql_owner = {
 /* Sorted by type, so that workers that start together never wait for each other in a circle. */
 const tf_sql_t tfw_sql_job_types = {
     "tfw_job_types",
-    "INSERT INTO job_types AS t (type, description, payload_schema, max_retries, timeout_seconds, retry_base_ms, "
+    "INSERT INTO job_types AS t (type, description, payload_schema, max_retries, timeout_seconds, "
+    "retry_base_ms, "
     "retry_max_ms, retry_jitter, updated_at) SELECT *, now() FROM unnest($1::text[], $2::text[], $3::json[], "
-    "$4::int4[], $5::int4[], $6::int4[], $7::int4[], $8::bool[]) AS n(type, description, payload_schema, max_retries, "
+    "$4::int4[], $5::int4[], $6::int4[], $7::int4[], $8::bool[]) AS n(type, description, payload_schema, "
+    "max_retries, "
     "timeout_seconds, retry_base_ms, retry_max_ms, retry_jitter) ORDER BY type "
-    "ON CONFLICT (type) DO UPDATE SET description = excluded.description, payload_schema = excluded.payload_schema, "
+    "ON CONFLICT (type) DO UPDATE SET description = excluded.description, payload_schema = "
+    "excluded.payload_schema, "
     "max_retries = excluded.max_retries, timeout_seconds = excluded.timeout_seconds, "
     "retry_base_ms = excluded.retry_base_ms, retry_max_ms = excluded.retry_max_ms, "
     "retry_jitter = excluded.retry_jitter, updated_at = now() "
-    "WHERE (t.description, t.payload_schema::text, t.max_retries, t.timeout_seconds, t.retry_base_ms, t.retry_max_ms, "
-    "t.retry_jitter) IS DISTINCT FROM (excluded.description, excluded.payload_schema::text, excluded.max_retries, "
+    "WHERE (t.description, t.payload_schema::text, t.max_retries, t.timeout_seconds, t.retry_base_ms, "
+    "t.retry_max_ms, "
+    "t.retry_jitter) IS DISTINCT FROM (excluded.description, excluded.payload_schema::text, "
+    "excluded.max_retries, "
     "excluded.timeout_seconds, excluded.retry_base_ms, excluded.retry_max_ms, excluded.retry_jitter)",
     8,
 };
@@ -44,7 +54,8 @@ const tf_sql_t tfw_sql_job_types = {
 const tf_sql_t tfw_sql_log = {
     "tfw_log",
     "INSERT INTO job_logs (job_id, epoch, attempt, seq, at, level, message) "
-    "SELECT * FROM unnest($1::uuid[], $2::int4[], $3::int4[], $4::int4[], $5::timestamptz[], $6::text[], $7::text[]) "
+    "SELECT * FROM unnest($1::uuid[], $2::int4[], $3::int4[], $4::int4[], $5::timestamptz[], $6::text[], "
+    "$7::text[]) "
     "ON CONFLICT (job_id, epoch, attempt, seq) DO UPDATE SET at = excluded.at, level = excluded.level, "
     "message = excluded.message",
     7,

@@ -26,7 +26,7 @@ static void on_done(redisAsyncContext *context, void *reply, void *data)
 {
     tfw_worker_t *w = data;
 
-    (void) context;
+    (void)context;
     tfw_redis_failed(&w->redis, "redis_done_failed", reply);
 }
 
@@ -45,8 +45,8 @@ void tfw_streams_done(tfw_worker_t *w, const tfw_entry_t *entry)
 
 static void send_done(tfw_worker_t *w, tfw_stream_t *q)
 {
-    const char *argv[4 + 2 * DONE_PER_COMMAND] = { "FCALL", "tf_done", "1", q->base };
-    size_t lengths[4 + 2 * DONE_PER_COMMAND] = { 5, 7, 1, q->base_len };
+    const char *argv[4 + 2 * DONE_PER_COMMAND] = {"FCALL", "tf_done", "1", q->base};
+    size_t lengths[4 + 2 * DONE_PER_COMMAND] = {5, 7, 1, q->base_len};
     const char *p = q->done.data;
     int argc = 4;
 
@@ -77,9 +77,10 @@ void tfw_streams_flush(tfw_worker_t *w)
 void tfw_streams_add(tfw_worker_t *w, const tfw_job_t *job)
 {
     char key[TFW_BASE_MAX + 8], id[TF_UUID_TEXT_LEN];
-    size_t key_len = tf_redis_level_key(key, sizeof(key), job->row.queue.data, job->row.queue.len, job->row.priority);
-    const char *argv[] = { "XADD", key, "*", TF_REDIS_JOB_FIELD, id };
-    size_t lengths[] = { 4, key_len, 1, sizeof(TF_REDIS_JOB_FIELD) - 1, sizeof(id) };
+    size_t key_len =
+        tf_redis_level_key(key, sizeof(key), job->row.queue.data, job->row.queue.len, job->row.priority);
+    const char *argv[] = {"XADD", key, "*", TF_REDIS_JOB_FIELD, id};
+    size_t lengths[] = {4, key_len, 1, sizeof(TF_REDIS_JOB_FIELD) - 1, sizeof(id)};
 
     tf_uuid_format(job->row.id, id);
     if (key_len) {
@@ -90,15 +91,15 @@ void tfw_streams_add(tfw_worker_t *w, const tfw_job_t *job)
 void tfw_streams_forget(tfw_worker_t *w)
 {
     char consumer[24];
-    int n = snprintf(consumer, sizeof(consumer), "%lld", (long long) w->registration.incarnation);
+    int n = snprintf(consumer, sizeof(consumer), "%lld", (long long)w->registration.incarnation);
 
     if (!w->registration.incarnation) {
         return;
     }
     for (int i = 0; i < w->streams.nqueues; i++) {
         tfw_stream_t *q = &w->streams.queues[i];
-        const char *argv[] = { "FCALL", "tf_forget", "1", q->base, consumer };
-        size_t lengths[] = { 5, 9, 1, q->base_len, (size_t) n };
+        const char *argv[] = {"FCALL", "tf_forget", "1", q->base, consumer};
+        size_t lengths[] = {5, 9, 1, q->base_len, (size_t)n};
 
         tf_buf_reset(&q->done);
         q->ndone = 0;

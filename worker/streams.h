@@ -36,8 +36,9 @@ void tfw_streams_add(struct tfw_worker_s *w, const tfw_job_t *job);
 /* Sends what was gathered. */
 void tfw_streams_flush(struct tfw_worker_s *w);
 
-/* Removes every entry that this incarnation still holds, and its consumer: at a reconnect, because answers may have
- * been lost (the jobs we hold need no entry; those we never heard of are added again by reconcile), and when leaving. */
+/* Removes every entry that this incarnation still holds, and its consumer: at a reconnect, because answers
+ * may have been lost (the jobs we hold need no entry; those we never heard of are added again by reconcile),
+ * and when leaving. */
 void tfw_streams_forget(struct tfw_worker_s *w);
 
 void tfw_streams_close(tfw_streams_t *streams);

@@ -40,10 +40,10 @@ void tfw_worker_drop_jobs(tfw_worker_t *w)
 static void close_all(tfw_worker_t *w)
 {
     uv_prepare_stop(&w->turn);
-    uv_close((uv_handle_t *) &w->turn, NULL);
-    uv_close((uv_handle_t *) &w->deadline, NULL);
+    uv_close((uv_handle_t *)&w->turn, NULL);
+    uv_close((uv_handle_t *)&w->deadline, NULL);
     for (size_t i = 0; i < sizeof(w->signals) / sizeof(w->signals[0]); i++) {
-        uv_close((uv_handle_t *) &w->signals[i], NULL);
+        uv_close((uv_handle_t *)&w->signals[i], NULL);
     }
     tfw_redis_close(&w->waiting);
     tfw_redis_close(&w->redis);
@@ -67,7 +67,7 @@ static void on_goodbye(redisAsyncContext *context, void *reply, void *data)
 {
     tfw_worker_t *w = data;
 
-    (void) context;
+    (void)context;
     if (reply) { /* else the connection broke, or is being closed: the timer ends it */
         uv_timer_start(&w->deadline, on_leave_limit, 0, 0);
     }
@@ -76,10 +76,10 @@ static void on_goodbye(redisAsyncContext *context, void *reply, void *data)
 /* The row says offline, or cannot: the last words to Redis. */
 static void gone(tfw_worker_t *w)
 {
-    static const char *ping[] = { "PING" };
-    static const size_t lengths[] = { 4 };
+    static const char *ping[] = {"PING"};
+    static const size_t lengths[] = {4};
 
-    if (w->state != TFW_LEAVING || uv_is_closing((uv_handle_t *) &w->deadline)) {
+    if (w->state != TFW_LEAVING || uv_is_closing((uv_handle_t *)&w->deadline)) {
         return;
     }
     tfw_events_worker(w, "worker_offline", "offline");
@@ -94,7 +94,8 @@ static void gone(tfw_worker_t *w)
 static void leave(tfw_worker_t *w)
 {
     w->state = TFW_LEAVING;
-    tf_log(TF_LOG_INFO, "worker_leaving", "i:unfinished", (int64_t) tfw_ledger_count(&w->ledger) + w->pool.active, NULL);
+    tf_log(TF_LOG_INFO, "worker_leaving", "i:unfinished",
+           (int64_t)tfw_ledger_count(&w->ledger) + w->pool.active, NULL);
     uv_timer_start(&w->deadline, on_leave_limit, LEAVE_LIMIT_MS, 0);
     if (!tfw_registration_leave(w, gone)) {
         gone(w);
@@ -114,14 +115,14 @@ static void kill_and_give_back(tfw_worker_t *w)
 {
     tfw_pool_kill(&w->pool, TFW_DOOM_GIVE_BACK, w->options.kill_grace_seconds);
     tfw_claim_abandon(w);
-    uv_timer_start(&w->deadline, on_give_up, (uint64_t) w->options.kill_grace_seconds * 1000 + GIVE_UP_MS, 0);
+    uv_timer_start(&w->deadline, on_give_up, (uint64_t)w->options.kill_grace_seconds * 1000 + GIVE_UP_MS, 0);
 }
 
 static void on_deadline(uv_timer_t *timer)
 {
     tfw_worker_t *w = timer->data;
 
-    tf_log(TF_LOG_WARNING, "shutdown_deadline", "i:jobs_given_back", (int64_t) w->pool.active, NULL);
+    tf_log(TF_LOG_WARNING, "shutdown_deadline", "i:jobs_given_back", (int64_t)w->pool.active, NULL);
     kill_and_give_back(w);
 }
 
@@ -135,10 +136,10 @@ void tfw_worker_stop(tfw_worker_t *w, bool now, int exit_status)
     }
     if (w->state != TFW_STOPPING) {
         w->state = TFW_STOPPING;
-        tf_log(TF_LOG_INFO, "worker_stopping", "i:active", (int64_t) w->pool.active, NULL);
+        tf_log(TF_LOG_INFO, "worker_stopping", "i:active", (int64_t)w->pool.active, NULL);
         tfw_pool_give_back(&w->pool);
         tfw_registration_beat(w);
-        uv_timer_start(&w->deadline, on_deadline, (uint64_t) w->options.shutdown_seconds * 1000, 0);
+        uv_timer_start(&w->deadline, on_deadline, (uint64_t)w->options.shutdown_seconds * 1000, 0);
     }
     if (now) {
         kill_and_give_back(w);
@@ -212,7 +213,7 @@ static void on_ledger_ready(void *data)
 
 static void on_nothing(void *data)
 {
-    (void) data; /* the turn sends what waits */
+    (void)data; /* the turn sends what waits */
 }
 
 static void on_redis_ready(void *data)
@@ -223,10 +224,11 @@ static void on_redis_ready(void *data)
 
 static bool start(tfw_worker_t *w)
 {
-    static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE };
-    static const tf_sql_t *const claims[] = { &tf_sql_claim };
-    static const tf_sql_t *const changes[] = { &tf_sql_finish,     &tf_sql_progress,  &tfw_sql_register, &tfw_sql_heartbeat,
-                                               &tfw_sql_owner,     &tfw_sql_job_types, &tfw_sql_log };
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE};
+    static const tf_sql_t *const claims[] = {&tf_sql_claim};
+    static const tf_sql_t *const changes[] = {&tf_sql_finish,     &tf_sql_progress, &tfw_sql_register,
+                                              &tfw_sql_heartbeat, &tfw_sql_owner,   &tfw_sql_job_types,
+                                              &tfw_sql_log};
     const tfw_options_t *o = &w->options;
 
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
@@ -249,8 +251,8 @@ static bool start(tfw_worker_t *w)
         return false;
     }
     tfw_pg_start(&w->claim_pg, &w->loop, "claim", o->database_url, claims, 1, on_nothing, w);
-    tfw_pg_start(&w->ledger_pg, &w->loop, "ledger", o->database_url, changes, sizeof(changes) / sizeof(changes[0]),
-                 on_ledger_ready, w);
+    tfw_pg_start(&w->ledger_pg, &w->loop, "ledger", o->database_url, changes,
+                 sizeof(changes) / sizeof(changes[0]), on_ledger_ready, w);
     tfw_redis_start(&w->redis, &w->loop, "commands", &o->redis, o->redis_library, on_redis_ready, w);
     tfw_redis_start(&w->waiting, &w->loop, "waiting", &o->redis, o->redis_library, on_nothing, w);
     return true;
@@ -263,11 +265,12 @@ int tfw_worker_run(tfw_worker_t *w, const tfw_options_t *options)
         tf_log(TF_LOG_ERROR, "worker_not_started", NULL);
         return 1;
     }
-    tf_log(TF_LOG_INFO, "worker_started", "s:version", TF_VERSION, "s:hostname", w->options.hostname, "s:pool",
-           w->options.pool, "s:queues", w->options.queue_list, "i:concurrency", w->options.concurrency, NULL);
+    tf_log(TF_LOG_INFO, "worker_started", "s:version", TF_VERSION, "s:hostname", w->options.hostname,
+           "s:pool", w->options.pool, "s:queues", w->options.queue_list, "i:concurrency",
+           w->options.concurrency, NULL);
     uv_run(&w->loop, UV_RUN_DEFAULT);
     uv_loop_close(&w->loop);
-    tf_log(TF_LOG_INFO, "worker_stopped", "i:exit_status", (int64_t) w->exit_status, NULL);
+    tf_log(TF_LOG_INFO, "worker_stopped", "i:exit_status", (int64_t)w->exit_status, NULL);
     tfw_options_free(&w->options);
     return w->exit_status;
 }

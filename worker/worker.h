@@ -45,10 +45,12 @@ typedef struct tfw_worker_s {
     uv_timer_t deadline; /* STOPPING: when the rest is given back; LEAVING: when to go without a goodbye */
 } tfw_worker_t;
 
-/* Starts everything and runs until the worker has left. options become the worker's. Returns the exit status. */
+/* Starts everything and runs until the worker has left. options become the worker's. Returns the exit status.
+ */
 int tfw_worker_run(tfw_worker_t *w, const tfw_options_t *options);
 
-/* Begins to stop, as SIGTERM does; now: running jobs are killed and given back at once. exit_status: of the process. */
+/* Begins to stop, as SIGTERM does; now: running jobs are killed and given back at once. exit_status: of the
+ * process. */
 void tfw_worker_stop(tfw_worker_t *w, bool now, int exit_status);
 
 /* This incarnation was declared lost: its jobs are no longer ours. */
