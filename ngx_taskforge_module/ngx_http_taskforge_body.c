@@ -17,8 +17,16 @@ ngx_http_taskforge_body_type(ngx_http_request_t *r)
 
     static ngx_str_t  json = ngx_string("application/json");
 
+    /*
+     * Required: a page of another origin may send a body without a type
+     * and a browser asks nobody, but one of this type it may not.
+     */
+
     if (r->headers_in.content_type == NULL) {
-        return NGX_OK;
+        ngx_http_taskforge_problem(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                                   "the body must be application/json, and "
+                                   "Content-Type must say so");
+        return NGX_ERROR;
     }
 
     type = &r->headers_in.content_type->value;

@@ -151,7 +151,10 @@ ngx_http_taskforge_health_begin(ngx_http_request_t *r)
     ngx_int_t  rc;
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
-        return NGX_HTTP_NOT_ALLOWED;
+        rc = ngx_http_taskforge_header_add(r, "Allow", (u_char *) "GET, HEAD",
+                                           sizeof("GET, HEAD") - 1);
+        return rc == NGX_OK ? NGX_HTTP_NOT_ALLOWED
+                            : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     rc = ngx_http_discard_request_body(r);
