@@ -263,6 +263,7 @@ static tfw_outcome_t process(work_t *w)
         return TFW_PERMANENT;
     }
     w->size = fstat(w->fd, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
+    tfw_run_log(w->run, "info", "reading %s, %llu bytes", w->path, (unsigned long long)w->size);
     w->csv = tfw_csv_new(read_file, w);
     w->table = tfw_aggregate_new(NUMBERS_MAX);
     if (w->csv == NULL || w->table == NULL) {
@@ -273,6 +274,7 @@ static tfw_outcome_t process(work_t *w)
     if (outcome == TFW_OK) {
         outcome = read_rows(w);
     }
+    tfw_run_log(w->run, "info", "read %lld rows", (long long)tfw_aggregate_rows(w->table));
     return outcome == TFW_OK ? write_result(w) : outcome;
 }
 
