@@ -40,7 +40,8 @@ my @running; # stacks of this test, for END
 sub start {
     my ($class, %o) = @_;
     my $parts = delete $o{parts} // [qw(postgres redis nchan nginx worker scheduler)];
-    my $self = bless {%o, parts => {}, expected => [], owner => $$}, $class;
+    # a plain user may have fewer files than conf/nginx.conf asks for
+    my $self = bless {%o, parts => {}, expected => [qr/setrlimit\(RLIMIT_NOFILE/], owner => $$}, $class;
     $self->make_home;
     push @running, $self;
     $self->start_part($_) for @$parts;
