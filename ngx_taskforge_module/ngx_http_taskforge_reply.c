@@ -60,10 +60,13 @@ static const ngx_http_taskforge_title_t  ngx_http_taskforge_titles[] = {
     { 414, "URI Too Long", "the request target is too long" },
     { 415, "Unsupported Media Type", "the body must be application/json" },
     { 422, "Unprocessable Content", "the request is not valid" },
+    { 426, "Upgrade Required", "the protocol must be upgraded" },
     { 429, "Too Many Requests", "the limit is reached" },
     { 431, "Request Header Fields Too Large", "a header is too large" },
     { 501, "Not Implemented", "this is not implemented" },
+    { 502, "Bad Gateway", "a part of the server does not answer" },
     { 503, "Service Unavailable", "try again shortly" },
+    { 504, "Gateway Timeout", "a part of the server does not answer" },
     { 505, "HTTP Version Not Supported", "the HTTP version is not known" },
     { 0, "Internal Server Error", "the server failed" }
 };

@@ -1,6 +1,7 @@
 
 #include "ngx_http_taskforge_route.h"
 #include "ngx_http_taskforge_body.h"
+#include "ngx_http_taskforge_events.h"
 #include "ngx_http_taskforge_jobs.h"
 #include "ngx_http_taskforge_reply.h"
 #include "ngx_http_taskforge_submit.h"
@@ -56,6 +57,10 @@ static const ngx_http_taskforge_route_t  ngx_http_taskforge_routes[] = {
     { NGX_HTTP_POST, ngx_string("/jobs/{id}/cancel"),
       ngx_http_taskforge_jobs_cancel, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
       ngx_string("jobs_cancel"), NULL, 0 },
+
+    { NGX_HTTP_GET, ngx_string("/events"),
+      ngx_http_taskforge_events, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      ngx_string("events_list"), ngx_http_taskforge_events_args, 0 },
 
     { 0, ngx_null_string, NULL, NGX_HTTP_TASKFORGE_ROLE_NONE,
       ngx_null_string, NULL, 0 }

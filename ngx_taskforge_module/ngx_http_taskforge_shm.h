@@ -34,8 +34,8 @@ typedef struct {
     ngx_atomic_t                  pid;          /* 0: free */
     ngx_atomic_t                  heartbeat;    /* ngx_current_msec */
 
-    ngx_atomic_t                  ms;           /* id of the last entry of */
-    ngx_atomic_t                  seq;          /*   tf:events taken */
+    uint64_t                      ms;           /* id of the last entry of */
+    uint64_t                      seq;          /*   tf:events taken */
     ngx_atomic_t                  known;        /* 0: there is no position,
                                                    1: a moment, 2: an entry */
     ngx_atomic_t                  unacked;      /* messages nchan may or may
