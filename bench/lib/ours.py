@@ -112,7 +112,7 @@ class Ours:
         self.bench.result("memory_start_mb", self.own_memory())
 
     def pid(self, part):
-        with open(f"{self.home}/run/{part}.pid") as f:
+        with open(f"{self.home}/run/{part}.started") as f:
             return int(f.read().split()[0])
 
     def own_memory(self):
