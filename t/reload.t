@@ -9,6 +9,7 @@ use TaskForge::Load;
 my $tf = TaskForge->start;
 my $checker = TaskForge::Checker->watch($tf);
 my $ws = $tf->subscribe;
+my @at_start = $tf->nginx_workers;
 
 my $load = TaskForge::Load->start(tf => $tf, jobs => 3000, pace => 0.001, body => sub { {type => 'noop', name => "n$_[0]"} });
 my $reloads = 0;
@@ -23,12 +24,14 @@ is(join('; ', $load->refused), '', 'no request fails');
 my @ids = $load->accepted;
 
 my (%seen, %seq, $doubled, $resync);
+my %left = map { $_ => 1 } @ids;
 $ws->events_until(30, sub {
     my ($event) = @_;
     $resync++ if $event->{event} eq 'resync';
     $doubled++ if $event->{seq} && $seq{$event->{seq}}++;
     push @{$seen{$event->{job}{id}}}, $event->{event} if $event->{job};
-    keys %seen >= @ids && !grep { !grep { $_ eq 'job_success' } @{$seen{$_} // []} } @ids;
+    delete $left{$event->{job}{id}} if $event->{event} eq 'job_success';
+    !%left;
 });
 is($doubled // 0, 0, 'no event comes twice');
 my @short = grep { join(' ', @{$seen{$_} // []}) ne 'job_queued job_running job_success' } @ids;
@@ -37,7 +40,6 @@ is($ws->{closed}, undef, 'the subscriber stays connected');
 $ws->close;
 
 $checker->check(ids => \@ids);
-my $old = wait_until(15, sub { $tf->nginx_workers <= 4 });
-ok($old, 'the old worker processes leave');
+ok(wait_until(15, sub { my @workers = $tf->nginx_workers; @workers == @at_start }), 'the old worker processes leave');
 
 done_testing;
