@@ -609,4 +609,6 @@ ngx_http_taskforge_exit_process(ngx_cycle_t *cycle)
     if (mcf->redis_conn) {
         ngx_http_taskforge_redis_stop(mcf->redis_conn);
     }
+
+    tf_buf_free(&mcf->scratch);
 }

@@ -84,6 +84,9 @@ typedef struct {
     ngx_http_taskforge_redis_t   *redis_conn;
     ngx_http_taskforge_types_t   *types;
     ngx_http_taskforge_submit_t  *submit;
+
+    /* to write an answer in; kept, so that it need not grow each time */
+    tf_buf_t                      scratch;
 } ngx_http_taskforge_main_conf_t;
 
 

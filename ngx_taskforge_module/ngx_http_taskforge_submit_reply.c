@@ -50,7 +50,7 @@ ngx_http_taskforge_submit_reply_one(ngx_http_taskforge_submission_t *sub)
 {
     u_char                         *p;
     ngx_str_t                       location;
-    tf_buf_t                        out;
+    tf_buf_t                       *out;
     ngx_http_request_t             *r;
     ngx_http_taskforge_ctx_t       *ctx;
     ngx_http_taskforge_insert_t    *ins;
@@ -96,12 +96,12 @@ ngx_http_taskforge_submit_reply_one(ngx_http_taskforge_submission_t *sub)
         return;
     }
 
-    out = (tf_buf_t) TF_BUF_INIT;
-    tf_job_write_json(&out, &ins->job, true, false);
+    out = &sub->mcf->scratch;
 
-    ngx_http_taskforge_reply_json(r, NGX_HTTP_ACCEPTED, &out);
+    tf_buf_reset(out);
+    tf_job_write_json(out, &ins->job, true, false);
 
-    tf_buf_free(&out);
+    ngx_http_taskforge_reply_json(r, NGX_HTTP_ACCEPTED, out);
 }
 
 
