@@ -1,56 +1,54 @@
-# The relay alone: what is added to tf:events reaches every subscriber once, in order, whatever is restarted.
+# The relay alone: what is added to tf:events reaches every subscriber once, in order.
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
+use TaskForge::Events;
 
 my $tf = TaskForge->start(parts => [qw(redis nchan nginx)]);
-my $n = 0;
-
-# Adds entries of $per events each, numbered on.
-sub add {
-    my ($entries, $per) = @_;
-    for (1 .. $entries) {
-        my $e = join "\n", map { $n++; qq({"event":"job_queued","ts":"x","job":{"n":$n}}) } 1 .. $per;
-        $tf->redis('XADD', 'tf:events', 'MAXLEN', '~', 8192, '*', 'e', $e);
-    }
-    return;
-}
-
-sub numbers { return map { $_->{job}{n} // $_->{event} } @_ }
-
-# The numbers that arrive until the last added one has.
-sub arrived {
-    my ($ws, $seconds) = @_;
-    my $last = $n;
-    return numbers($ws->events_until($seconds // 10, sub { ($_[0]{job}{n} // 0) == $last }));
-}
+my $events = TaskForge::Events->new($tf);
 
 my $one = $tf->subscribe;
 is($one->{connected}{event}, 'connected', 'the first message is connected');
 ok($one->{connected}{connection_id}, 'with an id');
 my $two = $tf->subscribe;
+isnt($two->{connected}{connection_id}, $one->{connected}{connection_id}, 'that is its own');
 
-add(3, 1);
-add(2, 32);
-is_deeply([arrived($one)], [1 .. 67], 'a subscriber gets every event, in order');
-is_deeply([arrived($two)], [1 .. 67], 'and so does every other');
+$events->add(3, 1);
+$events->add(2, 32);
+is_deeply([$events->arrived($one)], [1 .. 67], 'a subscriber gets every event, in order');
+is_deeply([$events->arrived($two)], [1 .. 67], 'and so does every other');
 
-add(1, 3);
-my @events = $one->events_until(5, sub { $_[0]{job}{n} == $n });
-my @seqs = map { $_->{seq} } @events;
+$events->add(1, 3);
+my @got = $one->events_until(5, sub { $_[0]{job}{n} == $events->last });
+my @seqs = map { $_->{seq} } @got;
 like($seqs[0], qr/^\d+-\d+-0$/, 'seq is the id of the entry and the place in it');
 is_deeply([map { s/-\d+$//r } @seqs], [($seqs[0] =~ s/-\d+$//r) x 3], 'of the same entry');
 is_deeply([map { /-(\d+)$/ } @seqs], [0, 1, 2], 'counted from 0');
-arrived($two);
+$events->arrived($two);
+
+$tf->redis('XADD', 'tf:events', '*', 'x', 'nothing of ours');
+$tf->redis('XADD', 'tf:events', '*', 'e', "no object\n{\"event\":\"job_queued\",\"job\":{\"n\":0}}\n\n{broken");
+$events->add(1, 1);
+is_deeply([$events->arrived($two)], [0, $events->last], 'what is no event in the stream is left out');
+$events->arrived($one);
 
 $_->close for $one, $two;
-add(5, 1);
+$events->add(5, 1);
 sleep 2.5;
-add(5, 1);
+$events->add(5, 1);
 my $late = $tf->subscribe;
-add(5, 1);
-my @late = arrived($late);
-is_deeply([grep { $_ > $n - 5 } @late], [$n - 4 .. $n], 'after an idle time nothing added after connected is missed');
-is_deeply([grep { $_ <= $n - 10 } @late], [], 'and nothing old is sent');
+$events->add(5, 1);
+my @late = $events->arrived($late);
+my $last = $events->last;
+is_deeply([grep { $_ > $last - 5 } @late], [$last - 4 .. $last], 'after an idle time nothing added after connected is missed');
+is_deeply([grep { $_ <= $last - 10 } @late], [], 'and nothing old is sent');
+
+# a second reader counts what Redis is asked for
+$late->close;
+sleep 2;
+my $before = ($tf->redis('INFO', 'commandstats') =~ /cmdstat_xread:calls=(\d+)/)[0];
+$events->add(20, 1);
+sleep 2;
+is(($tf->redis('INFO', 'commandstats') =~ /cmdstat_xread:calls=(\d+)/)[0], $before, 'while nobody listens nothing is read');
 
 done_testing;

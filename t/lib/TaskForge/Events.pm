@@ -1,0 +1,55 @@
+package TaskForge::Events;
+
+# Numbered events, added to tf:events by hand, so that a test can say exactly which arrived.
+
+use strict;
+use warnings;
+use Exporter 'import';
+use IO::Socket::UNIX;
+
+our @EXPORT_OK = qw(numbers relaying_worker);
+
+# tf: the stack
+sub new {
+    my ($class, $tf) = @_;
+    return bless {tf => $tf, n => 0}, $class;
+}
+
+sub last { $_[0]{n} }
+
+# Adds $entries entries of $per events each in one go; size: bytes of padding in each.
+sub add {
+    my ($self, $entries, $per, $size) = @_;
+    my $redis = IO::Socket::UNIX->new(Peer => "$self->{tf}{home}/run/redis.sock") or die "redis.sock: $!\n";
+    my $pad = 'x' x ($size // 0);
+    for (1 .. $entries) {
+        my $e = join "\n", map { $self->{n}++; qq({"event":"job_queued","ts":"x","job":{"n":$self->{n},"pad":"$pad"}}) } 1 .. $per;
+        my @command = (qw(XADD tf:events MAXLEN ~ 8192 * e), $e);
+        print $redis "*" . @command . "\r\n" . join('', map { '$' . length($_) . "\r\n$_\r\n" } @command);
+        # an answer to every command, in order: Redis has them all before we go on
+        $redis->flush;
+        my $answer = <$redis>;
+        die "XADD: $answer" unless $answer =~ /^\$/;
+        <$redis>;
+    }
+    return $self->{n};
+}
+
+# Of events as they came: their numbers, and the names of others.
+sub numbers { return map { $_->{job}{n} // $_->{event} } @_ }
+
+# What arrives until the last added event has.
+sub arrived {
+    my ($self, $ws, $seconds) = @_;
+    return numbers($ws->events_until($seconds // 10, sub { ($_[0]{job}{n} // 0) == $self->{n} }));
+}
+
+# The process that said last that it relays.
+sub relaying_worker {
+    my ($tf) = @_;
+    open my $in, '<', "$tf->{home}/log/nginx-error.log" or return 0;
+    my @pids = map { /(\d+)#\d+: taskforge relay: this process relays/ ? $1 : () } <$in>;
+    return $pids[-1] // 0;
+}
+
+1;

@@ -1,0 +1,130 @@
+# Events go on across every restart: each arrives once and in order, or subscribers are told to resync.
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use TaskForge;
+use TaskForge::Events qw(numbers relaying_worker);
+
+my $tf = TaskForge->start(parts => [qw(redis nchan nginx)]);
+my $events = TaskForge::Events->new($tf);
+$tf->expect_log(qr/exited on signal 9/);
+
+# In order, none twice; gaps only where a resync came.
+sub sound {
+    my (@got) = @_;
+    my ($last, $resync) = (0, 0);
+    for my $n (@got) {
+        if ($n eq 'resync') { $resync = 1; next }
+        return "$n after $last" if $n <= $last;
+        return "gap from $last to $n" if $last && $n != $last + 1 && !$resync;
+        ($last, $resync) = ($n, 0);
+    }
+    return 'sound';
+}
+
+my $ws = $tf->subscribe;
+
+# reload, while events flow
+my @old = $tf->nginx_workers;
+for my $round (1 .. 3) {
+    $events->add(20, 2);
+    $tf->reload;
+    $events->add(20, 2);
+}
+is_deeply([$events->arrived($ws)], [1 .. $events->last], 'three reloads: an old subscriber gets every event, once, in order');
+my $new = $tf->subscribe;
+$events->add(5, 1);
+my $last = $events->last;
+is_deeply([$events->arrived($ws)], [$last - 4 .. $last], 'then the old subscriber gets what comes');
+# nchan also gives a new subscriber what was published in the second of its coming
+is_deeply([grep { $_ > $last - 5 } $events->arrived($new)], [$last - 4 .. $last], 'and so does a new one');
+$ws->send('ping');
+is($ws->next_event(5)->{event}, 'pong', 'the old one can still speak');
+my ($gone) = grep { kill 0, $_ } @old;
+ok($gone, 'its worker lives on');
+$ws->close;
+ok(wait_until(10, sub { !grep { my $pid = $_; grep { $_ == $pid } $tf->nginx_workers } @old }), 'and leaves when it has no subscriber');
+
+# kill -9 of the worker that relays; the subscribers of the others stay
+for my $round (1 .. 3) {
+    my $relay = relaying_worker($tf);
+    my @subscribers = map { $tf->subscribe } 1 .. 8;
+    $events->add(10, 1);
+    $events->arrived($_) for @subscribers;
+    kill 'KILL', $relay;
+    my $from = $events->last + 1;
+    my $killed = time;
+    $events->add(10, 1);
+    ok(wait_until(5, sub { relaying_worker($tf) != $relay }), 'another worker takes over');
+    cmp_ok(time - $killed, '<', 2, 'within a second or so');
+    $events->add(10, 1);
+    my @got = map { [$events->arrived($_, 5)] } @subscribers;
+    my @stayed = grep { !$subscribers[$_]{closed} } 0 .. $#subscribers;
+    ok(@stayed, scalar(@stayed) . ' of 8 subscribers were not the dead worker\'s');
+    is_deeply($got[$_], [$from .. $events->last], 'and got every event once') for @stayed;
+    $_->close for @subscribers;
+    $events->arrived($new);
+    if ($new->{closed}) {
+        $new = $tf->subscribe;
+    }
+}
+
+# under load the killed relay may have had messages on the way
+my $flow = $tf->subscribe;
+my @flow;
+for my $round (1 .. 5) {
+    $events->add(100, 8);
+    kill 'KILL', relaying_worker($tf) if $round == 3;
+    $events->add(100, 8);
+}
+@flow = $events->arrived($flow, 10);
+if ($flow->{closed}) {
+    pass('the subscriber was the dead worker\'s');
+} else {
+    is(sound(@flow), 'sound', 'killed under load: in order, no doubles, gaps only with a resync');
+    is($flow[-1], $events->last, 'up to the last event');
+}
+$flow->close;
+
+# nchan
+my $before = $tf->subscribe;
+$tf->expect_log(qr/nchan\.sock/);
+$tf->kill_part('nchan');
+ok(!defined $before->next_event(5) && $before->{closed}, 'nchan killed: subscribers are cut');
+unlink "$tf->{home}/run/nchan.sock";
+my $refused = eval { $tf->subscribe; 1 } ? '' : $@;
+like($refused, qr/ 502 /, 'without nchan a subscriber is refused');
+$tf->start_part('nchan');
+my $after = wait_until(10, sub { eval { $tf->subscribe } });
+ok($after, 'nchan is back: subscribers come in');
+my $first = $events->last + 1;
+$events->add(10, 1);
+is_deeply([grep { $_ ne 'resync' && $_ >= $first } $events->arrived($after)], [$first .. $events->last], 'and get what comes');
+
+# Redis with its data
+$tf->kill_part('redis');
+sleep 1.2;
+$tf->start_part('redis');
+$first = $events->add(1, 1);
+$events->add(9, 1);
+my @got = $events->arrived($after);
+is(sound(@got), 'sound', 'Redis restarted: in order, no doubles');
+is($got[-1], $events->last, 'events flow');
+
+# Redis empty
+$tf->kill_part('redis');
+$tf->wipe_redis;
+$tf->start_part('redis');
+$events->add(10, 1);
+@got = $events->arrived($after);
+is(scalar(grep { $_ eq 'resync' } @got), 1, 'Redis lost everything: one resync');
+is($got[-1], $events->last, 'and events flow');
+is(sound(@got), 'sound', 'in order, no doubles');
+$tf->redis('FLUSHALL');
+$events->add(10, 1);
+@got = $events->arrived($after);
+is($got[-1], $events->last, 'FLUSHALL: events flow');
+is(sound(@got), 'sound', 'in order, no doubles');
+ok(wait_until(4, sub { my $e = $after->next_event(0.1); push @got, numbers($e) if $e; grep { $_ eq 'resync' } @got }), 'and a resync says that some may be missing');
+$after->close;
+
+done_testing;
