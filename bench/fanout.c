@@ -21,9 +21,10 @@
 #include <unistd.h>
 
 #define SUBSCRIBERS_MAX 10000
-#define INPUT_SIZE 16384                 /* per subscriber; an event must fit */
-#define SILENCE_SECONDS 10               /* no delivery for so long: give up */
-#define EVENT_PREFIX "{\"event\":\"job_" /* others (connected, resync, worker_...) are not counted */
+#define INPUT_SIZE 16384              /* per subscriber; an event must fit */
+#define SILENCE_SECONDS 10            /* no delivery for so long: give up */
+#define EVENT_MARK "\"event\":\"job_" /* others (connected, resync, worker_...) are not counted */
+#define EVENT_MARK_WITHIN 96          /* bytes from the start of the frame: seq may come first */
 
 typedef struct {
     int fd;
@@ -176,8 +177,8 @@ static void take_frames(fanout_t *f, subscriber_t *s)
         if (s->len - at < header + size) {
             break;
         }
-        if ((p[0] & 0x0f) == 1 && size > strlen(EVENT_PREFIX) &&
-            memcmp(p + header, EVENT_PREFIX, strlen(EVENT_PREFIX)) == 0) {
+        size_t look = size < EVENT_MARK_WITHIN ? size : EVENT_MARK_WITHIN;
+        if ((p[0] & 0x0f) == 1 && memmem(p + header, look, EVENT_MARK, strlen(EVENT_MARK))) {
             s->events++;
             f->delivered++;
         }

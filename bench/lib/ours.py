@@ -213,7 +213,7 @@ class Ours:
     def fanout(self):
         """The same subscribers, events and window twice: straight at an nchan of its own, then at /ws, with the events
         added to tf:events as the daemons add them."""
-        event = json.dumps({"event": "job_success", "seq": "1795342546123-0-3", "ts": "2026-11-22T13:00:00.123456Z",
+        event = json.dumps({"seq": "1795342546123-0-3", "event": "job_success", "ts": "2026-11-22T13:00:00.123456Z",
                             "job": {"id": "019a7c1e-5f3b-7c3d-9a4e-1f2a3b4c5d6e", "name": None, "type": "noop",
                                     "queue": "default", "priority": "normal", "status": "SUCCESS", "attempt": 1,
                                     "max_retries": 3, "progress": 100, "error": None, "duration_seconds": 0.000123}},
