@@ -188,6 +188,8 @@ sub start_web {
 
 sub start_nginx {
     my ($self, $name) = @_;
+    my $module = "$self->{home}/bin/ngx_http_taskforge_module.so";
+    die "$BUILD has no module; run make\n" unless -e $module;
     return $self->start_web('nginx', sub { $self->http(timeout => 2)->get('/livez')->status == 200 });
 }
 
