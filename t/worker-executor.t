@@ -59,6 +59,15 @@ like(row($bad)->[2], qr/seconds/, '... with the reason');
 ok(reaches($alien, 'RETRYING'), 'a type without a handler is tried again, maybe elsewhere');
 like(row($alien)->[2], qr/no handler for the type alien/, '... with the reason');
 
+# large payloads travel beside the socket
+my $big = q(('{"seconds": 0, "x": "' || repeat('y', 3000000) || '"}')::json);
+my ($noop) = $tf->insert_jobs(1, payload => $big);
+my ($read) = $tf->insert_jobs(1, type => "'sleep'", payload => $big);
+$tf->xadd(5, $noop, $read);
+ok(reaches($noop, 'SUCCESS'), 'a payload of 3 MB reaches the executor');
+ok(reaches($read, 'FAILED'), '... and its handler');
+like(row($read)->[2], qr/unknown field "x"/, '... which read it');
+
 # what waits behind a job that dies has not begun: no attempt is burnt
 my @many = $tf->insert_jobs(2000);
 my ($poison) = $tf->insert_jobs(1, type => "'sleep'", payload => q('{"seconds": 30}'), %fast);

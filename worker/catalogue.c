@@ -44,6 +44,7 @@ bool tfw_catalogue_init(char *error, size_t error_size)
     const tfw_handler_t *const *p = __start_tfw_handlers;
 
     handler_count = 0;
+    /* cppcheck-suppress comparePointers ; the linker makes one array of both ends */
     for (; p < __stop_tfw_handlers; p++) {
         const char *why;
 

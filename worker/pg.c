@@ -301,6 +301,17 @@ static bool prepared(tfw_pg_t *pg, PGresult *result)
     return true;
 }
 
+/* The answer is the end of the connection, from the server (FATAL, PANIC) or from libpq (no SQLSTATE). What
+ * became of the statement is unknown: its commit may have come before the end. */
+static bool is_end(const PGresult *result)
+{
+    const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+    return PQresultStatus(result) == PGRES_FATAL_ERROR &&
+           (!PQresultErrorField(result, PG_DIAG_SQLSTATE) ||
+            (severity && (!strcmp(severity, "FATAL") || !strcmp(severity, "PANIC"))));
+}
+
 /* Takes all answers that have arrived. */
 static void take_answers(tfw_pg_t *pg)
 {
@@ -314,6 +325,11 @@ static void take_answers(tfw_pg_t *pg)
             if (!result) {
                 return;
             }
+        }
+        if (is_end(result)) {
+            PQclear(result);
+            lost_with_message(pg);
+            return;
         }
         if (pg->state == TFW_PG_PREPARING) {
             if (!prepared(pg, result)) {

@@ -130,8 +130,8 @@ static void on_owner(void *data, PGresult *result)
         pid = tf_pg_get_int4(PQgetvalue(result, 0, 2));
     }
     PQclear(result);
-    if (w->state >= TFW_LEAVING) {
-        return;
+    if (w->state >= TFW_STOPPING) {
+        return; /* it is leaving anyway; the fence keeps its results apart */
     }
     if (incarnation != w->registration.incarnation) {
         tf_log(TF_LOG_ERROR, "name_taken_over", "s:hostname", w->options.hostname, "s:pool", w->options.pool,
