@@ -23,8 +23,8 @@ PQ_INC   := -I$(shell pg_config --includedir 2>/dev/null || echo /usr/include/po
 
 NGX      := /usr/share/nginx/src/src
 NGX_OBJS := $(BUILD)/nginx
-NGX_INC  := $(addprefix -isystem ,$(NGX)/core $(NGX)/event $(NGX)/event/modules $(NGX)/os/unix $(NGX)/http \
-            $(NGX)/http/modules $(NGX)/http/v2) -isystem $(NGX_OBJS)
+NGX_INC  := $(addprefix -isystem ,$(NGX)/core $(NGX)/event $(NGX)/event/modules $(NGX)/event/quic $(NGX)/os/unix \
+            $(NGX)/http $(NGX)/http/modules $(NGX)/http/v2 $(NGX)/http/v3) -isystem $(NGX_OBJS)
 
 core_c      := $(wildcard core/*.c)
 module_c    := $(wildcard ngx_taskforge_module/*.c)
