@@ -30,7 +30,7 @@ def row(what, value, unit, peer="–", ratio=None, floor=None, aim=None, more_is
             return "–"
         return "yes" if (subject >= limit if more_is_better else subject <= limit) else "no"
 
-    reached = "–" if floor is None and aim is None else f"floor {mark(floor)}, aim {mark(aim)}"
+    reached = "–" if subject is None or (floor is None and aim is None) else f"floor {mark(floor)}, aim {mark(aim)}"
     limits = ("≥ " if more_is_better else "≤ ")
     return [what, f"{number(value)} {unit}", peer, "–" if ratio is None else f"{ratio:.2f}",
             "–" if floor is None else limits + number(floor), "–" if aim is None else limits + number(aim), reached]
@@ -124,7 +124,7 @@ def machine():
         memory = int(f.readline().split()[1]) // 1048576
     with open("/etc/os-release") as f:
         system = dict(line.rstrip().split("=", 1) for line in f if "=" in line)["PRETTY_NAME"].strip('"')
-    return f"{len(os.sched_getaffinity(0))} cores ({cpu}), {memory} GB, {system}, Linux {platform.release()}"
+    return f"{len(os.sched_getaffinity(0))} cores ({cpu}), {memory} GB, {system}, Linux {platform.release().split('-')[0]}"
 
 
 def versions():
@@ -139,7 +139,7 @@ def section(bench, rows):
     when = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     found = {**versions(), **bench.versions}
     parts = [BEGIN, "", f"Measured {when}: TaskForge {bench.version}, {machine()}.", "",
-             "Load tool, nginx, PostgreSQL, Redis, nchan and workers shared these cores.", "", markdown(rows), ""]
+             f"Load tool, nginx, PostgreSQL, Redis, nchan and workers shared these cores. {bench.settings()}", "", markdown(rows), ""]
     parts += ["Checked in this run:", ""] + [f"- {'ok' if ok else '**FAILED**'}: {text}" for ok, text in bench.checks] + [""]
     parts += [f"- {note}" for note in bench.notes] + [""] if bench.notes else []
     parts += ["Versions: " + ", ".join(f"{name} {version}" for name, version in sorted(found.items())) + ".", "", END]
