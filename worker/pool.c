@@ -403,8 +403,9 @@ static void look_at(tfw_pool_t *pool, tfw_executor_t *ex, int64_t now, int64_t *
         if (ex->njobs > 1 && elapsed >= SLOW_US) {
             tfw_jobs_t taken = TAILQ_HEAD_INITIALIZER(taken);
 
-            ex->slow = true;
             pool->active -= tfw_executor_take_back(ex, &taken);
+            /* With nothing left it is not the job that is slow: the executor got no processor yet. */
+            ex->slow = ex->njobs > 0;
             wait_again(pool, &taken);
         } else if (ex->njobs > 1) {
             left = SLOW_US - elapsed < left ? SLOW_US - elapsed : left;
