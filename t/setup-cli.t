@@ -10,7 +10,7 @@ use TaskForge::Command 'taskforge';
 use Test::More;
 
 my $root = $TaskForge::Command::ROOT;
-my $dir = tempdir('tf-cli-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+my $dir = tempdir('taskforge-cli-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 chmod 0755, $dir;
 
 my ($code, $text) = taskforge({}, 'help');

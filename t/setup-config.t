@@ -8,7 +8,7 @@ use File::Temp 'tempdir';
 use Test::More;
 
 my $root = abs_path(dirname(__FILE__) . '/..');
-my $dir = tempdir('tf-config-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+my $dir = tempdir('taskforge-config-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 my $nginx = '/usr/share/nginx/src';
 -x "$nginx/configure" or plan skip_all => 'nginx-dev is not installed';
 

@@ -34,7 +34,7 @@ sub taskforge {
 
 # A home that does not exist yet; what is made of it is stopped and removed when the test ends, however it ends.
 sub temporary_home {
-    my $dir = tempdir('tf-home-XXXXXX', DIR => $ENV{TMPDIR} // '/tmp');
+    my $dir = tempdir('taskforge-home-XXXXXX', DIR => $ENV{TMPDIR} // '/tmp');
     chmod 0755, $dir or die "$dir: $!";
     push @homes, $dir;
     return "$dir/home";
