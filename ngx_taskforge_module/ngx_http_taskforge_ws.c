@@ -331,7 +331,10 @@ ngx_http_taskforge_ws_begin(ngx_http_request_t *r,
                                        r->header_in->pos);
     if (last == NULL) {
         r->keepalive = 0;
-        return NGX_HTTP_BAD_REQUEST;
+        ngx_http_taskforge_problem(r, NGX_HTTP_BAD_REQUEST,
+                                   "what follows the request is no frame of "
+                                   "a WebSocket");
+        return NGX_DONE;
     }
 
     r->header_in->last = last;
@@ -347,7 +350,9 @@ ngx_http_taskforge_ws_begin(ngx_http_request_t *r,
         ngx_log_error(NGX_LOG_ERR, c->log, 0,
                       "taskforge: too many worker processes have WebSockets; "
                       "see worker_shutdown_timeout");
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
+        ngx_http_taskforge_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                   "too many WebSockets are being closed");
+        return NGX_DONE;
     }
 
     cln->handler = ngx_http_taskforge_ws_end;

@@ -127,4 +127,6 @@ is(sound(@got), 'sound', 'in order, no doubles');
 ok(wait_until(4, sub { my $e = $after->next_event(0.1); push @got, numbers($e) if $e; grep { $_ eq 'resync' } @got }), 'and a resync says that some may be missing');
 $after->close;
 
+$new->close;
+
 done_testing;

@@ -67,4 +67,6 @@ my $r = $tf->get('/api/v1/events');
 ok($r->is_problem(503), 'Redis is down: 503');
 ok($r->header('Retry-After'), 'with Retry-After');
 
+$ws->close;
+
 done_testing;
