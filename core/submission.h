@@ -26,18 +26,16 @@ typedef struct {
 /* Finds a type's defaults; NULL: no worker has ever registered it. */
 typedef const tf_type_defaults_t *(*tf_type_lookup_fn)(void *data, const char *type, size_t len);
 
-/* Checks body (the object a client sent) and fills job: type, queue, name, priority, max_retries, timeout,
- * retry policy, schedule, status (QUEUED, or SCHEDULED when run_at is later than now), created_at =
- * updated_at = now. payload and metadata are serialised into text and point there: keep `text` as long as the
- * job. type, queue and name point into body. The id is not set. now_us: microseconds since 1970.
+/* Checks body (the object a client sent, parsed from text) and fills job: type, queue, name, priority,
+ * max_retries, timeout, retry policy, schedule, status (QUEUED, or SCHEDULED when run_at is later than now),
+ * created_at = updated_at = now. The id is not set. type, queue and name point into body; payload and
+ * metadata are the bytes of text: keep both as long as the job. now_us: microseconds since 1970.
  *
  * All errors are found in one go: true if there are none, else false and `errors` holds a JSON array's
  * members,
- * {"pointer":"#/priority","detail":"..."},... prefixed pointers start with pointer_prefix ("#" or
- * "#/jobs/3"). */
-bool tf_submission_check(const json_t *body, const char *pointer_prefix, int64_t now_us,
-                         tf_type_lookup_fn lookup, void *lookup_data, tf_job_t *job, tf_buf_t *text,
-                         tf_buf_t *errors);
+ * {"pointer":"#/priority","detail":"..."},... Pointers start with pointer_prefix ("#" or "#/jobs/3"). */
+bool tf_submission_check(const json_t *body, tf_str_t text, const char *pointer_prefix, int64_t now_us,
+                         tf_type_lookup_fn lookup, void *lookup_data, tf_job_t *job, tf_buf_t *errors);
 
 /* RFC 3339 with a zone ("2026-11-22T13:00:00Z", fractions, +01:00) to microseconds since 1970. */
 bool tf_time_parse(const char *text, size_t len, int64_t *us);

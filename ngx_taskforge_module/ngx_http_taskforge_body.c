@@ -50,7 +50,7 @@ ngx_http_taskforge_body_type(ngx_http_request_t *r)
 
 
 json_t *
-ngx_http_taskforge_body_json(ngx_http_request_t *r)
+ngx_http_taskforge_body_json(ngx_http_request_t *r, tf_str_t *raw)
 {
     char                 error[256];
     json_t              *body;
@@ -82,6 +82,11 @@ ngx_http_taskforge_body_json(ngx_http_request_t *r)
 
     cln->handler = ngx_http_taskforge_body_free;
     cln->data = body;
+
+    if (raw) {
+        raw->data = (char *) text.data;
+        raw->len = text.len;
+    }
 
     return body;
 }

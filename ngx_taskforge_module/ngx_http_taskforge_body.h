@@ -16,11 +16,12 @@ ngx_int_t ngx_http_taskforge_body_type(ngx_http_request_t *r);
 
 
 /*
- * The body, already read, parsed; lives as long as the request.
+ * The body, already read, parsed; it and its text live as long as the
+ * request.  text may be NULL.
  * NULL: the request has been answered (400 with the place of the error).
  */
 
-json_t *ngx_http_taskforge_body_json(ngx_http_request_t *r);
+json_t *ngx_http_taskforge_body_json(ngx_http_request_t *r, tf_str_t *text);
 
 
 #endif /* _NGX_HTTP_TASKFORGE_BODY_H_INCLUDED_ */

@@ -17,9 +17,9 @@ typedef struct {
     ngx_http_taskforge_main_conf_t     *mcf;
     json_t                             *body;
 
-    /* jobs[].payload and jobs[].metadata point into text */
+    /* the request body; jobs[].payload and .metadata point there */
     ngx_http_taskforge_insert_group_t   group;
-    tf_buf_t                            text;
+    tf_str_t                            text;
 
     /* members of errors[]; spans: where those of each job are, a batch only */
     tf_buf_t                            errors;

@@ -9,13 +9,14 @@
 #include "ngx_http_taskforge_body.h"
 #include "ngx_http_taskforge_reply.h"
 #include "ngx_http_taskforge_submit.h"
+#include "json_slice.h"
 
 
 #define NGX_HTTP_TASKFORGE_TRACEPARENT_LEN  55
 
 
 static ngx_http_taskforge_submission_t *ngx_http_taskforge_submission_create(
-    ngx_http_request_t *r, json_t *body, ngx_uint_t njobs);
+    ngx_http_request_t *r, json_t *body, tf_str_t text, ngx_uint_t njobs);
 static void ngx_http_taskforge_submission_cleanup(void *data);
 static ngx_int_t ngx_http_taskforge_submit_shape(ngx_http_request_t *r,
     json_t *body);
@@ -24,7 +25,8 @@ static void ngx_http_taskforge_submit_run(
 static void ngx_http_taskforge_submit_check(
     ngx_http_taskforge_submission_t *sub);
 static void ngx_http_taskforge_submit_check_job(
-    ngx_http_taskforge_submission_t *sub, ngx_uint_t i, int64_t now);
+    ngx_http_taskforge_submission_t *sub, ngx_uint_t i, tf_str_t text,
+    int64_t now);
 static void ngx_http_taskforge_submit_extras(
     ngx_http_taskforge_submission_t *sub, tf_job_t *job);
 static tf_str_t ngx_http_taskforge_submit_traceparent(ngx_http_request_t *r);
@@ -40,14 +42,15 @@ void
 ngx_http_taskforge_submit_one(ngx_http_request_t *r)
 {
     json_t                           *body;
+    tf_str_t                          text;
     ngx_http_taskforge_submission_t  *sub;
 
-    body = ngx_http_taskforge_body_json(r);
+    body = ngx_http_taskforge_body_json(r, &text);
     if (body == NULL) {
         return;
     }
 
-    sub = ngx_http_taskforge_submission_create(r, body, 1);
+    sub = ngx_http_taskforge_submission_create(r, body, text, 1);
     if (sub) {
         ngx_http_taskforge_submit_run(sub);
     }
@@ -58,9 +61,10 @@ void
 ngx_http_taskforge_submit_batch(ngx_http_request_t *r)
 {
     json_t                           *body, *jobs;
+    tf_str_t                          text;
     ngx_http_taskforge_submission_t  *sub;
 
-    body = ngx_http_taskforge_body_json(r);
+    body = ngx_http_taskforge_body_json(r, &text);
 
     if (body == NULL
         || ngx_http_taskforge_submit_shape(r, body) != NGX_OK)
@@ -70,7 +74,8 @@ ngx_http_taskforge_submit_batch(ngx_http_request_t *r)
 
     jobs = json_object_get(body, "jobs");
 
-    sub = ngx_http_taskforge_submission_create(r, jobs, json_array_size(jobs));
+    sub = ngx_http_taskforge_submission_create(r, jobs, text,
+                                               json_array_size(jobs));
     if (sub == NULL) {
         return;
     }
@@ -130,11 +135,14 @@ ngx_http_taskforge_submit_shape(ngx_http_request_t *r, json_t *body)
 }
 
 
-/* body: the job, or the array of jobs.  NULL: answered. */
+/*
+ * body: the job, or the array of jobs; text: the whole request body.
+ * NULL: answered.
+ */
 
 static ngx_http_taskforge_submission_t *
 ngx_http_taskforge_submission_create(ngx_http_request_t *r, json_t *body,
-    ngx_uint_t njobs)
+    tf_str_t text, ngx_uint_t njobs)
 {
     ngx_pool_cleanup_t               *cln;
     ngx_http_taskforge_ctx_t         *ctx;
@@ -160,12 +168,12 @@ ngx_http_taskforge_submission_create(ngx_http_request_t *r, json_t *body,
     sub->request = r;
     sub->mcf = ngx_http_get_module_main_conf(r, ngx_http_taskforge_module);
     sub->body = body;
+    sub->text = text;
 
     sub->group.njobs = njobs;
     sub->group.done = ngx_http_taskforge_submit_done;
     sub->group.data = sub;
 
-    sub->text = (tf_buf_t) TF_BUF_INIT;
     sub->errors = (tf_buf_t) TF_BUF_INIT;
 
     cln->handler = ngx_http_taskforge_submission_cleanup;
@@ -192,7 +200,6 @@ ngx_http_taskforge_submission_cleanup(void *data)
         ngx_queue_remove(&sub->wait.queue);
     }
 
-    tf_buf_free(&sub->text);
     tf_buf_free(&sub->errors);
 }
 
@@ -242,11 +249,11 @@ ngx_http_taskforge_submit_run(ngx_http_taskforge_submission_t *sub)
 static void
 ngx_http_taskforge_submit_check(ngx_http_taskforge_submission_t *sub)
 {
-    int64_t      now;
-    tf_job_t    *job;
-    ngx_uint_t   i;
+    int64_t           now;
+    tf_str_t          key, text;
+    ngx_uint_t        i;
+    tf_json_slice_t   slice;
 
-    tf_buf_reset(&sub->text);
     tf_buf_reset(&sub->errors);
 
     sub->unknown = 0;
@@ -254,33 +261,24 @@ ngx_http_taskforge_submit_check(ngx_http_taskforge_submission_t *sub)
 
     now = ngx_http_taskforge_now_us();
 
-    for (i = 0; i < sub->group.njobs; i++) {
-        ngx_http_taskforge_submit_check_job(sub, i, now);
+    if (!sub->batch) {
+        ngx_http_taskforge_submit_check_job(sub, 0, sub->text, now);
+        return;
     }
 
-    /* text has found its place: offsets become pointers */
+    text = tf_json_slice_member(sub->text, "jobs");
+    (void) tf_json_slice(&slice, text);
 
     for (i = 0; i < sub->group.njobs; i++) {
-
-        if (sub->group.jobs[i].rc != NGX_OK) {
-            continue;
-        }
-
-        job = &sub->group.jobs[i].job;
-
-        job->payload.data = sub->text.data + (uintptr_t) job->payload.data;
-
-        if (job->metadata.len) {
-            job->metadata.data = sub->text.data
-                                 + (uintptr_t) job->metadata.data;
-        }
+        (void) tf_json_slice_next(&slice, &key, &text);
+        ngx_http_taskforge_submit_check_job(sub, i, text, now);
     }
 }
 
 
 static void
 ngx_http_taskforge_submit_check_job(ngx_http_taskforge_submission_t *sub,
-    ngx_uint_t i, int64_t now)
+    ngx_uint_t i, tf_str_t text, int64_t now)
 {
     char                          pointer[sizeof("#/jobs/1000")];
     size_t                        before;
@@ -301,9 +299,9 @@ ngx_http_taskforge_submit_check_job(ngx_http_taskforge_submission_t *sub,
 
     before = sub->errors.len;
 
-    if (!tf_submission_check(body, pointer, now,
+    if (!tf_submission_check(body, text, pointer, now,
                              ngx_http_taskforge_submit_lookup, sub, job,
-                             &sub->text, &sub->errors))
+                             &sub->errors))
     {
         ins->rc = NGX_DECLINED;
         sub->spans[i].data = (u_char *) before;
@@ -314,14 +312,6 @@ ngx_http_taskforge_submit_check_job(ngx_http_taskforge_submission_t *sub,
     ins->rc = NGX_OK;
     ngx_str_null(&sub->spans[i]);
     sub->nvalid++;
-
-    /* text may still move: keep offsets */
-
-    job->payload.data = (char *) (job->payload.data - sub->text.data);
-
-    if (job->metadata.len) {
-        job->metadata.data = (char *) (job->metadata.data - sub->text.data);
-    }
 
     ngx_http_taskforge_submit_extras(sub, job);
 }

@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    tf_buf_t text = TF_BUF_INIT, errors = TF_BUF_INIT, out = TF_BUF_INIT;
+    tf_buf_t errors = TF_BUF_INIT, out = TF_BUF_INIT;
     char error[200] = "";
     json_t *body = tf_json_parse((const char *)data, size, error, sizeof(error));
     tf_job_t job;
@@ -44,7 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         return 0;
     }
-    if (tf_submission_check(body, "#", 1795352400000000, lookup, NULL, &job, &text, &errors)) {
+    if (tf_submission_check(body, (tf_str_t){(const char *)data, size}, "#", 1795352400000000, lookup, NULL,
+                            &job, &errors)) {
         if (errors.len != 0 || job.type.len == 0 || job.priority < TF_PRIORITY_MIN ||
             job.priority > TF_PRIORITY_MAX) {
             abort();
@@ -58,7 +59,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must_be_json("[", &errors, "]");
     }
     json_decref(body);
-    tf_buf_free(&text);
     tf_buf_free(&errors);
     tf_buf_free(&out);
     return 0;

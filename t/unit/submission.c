@@ -23,7 +23,6 @@ static const tf_type_defaults_t *lookup(void *data, const char *type, size_t len
 typedef struct {
     json_t *body;
     tf_job_t job;
-    tf_buf_t text;
     tf_buf_t errors;
     bool ok;
 } checked_t;
@@ -37,20 +36,34 @@ static checked_t check_at(const char *json, const char *prefix)
     if (c.body == NULL) {
         fail_msg("%s: %s", json, why);
     }
-    c.ok = tf_submission_check(c.body, prefix, NOW, lookup, NULL, &c.job, &c.text, &c.errors);
+    c.ok = tf_submission_check(c.body, (tf_str_t){json, strlen(json)}, prefix, NOW, lookup, NULL, &c.job,
+                               &c.errors);
     return c;
 }
 
 static void done(checked_t *c)
 {
     json_decref(c->body);
-    tf_buf_free(&c->text);
     tf_buf_free(&c->errors);
 }
 
 static bool str_is(tf_str_t s, const char *text)
 {
     return s.data != NULL && s.len == strlen(text) && memcmp(s.data, text, s.len) == 0;
+}
+
+/* What the client wrote is what is stored: digits, order, escapes, and keys written with escapes. */
+static void test_payload_untouched(void **state)
+{
+    checked_t c =
+        check_at("{ \"pay\\u006coad\" : { \"z\": 19.99, \"a\" :1e3, \"s\":\"\\u00e9 } , \\\" {\" } ,"
+                 "\"type\":\"noop\",\"metadata\": {\"b\":\"2\",\"a\":\"1\"}}",
+                 "#");
+
+    assert_true(c.ok);
+    assert_true(str_is(c.job.payload, "{ \"z\": 19.99, \"a\" :1e3, \"s\":\"\\u00e9 } , \\\" {\" }"));
+    assert_true(str_is(c.job.metadata, "{\"b\":\"2\",\"a\":\"1\"}"));
+    done(&c);
 }
 
 static void test_least(void **state)
@@ -394,11 +407,17 @@ static void test_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_least),         cmocka_unit_test(test_everything),
-        cmocka_unit_test(test_schedules),     cmocka_unit_test(test_priorities),
-        cmocka_unit_test(test_one_error),     cmocka_unit_test(test_all_errors_at_once),
-        cmocka_unit_test(test_not_an_object), cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_times),         cmocka_unit_test(test_json),
+        cmocka_unit_test(test_payload_untouched),
+        cmocka_unit_test(test_least),
+        cmocka_unit_test(test_everything),
+        cmocka_unit_test(test_schedules),
+        cmocka_unit_test(test_priorities),
+        cmocka_unit_test(test_one_error),
+        cmocka_unit_test(test_all_errors_at_once),
+        cmocka_unit_test(test_not_an_object),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_json),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
