@@ -155,6 +155,8 @@ static void lost(tfw_pg_t *pg, const char *why)
         PQfinish(pg->conn);
         pg->conn = NULL;
     }
+    PQclear(pg->held);
+    pg->held = NULL;
     pg->state = TFW_PG_DOWN;
     pg->op_count = 0;
     uv_timer_start(&pg->timer, on_retry, (uint64_t)pg->backoff_ms, 0);
@@ -312,6 +314,23 @@ static bool is_end(const PGresult *result)
             (severity && (!strcmp(severity, "FATAL") || !strcmp(severity, "PANIC"))));
 }
 
+/* The Sync of the oldest statement is back. The transaction commits there, not when its result is made: a
+ * server that is killed in between has sent the result all the same. */
+static void committed(tfw_pg_t *pg)
+{
+    PGresult *result = pg->held;
+    tfw_pg_op_t op = pg->ops[pg->first_op];
+
+    pg->held = NULL;
+    if (pg->op_count == 0 || !result) {
+        PQclear(result);
+        return;
+    }
+    pg->first_op = (pg->first_op + 1) % TFW_PG_OPS_MAX;
+    pg->op_count--;
+    op.answer(op.data, result);
+}
+
 /* Takes all answers that have arrived. */
 static void take_answers(tfw_pg_t *pg)
 {
@@ -337,14 +356,10 @@ static void take_answers(tfw_pg_t *pg)
             }
         } else if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
             PQclear(result);
-        } else if (pg->op_count == 0) {
-            PQclear(result); /* an unasked error; the closed socket follows */
+            committed(pg);
         } else {
-            tfw_pg_op_t op = pg->ops[pg->first_op];
-
-            pg->first_op = (pg->first_op + 1) % TFW_PG_OPS_MAX;
-            pg->op_count--;
-            op.answer(op.data, result);
+            PQclear(pg->held); /* only an unasked error has no statement to go with */
+            pg->held = result;
         }
     }
 }

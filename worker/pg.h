@@ -60,6 +60,7 @@ typedef struct {
     int preparing;       /* answers to PREPARE still to come */
     tfw_pg_op_t ops[TFW_PG_OPS_MAX];
     unsigned first_op, op_count;
+    PGresult *held; /* of the oldest one, until its commit is known */
 } tfw_pg_t;
 
 /* Starts connecting. url, name and statements must outlive the connection. on_ready is called at every new
