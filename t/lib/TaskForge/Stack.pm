@@ -225,7 +225,7 @@ sub sanitizer_env {
         LSAN_OPTIONS  => "print_suppressions=0:suppressions=$self->{home}/conf/lsan.supp",
     );
     # nginx itself never frees these; its own processes end with them
-    spew("$self->{home}/conf/lsan.supp", "leak:ngx_event_process_init\nleak:ngx_set_environment\n");
+    spew("$self->{home}/conf/lsan.supp", join '', map {"leak:$_\n"} qw(ngx_event_process_init ngx_set_environment ngx_regex_compile));
     $env{LD_PRELOAD} = join ' ', map { my $f = run('gcc', "-print-file-name=$_"); chomp $f; $f } qw(libasan.so libubsan.so)
         if $name eq 'nginx';
     return \%env;
@@ -259,7 +259,7 @@ sub log_complaints {
         my $name = basename($file);
         open my $in, '<', $file or next;
         if ($name =~ /^asan\./) {
-            push @bad, "$name: " . join '', (<$in>)[0 .. 40];
+            push @bad, "$name: " . join '', grep {defined} (<$in>)[0 .. 30];
             next;
         }
         while (my $line = <$in>) {
