@@ -141,6 +141,11 @@ ngx_http_taskforge_body_text(ngx_http_request_t *r, ngx_str_t *text)
     for (cl = in; cl; cl = cl->next) {
         b = cl->buf;
 
+        if (ngx_buf_size(b) == 0) {
+            /* what ends a chunked body points nowhere */
+            continue;
+        }
+
         if (!b->in_file) {
             p = ngx_cpymem(p, b->pos, b->last - b->pos);
             continue;
