@@ -68,6 +68,18 @@ ok(reaches($noop, 'SUCCESS'), 'a payload of 3 MB reaches the executor');
 ok(reaches($read, 'FAILED'), '... and its handler');
 like(row($read)->[2], qr/unknown field "x"/, '... which read it');
 
+# executors that get no CPU time are not mistaken for slow jobs
+my @warm = $tf->insert_jobs(300);
+$tf->xadd(5, @warm);
+ok(wait_until(15, sub { $tf->sql_value("SELECT count(*) FROM jobs WHERE type = 'noop' AND status <> 'SUCCESS'") == 0 }), 'short jobs run');
+kill 'STOP', executors();
+my @starved = $tf->insert_jobs(300);
+$tf->xadd(5, @starved);
+sleep 1.5;
+kill 'CONT', executors();
+ok(wait_until(15, sub { $tf->sql_value("SELECT count(*) FROM jobs WHERE type = 'noop' AND (status, attempt) <> ('SUCCESS', 1)") == 0 }),
+    'executors that stood still for a while go on with what they were sent');
+
 # what waits behind a job that dies has not begun: no attempt is burnt
 my @many = $tf->insert_jobs(2000);
 my ($poison) = $tf->insert_jobs(1, type => "'sleep'", payload => q('{"seconds": 30}'), %fast);

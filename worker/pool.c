@@ -376,6 +376,14 @@ static void on_sigchld(uv_signal_t *handle, int signum)
     }
 }
 
+/* The handler of the executor's first job has run for long. An executor that has not come to it is starved of
+ * CPU time, as the others are: taking its jobs away helps nobody. */
+static bool runs_long(const tfw_executor_t *ex, const tfw_job_t *first, int64_t now)
+{
+    return atomic_load(&ex->board->running) == first->seq &&
+           now - atomic_load(&ex->board->started_us) >= SLOW_US;
+}
+
 /* Looks at one executor; lowers *next_us to when it has to be looked at again. */
 static void look_at(tfw_pool_t *pool, tfw_executor_t *ex, int64_t now, int64_t *next_us)
 {
@@ -400,15 +408,14 @@ static void look_at(tfw_pool_t *pool, tfw_executor_t *ex, int64_t now, int64_t *
         } else {
             left = timeout_us(job) - elapsed;
         }
-        if (ex->njobs > 1 && elapsed >= SLOW_US) {
+        if (ex->njobs > 1 && runs_long(ex, job, now)) {
             tfw_jobs_t taken = TAILQ_HEAD_INITIALIZER(taken);
 
             pool->active -= tfw_executor_take_back(ex, &taken);
-            /* With nothing left it is not the job that is slow: the executor got no processor yet. */
             ex->slow = ex->njobs > 0;
             wait_again(pool, &taken);
         } else if (ex->njobs > 1) {
-            left = SLOW_US - elapsed < left ? SLOW_US - elapsed : left;
+            left = SLOW_US < left ? SLOW_US : left;
         }
     }
     *next_us = left < *next_us ? left : *next_us;
