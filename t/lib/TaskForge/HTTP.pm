@@ -120,7 +120,8 @@ sub read_response {
 }
 
 # One request and its answer. Dies on a timeout or a broken connection; an idle connection that the server closed in
-# the meantime is opened anew, as every client does.
+# the meantime is opened anew, as every client does. When it is closed at the very moment of sending, which no server
+# can avoid and no client can tell from a loss, the message ends with "(stale)".
 sub request {
     my ($self, $method, $path, %o) = @_;
     my $text = $self->format_request($method, $path, %o);
@@ -131,11 +132,11 @@ sub request {
     }
     local $self->{timeout} = $o{timeout} // $self->{timeout};
     my $r = eval { $self->send_raw($text); $self->read_response(head => $method eq 'HEAD') };
-    if (my $error = $@) {
-        $self->close;
-        die "$method $path: $error";
-    }
-    return $r // die "$method $path: connection closed without an answer\n";
+    my $error = $@ || ($r ? '' : "connection closed without an answer\n");
+    return $r unless $error;
+    $error =~ s/$/ (stale)/m if $reused && !length $self->{buffer} && $error !~ /no answer within/;
+    $self->close;
+    die "$method $path: $error";
 }
 
 sub get    { my $self = shift; return $self->request('GET',    @_) }

@@ -32,7 +32,8 @@ sub start {
 
 sub file { my ($self, $client) = @_; return "$self->{tf}{home}/load.$client" }
 
-# Lines of the file: "<id>" for a 202, "! <what>" for anything else.
+# Lines of the file: "<id>" for a 202, "~" for a keep-alive connection that was closed at the moment of sending (RFC 9112
+# section 9.3.1: a client has to expect it), "! <what>" for anything else.
 sub client {
     my ($self, $client) = @_;
     my $share = int($self->{jobs} / $self->{clients}) + ($client <= $self->{jobs} % $self->{clients} ? 1 : 0);
@@ -48,6 +49,8 @@ sub client {
             syswrite $out, "$1\n";
             $accepted++;
             sleep $self->{pace} if $self->{pace};
+        } elsif (!$r && $@ =~ /\(stale\)/) {
+            syswrite $out, "~\n";
         } else {
             syswrite $out, '! ' . ($r ? $r->status : $@ =~ s/\n.*//sr) . "\n";
             sleep 0.05;
@@ -62,7 +65,7 @@ sub lines {
 }
 
 # The ids of all jobs that got a 202 so far.
-sub accepted { return grep { !/^!/ } $_[0]->lines }
+sub accepted { return grep { !/^[!~]/ } $_[0]->lines }
 
 # What the others got so far, as texts.
 sub refused { return map { substr $_, 2 } grep {/^!/} $_[0]->lines }
