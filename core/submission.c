@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "json_check.h"
 #include "json_slice.h"
 
 /* The checking of one submission. */
@@ -322,6 +323,81 @@ bool tf_submission_check(const json_t *body, tf_str_t text, const char *pointer_
     }
     take_data(job, body, text);
     return true;
+}
+
+/* A job's object without the content of its payload. */
+static void add_envelope(tf_buf_t *out, tf_str_t job)
+{
+    tf_json_slice_t s;
+    tf_str_t key, value;
+    bool first = true;
+
+    if (!tf_json_slice(&s, job) || !s.object) {
+        tf_buf_add(out, job.data, job.len);
+        return;
+    }
+    tf_buf_addc(out, '{');
+    for (; tf_json_slice_next(&s, &key, &value); first = false) {
+        bool payload = key.len == 7 && memcmp(key.data, "payload", 7) == 0 && value.data[0] == '{';
+
+        tf_buf_add(out, ",", first ? 0 : 1);
+        tf_buf_addc(out, '"');
+        tf_buf_add(out, key.data, key.len);
+        tf_buf_add(out, "\":", 2);
+        tf_buf_add(out, payload ? "{}" : value.data, payload ? 2 : value.len);
+    }
+    tf_buf_addc(out, '}');
+}
+
+/* The same for {"jobs":[...]}. */
+static void add_batch_envelope(tf_buf_t *out, tf_str_t body)
+{
+    tf_json_slice_t s, jobs;
+    tf_str_t key, value, none, job;
+    bool first = true, first_job = true;
+
+    if (!tf_json_slice(&s, body) || !s.object) {
+        tf_buf_add(out, body.data, body.len);
+        return;
+    }
+    tf_buf_addc(out, '{');
+    for (; tf_json_slice_next(&s, &key, &value); first = false) {
+        tf_buf_add(out, ",", first ? 0 : 1);
+        tf_buf_addc(out, '"');
+        tf_buf_add(out, key.data, key.len);
+        tf_buf_add(out, "\":", 2);
+        if (key.len != 4 || memcmp(key.data, "jobs", 4) != 0 || value.data[0] != '[' ||
+            !tf_json_slice(&jobs, value)) {
+            tf_buf_add(out, value.data, value.len);
+            continue;
+        }
+        tf_buf_addc(out, '[');
+        for (; tf_json_slice_next(&jobs, &none, &job); first_job = false) {
+            tf_buf_add(out, ",", first_job ? 0 : 1);
+            add_envelope(out, job);
+        }
+        tf_buf_addc(out, ']');
+    }
+    tf_buf_addc(out, '}');
+}
+
+json_t *tf_submission_parse(tf_str_t text, bool batch, char *error, size_t error_size)
+{
+    tf_buf_t envelope = TF_BUF_INIT;
+    json_t *body = NULL;
+
+    if (tf_json_check(text.data, text.len)) {
+        if (batch) {
+            add_batch_envelope(&envelope, text);
+        } else {
+            add_envelope(&envelope, text);
+        }
+        if (!envelope.failed) {
+            body = json_loadb(envelope.data, envelope.len, 0, NULL);
+        }
+        tf_buf_free(&envelope);
+    }
+    return body ? body : tf_json_parse(text.data, text.len, error, error_size);
 }
 
 /* --- times and JSON

@@ -37,6 +37,11 @@ typedef const tf_type_defaults_t *(*tf_type_lookup_fn)(void *data, const char *t
 bool tf_submission_check(const json_t *body, tf_str_t text, const char *pointer_prefix, int64_t now_us,
                          tf_type_lookup_fn lookup, void *lookup_data, tf_job_t *job, tf_buf_t *errors);
 
+/* Parses the body of POST /jobs, or of POST /jobs/batch ({"jobs":[...]}), as tf_json_parse does, except that
+ * payloads may come out as empty objects: they are checked, but no tree is made of them, for that would be
+ * most of the work. */
+json_t *tf_submission_parse(tf_str_t text, bool batch, char *error, size_t error_size);
+
 /* RFC 3339 with a zone ("2026-11-22T13:00:00Z", fractions, +01:00) to microseconds since 1970. */
 bool tf_time_parse(const char *text, size_t len, int64_t *us);
 

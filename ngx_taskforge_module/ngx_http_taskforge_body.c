@@ -4,8 +4,16 @@
 #include "submission.h"
 
 
+typedef json_t *(*ngx_http_taskforge_body_parse_pt)(tf_str_t text,
+    bool batch, char *error, size_t size);
+
+
+static json_t *ngx_http_taskforge_body_any(tf_str_t text, bool batch,
+    char *error, size_t size);
+static json_t *ngx_http_taskforge_body_parse(ngx_http_request_t *r,
+    ngx_http_taskforge_body_parse_pt parse, ngx_uint_t batch, tf_str_t *text);
 static ngx_int_t ngx_http_taskforge_body_text(ngx_http_request_t *r,
-    ngx_str_t *text);
+    tf_str_t *text);
 static void ngx_http_taskforge_body_free(void *data);
 
 
@@ -50,30 +58,57 @@ ngx_http_taskforge_body_type(ngx_http_request_t *r)
 
 
 json_t *
-ngx_http_taskforge_body_json(ngx_http_request_t *r, tf_str_t *raw)
+ngx_http_taskforge_body_json(ngx_http_request_t *r, tf_str_t *text)
+{
+    return ngx_http_taskforge_body_parse(r, ngx_http_taskforge_body_any, 0,
+                                         text);
+}
+
+
+json_t *
+ngx_http_taskforge_body_submission(ngx_http_request_t *r, ngx_uint_t batch,
+    tf_str_t *text)
+{
+    return ngx_http_taskforge_body_parse(r, tf_submission_parse, batch, text);
+}
+
+
+/* Of any route. */
+
+static json_t *
+ngx_http_taskforge_body_any(tf_str_t text, bool batch, char *error,
+    size_t size)
+{
+    return tf_json_parse(text.data, text.len, error, size);
+}
+
+
+static json_t *
+ngx_http_taskforge_body_parse(ngx_http_request_t *r,
+    ngx_http_taskforge_body_parse_pt parse, ngx_uint_t batch, tf_str_t *text)
 {
     char                 error[256];
     json_t              *body;
-    ngx_str_t            text;
+    tf_str_t             raw;
     ngx_pool_cleanup_t  *cln;
 
     cln = ngx_pool_cleanup_add(r->pool, 0);
 
     if (cln == NULL
-        || ngx_http_taskforge_body_text(r, &text) != NGX_OK)
+        || ngx_http_taskforge_body_text(r, &raw) != NGX_OK)
     {
         ngx_http_taskforge_problem(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
                                    "the body could not be read");
         return NULL;
     }
 
-    if (text.len == 0) {
+    if (raw.len == 0) {
         ngx_http_taskforge_problem(r, NGX_HTTP_BAD_REQUEST,
                                    "the body is empty, not JSON");
         return NULL;
     }
 
-    body = tf_json_parse((char *) text.data, text.len, error, sizeof(error));
+    body = parse(raw, batch, error, sizeof(error));
 
     if (body == NULL) {
         ngx_http_taskforge_problem(r, NGX_HTTP_BAD_REQUEST, "%s", error);
@@ -83,9 +118,8 @@ ngx_http_taskforge_body_json(ngx_http_request_t *r, tf_str_t *raw)
     cln->handler = ngx_http_taskforge_body_free;
     cln->data = body;
 
-    if (raw) {
-        raw->data = (char *) text.data;
-        raw->len = text.len;
+    if (text) {
+        *text = raw;
     }
 
     return body;
@@ -102,7 +136,7 @@ ngx_http_taskforge_body_free(void *data)
 /* Copies only when the body is not in one buffer already. */
 
 static ngx_int_t
-ngx_http_taskforge_body_text(ngx_http_request_t *r, ngx_str_t *text)
+ngx_http_taskforge_body_text(ngx_http_request_t *r, tf_str_t *text)
 {
     u_char       *p;
     size_t        len;
@@ -110,7 +144,8 @@ ngx_http_taskforge_body_text(ngx_http_request_t *r, ngx_str_t *text)
     ngx_buf_t    *b;
     ngx_chain_t  *in, *cl;
 
-    ngx_str_null(text);
+    text->data = "";
+    text->len = 0;
 
     in = r->request_body ? r->request_body->bufs : NULL;
 
@@ -119,7 +154,7 @@ ngx_http_taskforge_body_text(ngx_http_request_t *r, ngx_str_t *text)
     }
 
     if (in->next == NULL && !in->buf->in_file) {
-        text->data = in->buf->pos;
+        text->data = (char *) in->buf->pos;
         text->len = in->buf->last - in->buf->pos;
         return NGX_OK;
     }
@@ -135,7 +170,7 @@ ngx_http_taskforge_body_text(ngx_http_request_t *r, ngx_str_t *text)
         return NGX_ERROR;
     }
 
-    text->data = p;
+    text->data = (char *) p;
     text->len = len;
 
     for (cl = in; cl; cl = cl->next) {

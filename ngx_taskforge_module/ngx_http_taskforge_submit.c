@@ -45,7 +45,7 @@ ngx_http_taskforge_submit_one(ngx_http_request_t *r)
     tf_str_t                          text;
     ngx_http_taskforge_submission_t  *sub;
 
-    body = ngx_http_taskforge_body_json(r, &text);
+    body = ngx_http_taskforge_body_submission(r, 0, &text);
     if (body == NULL) {
         return;
     }
@@ -64,7 +64,7 @@ ngx_http_taskforge_submit_batch(ngx_http_request_t *r)
     tf_str_t                          text;
     ngx_http_taskforge_submission_t  *sub;
 
-    body = ngx_http_taskforge_body_json(r, &text);
+    body = ngx_http_taskforge_body_submission(r, 1, &text);
 
     if (body == NULL
         || ngx_http_taskforge_submit_shape(r, body) != NGX_OK)
