@@ -99,6 +99,10 @@ static void link_cleanup(void *data)
 static void link_write(link_t *link)
 {
     link->socket_full = true; /* unless hiredis calls link_del_write because all of it went */
+    if (link->context->c.flags & REDIS_IN_CALLBACK) {
+        link_watch(link); /* hiredis 1.2 does not write from inside a callback: the loop will */
+        return;
+    }
     redisAsyncHandleWrite(link->context);
     if (link->context) {
         link_watch(link);
