@@ -12,6 +12,7 @@
 #include "ngx_http_taskforge_redis.h"
 #include "ngx_http_taskforge_reply.h"
 #include "ngx_http_taskforge_route.h"
+#include "ngx_http_taskforge_settle.h"
 #include "ngx_http_taskforge_shm.h"
 #include "ngx_http_taskforge_types.h"
 #include "ngx_http_taskforge_variables.h"
@@ -244,6 +245,13 @@ ngx_http_taskforge_postconfiguration(ngx_conf_t *cf)
     ngx_http_core_main_conf_t  *cmcf;
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PREACCESS_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_taskforge_settle_handler;
 
     h = ngx_array_push(&cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers);
     if (h == NULL) {

@@ -112,6 +112,27 @@ ngx_int_t ngx_http_taskforge_pg_verdict(ngx_log_t *log, PGresult *res);
 
 
 /*
+ * True once the process knows how its first connections fare: there is one
+ * of each kind, or one failed, or a second has passed.  pg may be NULL.
+ */
+
+ngx_uint_t ngx_http_taskforge_pg_settled(ngx_http_taskforge_pg_t *pg);
+
+
+/* Who waits for that; handler is called once, from the event loop. */
+
+typedef struct {
+    ngx_queue_t                          queue;
+    void                               (*handler)(void *data);
+    void                                *data;
+    unsigned                             waiting:1;
+} ngx_http_taskforge_pg_settle_t;
+
+void ngx_http_taskforge_pg_settle_wait(ngx_http_taskforge_pg_t *pg,
+    ngx_http_taskforge_pg_settle_t *wait);
+
+
+/*
  * Configuration time: a libpq URL or conninfo becomes a conninfo with
  * numeric addresses and our options.  Returns NGX_CONF_OK or what is wrong
  * with it, never its text, which may hold a password.

@@ -16,6 +16,9 @@
 /* what the server's statement_timeout gets on top before we hang up */
 #define NGX_HTTP_TASKFORGE_PG_GRACE         2000
 
+/* how long requests wait for the first connections of a process */
+#define NGX_HTTP_TASKFORGE_PG_SETTLE        1000
+
 
 static void ngx_http_taskforge_pg_connect(ngx_http_taskforge_pg_conn_t *pc);
 static void ngx_http_taskforge_pg_event(ngx_event_t *ev);
@@ -30,6 +33,7 @@ static void ngx_http_taskforge_pg_fail(ngx_http_taskforge_pg_conn_t *pc,
     const char *why);
 static void ngx_http_taskforge_pg_timer(ngx_event_t *ev);
 static void ngx_http_taskforge_pg_wake(ngx_event_t *ev);
+static void ngx_http_taskforge_pg_settle(ngx_event_t *ev);
 static void ngx_http_taskforge_pg_notice(void *data, const PGresult *res);
 
 
@@ -52,6 +56,14 @@ ngx_http_taskforge_pg_create(ngx_cycle_t *cycle,
     pg->connected = connected;
     pg->data = data;
     pg->nconns = mcf->write_connections + mcf->read_connections;
+
+    ngx_queue_init(&pg->waits);
+
+    pg->settle.handler = ngx_http_taskforge_pg_settle;
+    pg->settle.data = pg;
+    pg->settle.log = cycle->log;
+    pg->settle.cancelable = 1;
+    ngx_add_timer(&pg->settle, NGX_HTTP_TASKFORGE_PG_SETTLE);
 
     pg->conns = ngx_pcalloc(cycle->pool,
                             pg->nconns * sizeof(ngx_http_taskforge_pg_conn_t));
@@ -89,6 +101,14 @@ ngx_http_taskforge_pg_destroy(ngx_http_taskforge_pg_t *pg)
 {
     ngx_uint_t                     i;
     ngx_http_taskforge_pg_conn_t  *pc;
+
+    if (pg->settle.timer_set) {
+        ngx_del_timer(&pg->settle);
+    }
+
+    if (pg->settle.posted) {
+        ngx_delete_posted_event(&pg->settle);
+    }
 
     for (i = 0; i < pg->nconns; i++) {
         pc = &pg->conns[i];
@@ -134,6 +154,49 @@ ngx_http_taskforge_pg_ready(ngx_http_taskforge_pg_t *pg,
     }
 
     return n;
+}
+
+
+ngx_uint_t
+ngx_http_taskforge_pg_settled(ngx_http_taskforge_pg_t *pg)
+{
+    return pg == NULL || pg->settled;
+}
+
+
+void
+ngx_http_taskforge_pg_settle_wait(ngx_http_taskforge_pg_t *pg,
+    ngx_http_taskforge_pg_settle_t *wait)
+{
+    ngx_queue_insert_tail(&pg->waits, &wait->queue);
+    wait->waiting = 1;
+}
+
+
+/* By the timer, or posted when the first connections are up or failed. */
+
+static void
+ngx_http_taskforge_pg_settle(ngx_event_t *ev)
+{
+    ngx_queue_t                   *q;
+    ngx_http_taskforge_pg_t       *pg;
+    ngx_http_taskforge_pg_settle_t  *wait;
+
+    pg = ev->data;
+    pg->settled = 1;
+
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
+
+    while (!ngx_queue_empty(&pg->waits)) {
+        q = ngx_queue_head(&pg->waits);
+        ngx_queue_remove(q);
+
+        wait = ngx_queue_data(q, ngx_http_taskforge_pg_settle_t, queue);
+        wait->waiting = 0;
+        wait->handler(wait->data);
+    }
 }
 
 
@@ -291,6 +354,13 @@ ngx_http_taskforge_pg_established(ngx_http_taskforge_pg_conn_t *pc)
     if (pc->kind == NGX_HTTP_TASKFORGE_PG_READ && pc->pg->connected) {
         pc->pg->connected(pc->pg->data);
     }
+
+    if (!pc->pg->settled
+        && ngx_http_taskforge_pg_ready(pc->pg, NGX_HTTP_TASKFORGE_PG_WRITE)
+        && ngx_http_taskforge_pg_ready(pc->pg, NGX_HTTP_TASKFORGE_PG_READ))
+    {
+        ngx_post_event(&pc->pg->settle, &ngx_posted_events);
+    }
 }
 
 
@@ -402,6 +472,10 @@ ngx_http_taskforge_pg_fail(ngx_http_taskforge_pg_conn_t *pc, const char *why)
     pc->state = NGX_HTTP_TASKFORGE_PG_CLOSED;
     pc->timer.cancelable = 1;
     ngx_add_timer(&pc->timer, pc->backoff);
+
+    if (!pc->pg->settled) {
+        ngx_post_event(&pc->pg->settle, &ngx_posted_events);
+    }
 
     pc->backoff = ngx_min(pc->backoff * 2, NGX_HTTP_TASKFORGE_PG_BACKOFF_MAX);
 

@@ -74,6 +74,10 @@ struct ngx_http_taskforge_pg_s {
     ngx_uint_t                         nconns;
     void                             (*connected)(void *data);
     void                              *data;
+
+    ngx_queue_t                        waits;     /* until settled */
+    ngx_event_t                        settle;
+    unsigned                           settled:1;
 };
 
 
