@@ -3,8 +3,11 @@
 #include "job.h"
 #include "pgparam.h"
 
-/* Adds the rows of `changes` (queue, type, priority, status, d) to the counters of one writer. Sorted, so
- * that two statements that touch the same rows take their locks in the same order. */
+/* Laid out as SQL, not as C. */
+/* clang-format off */
+
+/* Adds the rows of `changes` (queue, type, priority, status, d) to the counters of one writer. Sorted, so that two
+ * statements that touch the same rows take their locks in the same order. */
 #define COUNT(changes)                                                                                       \
     "INSERT INTO job_counts AS k (writer, queue, type, priority, status, n) "                                \
     "SELECT $1, queue, type, priority, status::job_status, sum(d) FROM (" changes ") x "                     \
@@ -16,8 +19,8 @@
     "SELECT queue, type, priority, " from " AS status, -1 AS d FROM " rows " UNION ALL "                     \
     "SELECT queue, type, priority, " to ", 1 FROM " rows
 
-/* A status compared as text matches no partial index: a row that is looked up by its id is found through the
- * primary key, whatever the planner believes about a table that it has not analysed yet. */
+/* A status compared as text matches no partial index: a row that is looked up by its id is found through the primary
+ * key, whatever the planner believes about a table that it has not analysed yet. */
 #define STATUS_IS(column, status) column "::text = " status
 
 #define THROUGHPUT(rows)                                                                                     \
@@ -29,187 +32,85 @@
 
 const tf_sql_t tf_sql_submit = {
     "tf_submit",
-    "WITH t AS (SELECT * FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::int2[], $7::int4[], "
-    "$8::int4[], $9::int4[], $10::int4[], $11::bool[], $12::timestamptz[], $13::timestamptz[], $14::uuid[], "
-    "$15::text[], $16::json[], $17::json[]) AS t(id, type, queue, name, priority, max_retries, "
-    "timeout_seconds, "
-    "retry_base_ms, retry_max_ms, retry_jitter, created_at, scheduled_at, created_by, traceparent, payload, "
-    "metadata)), "
-    "new AS (INSERT INTO jobs (id, type, queue, name, priority, max_retries, timeout_seconds, retry_base_ms, "
-    "retry_max_ms, retry_jitter, created_at, updated_at, scheduled_at, run_at, enqueued_at, status, "
-    "created_by, "
+    "WITH new AS (INSERT INTO jobs (id, type, queue, name, priority, max_retries, timeout_seconds, retry_base_ms, "
+    "retry_max_ms, retry_jitter, created_at, updated_at, scheduled_at, run_at, enqueued_at, status, created_by, "
     "traceparent, payload, metadata) "
     "SELECT id, type, queue, name, priority, max_retries, timeout_seconds, retry_base_ms, retry_max_ms, "
     "retry_jitter, created_at, created_at, scheduled_at, scheduled_at, "
     "CASE WHEN scheduled_at IS NULL THEN created_at END, "
-    "CASE WHEN scheduled_at IS NULL THEN " TF_SQL_QUEUED "::job_status ELSE " TF_SQL_SCHEDULED
-    "::job_status END, "
-    "created_by, traceparent, payload, metadata FROM t), "
-    "c AS (" COUNT(
-        "SELECT queue, type, priority, "
-        "CASE WHEN scheduled_at IS NULL THEN " TF_SQL_QUEUED " ELSE " TF_SQL_SCHEDULED " END AS status, "
-        "1 AS d FROM t") "), "
-                         "m AS (" THROUGHPUT(
-                             "SELECT " TF_SQL_QUEUED
-                             " AS status, -1::int2 AS bucket, 0 AS us FROM t") ") "
-                                                                               "SELECT pg_notify('tf_due', "
-                                                                               "'') FROM (SELECT FROM t "
-                                                                               "WHERE scheduled_at IS NOT "
-                                                                               "NULL LIMIT 1) w",
+    "CASE WHEN scheduled_at IS NULL THEN " TF_SQL_QUEUED "::job_status ELSE " TF_SQL_SCHEDULED "::job_status END, "
+    "created_by, traceparent, payload, metadata "
+    "FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::int2[], $7::int4[], $8::int4[], $9::int4[], "
+    "$10::int4[], $11::bool[], $12::timestamptz[], $13::timestamptz[], $14::uuid[], $15::text[], $16::json[], "
+    "$17::json[]) AS t(id, type, queue, name, priority, max_retries, timeout_seconds, retry_base_ms, retry_max_ms, "
+    "retry_jitter, created_at, scheduled_at, created_by, traceparent, payload, metadata) "
+    "RETURNING queue, type, priority, status), "
+    "c AS (" COUNT("SELECT queue, type, priority, status, 1 AS d FROM new") "), "
+    "m AS (" THROUGHPUT("SELECT " TF_SQL_QUEUED " AS status, -1::int2 AS bucket, 0 AS us FROM new") ") "
+    "SELECT pg_notify('tf_due', '') FROM (SELECT FROM new WHERE status = " TF_SQL_SCHEDULED " LIMIT 1) w",
     17,
 };
 
-/* jobs_pkey, one partition per id: the executor prunes for every row of t. (Bounds on the ids would prune at
- * start, but then an unanalysed table makes the planner scan the whole range between them.) */
+/* jobs_pkey, one partition per id: the executor prunes for every row of t. (Bounds on the ids would prune at start, but
+ * then an unanalysed table makes the planner scan the whole range between them.) */
 const tf_sql_t tf_sql_claim = {
     "tf_claim",
     "WITH t AS (SELECT unnest($2::uuid[]) AS id), "
-    "u AS (UPDATE jobs j SET status = " TF_SQL_RUNNING
-    ", attempt = j.attempt + 1, incarnation = $3, worker = $4, "
+    "u AS (UPDATE jobs j SET status = " TF_SQL_RUNNING ", attempt = j.attempt + 1, incarnation = $3, worker = $4, "
     "started_at = now(), finished_at = NULL, updated_at = now(), progress = 0 FROM t "
-    "WHERE j.id = t.id AND " STATUS_IS(
-        "j.status",
-        TF_SQL_QUEUED) " RETURNING j.*), "
-                       "c AS (" COUNT(MOVED(
-                           "u", TF_SQL_QUEUED,
-                           TF_SQL_RUNNING)) ") "
-                                            "SELECT " TF_JOB_COLUMNS(
-                                                "") " FROM u "
-                                                    "UNION ALL SELECT " TF_JOB_COLUMNS(
-                                                        "j.") " FROM t JOIN jobs j ON j.id = t.id "
-                                                              "WHERE $5 AND " STATUS_IS(
-                                                                  "j.status",
-                                                                  TF_SQL_RUNNING) " AND j.incarnation = $3",
+    "WHERE j.id = t.id AND " STATUS_IS("j.status", TF_SQL_QUEUED) " RETURNING j.*), "
+    "c AS (" COUNT(MOVED("u", TF_SQL_QUEUED, TF_SQL_RUNNING)) ") "
+    "SELECT " TF_JOB_COLUMNS("") " FROM u "
+    "UNION ALL SELECT " TF_JOB_COLUMNS("j.") " FROM t JOIN jobs j ON j.id = t.id "
+    "WHERE $5 AND " STATUS_IS("j.status", TF_SQL_RUNNING) " AND j.incarnation = $3",
     5,
 };
 
-#define FINISH_BUCKET                                                                                        \
-    "CASE WHEN u.status = " TF_SQL_SUCCESS " THEN floor(4 * log(2, greatest(1, "                             \
-    "extract(epoch FROM u.finished_at - u.started_at) * 1000000)::numeric))::int2 ELSE -1::int2 END"
-#define FINISH_US                                                                                            \
-    "CASE WHEN u.status = " TF_SQL_SUCCESS " THEN "                                                          \
-    "(extract(epoch FROM u.finished_at - u.started_at) * 1000000)::int8 ELSE 0 END"
+/* Of a duration in microseconds, see job_throughput. In floating point: PostgreSQL's numeric logarithm costs more than
+ * the rest of the statement. */
+#define BUCKET(us) "floor(4 * ln(greatest(" us ", 1)::float8) / ln(2::float8))::int2"
 
-const tf_sql_t tf_sql_finish =
-    {
-        "tf_finish",
-        "WITH t AS (SELECT * FROM unnest($3::uuid[], $4::int4[], $5::int4[], $6::text[], $7::int8[], "
-        "$8::int8[], "
-        "$9::int8[], $10::json[], $11::text[], $12::text[]) AS t(id, epoch, attempt, status, started_ago, "
-        "finished_ago, delay_ms, result, error, traceback)), "
-        "u AS (UPDATE jobs j SET status = t.status::job_status, "
-        "attempt = j.attempt - (t.status = " TF_SQL_QUEUED ")::int, incarnation = NULL, "
-        "started_at = CASE WHEN t.status = " TF_SQL_QUEUED " THEN NULL "
-        "ELSE now() - t.started_ago * interval '1 microsecond' END, "
-        "finished_at = CASE WHEN t.status = " TF_SQL_QUEUED " THEN NULL "
-        "ELSE now() - t.finished_ago * interval '1 microsecond' END, "
-        "run_at = CASE WHEN t.status = " TF_SQL_RETRYING
-        " THEN now() + t.delay_ms * interval '1 millisecond' END, "
-        "enqueued_at = CASE WHEN t.status = " TF_SQL_QUEUED " THEN now() ELSE j.enqueued_at END, "
-        "progress = CASE WHEN t.status = " TF_SQL_SUCCESS " THEN 100 "
-        "WHEN t.status = " TF_SQL_QUEUED " THEN 0 ELSE j.progress END, "
-        "result = t.result, error = t.error, traceback = t.traceback, updated_at = now() FROM t "
-        "WHERE j.id = t.id AND " STATUS_IS("j.status",
-                                           TF_SQL_RUNNING) " AND j.epoch = t.epoch "
-                                                           "AND j.attempt = t.attempt AND j.incarnation = $2 "
-                                                           "RETURNING j.id, j.epoch, t.attempt, j.status, "
-                                                           "j.queue, j.type, j.priority, j.started_at, "
-                                                           "j.finished_at, "
-                                                           "j.run_at, j.worker, t.error, t.traceback), "
-                                                           "c AS (" COUNT(
-                                                               "SELECT queue, type, priority, " TF_SQL_RUNNING
-                                                               " AS status, -1 AS d FROM u UNION ALL "
-                                                               "SELECT queue, type, priority, status::text, "
-                                                               "1 FROM u") "), "
-                                                                           "m AS (" THROUGHPUT(
-                                                                               "SELECT "
-                                                                               "u.status, " FINISH_BUCKET
-                                                                               " AS bucket, " FINISH_US
-                                                                               " AS us FROM u "
-                                                                               "WHERE u.status "
-                                                                               "<> " TF_SQL_QUEUED) "), "
-                                                                                                    "e AS "
-                                                                                                    "(INSERT "
-                                                                                                    "INTO "
-                                                                                                    "job_"
-                                                                                                    "errors "
-                                                                                                    "(job_id,"
-                                                                                                    " epoch, "
-                                                                                                    "attempt,"
-                                                                                                    " at, "
-                                                                                                    "worker, "
-                                                                                                    "error, "
-                                                                                                    "tracebac"
-                                                                                                    "k) "
-                                                                                                    "SELECT "
-                                                                                                    "id, "
-                                                                                                    "epoch, "
-                                                                                                    "attempt,"
-                                                                                                    " finishe"
-                                                                                                    "d_at, "
-                                                                                                    "worker, "
-                                                                                                    "error, "
-                                                                                                    "tracebac"
-                                                                                                    "k FROM "
-                                                                                                    "u "
-                                                                                                    "WHERE "
-                                                                                                    "error "
-                                                                                                    "IS NOT "
-                                                                                                    "NULL "
-                                                                                                    "AND "
-                                                                                                    "status "
-                                                                                                    "IN "
-                                                                                                    "(" TF_SQL_RETRYING
-                                                                                                    ","
-                                                                                                    " " TF_SQL_FAILED
-                                                                                                    ","
-                                                                                                    " " TF_SQL_DEAD_LETTER
-                                                                                                    ") "
-                                                                                                    "ON "
-                                                                                                    "CONFLICT"
-                                                                                                    " DO "
-                                                                                                    "NOTHING)"
-                                                                                                    ", "
-                                                                                                    "n AS "
-                                                                                                    "(SELECT "
-                                                                                                    "pg_"
-                                                                                                    "notify('"
-                                                                                                    "tf_due',"
-                                                                                                    " '') "
-                                                                                                    "FROM "
-                                                                                                    "(SELECT "
-                                                                                                    "FROM u "
-                                                                                                    "WHERE "
-                                                                                                    "status "
-                                                                                                    "="
-                                                                                                    " " TF_SQL_RETRYING
-                                                                                                    " LIMIT "
-                                                                                                    "1) w) "
-                                                                                                    "SELECT "
-                                                                                                    "u.id, "
-                                                                                                    "u."
-                                                                                                    "started_"
-                                                                                                    "at, "
-                                                                                                    "u."
-                                                                                                    "finished"
-                                                                                                    "_at, "
-                                                                                                    "u.run_"
-                                                                                                    "at, "
-                                                                                                    "(SELECT "
-                                                                                                    "count(*)"
-                                                                                                    " FROM "
-                                                                                                    "n) FROM "
-                                                                                                    "u",
-        12,
+const tf_sql_t tf_sql_finish = {
+    "tf_finish",
+    "WITH t AS (SELECT * FROM unnest($3::uuid[], $4::int4[], $5::int4[], $6::text[], $7::int8[], $8::int8[], "
+    "$9::int8[], $10::json[], $11::text[], $12::text[]) AS t(id, epoch, attempt, status, started_ago, "
+    "finished_ago, delay_ms, result, error, traceback)), "
+    "u AS (UPDATE jobs j SET status = t.status::job_status, "
+    "attempt = j.attempt - (t.status = " TF_SQL_QUEUED ")::int, incarnation = NULL, "
+    "started_at = CASE WHEN t.status = " TF_SQL_QUEUED " THEN NULL "
+    "ELSE now() - t.started_ago * interval '1 microsecond' END, "
+    "finished_at = CASE WHEN t.status = " TF_SQL_QUEUED " THEN NULL "
+    "ELSE now() - t.finished_ago * interval '1 microsecond' END, "
+    "run_at = CASE WHEN t.status = " TF_SQL_RETRYING " THEN now() + t.delay_ms * interval '1 millisecond' END, "
+    "enqueued_at = CASE WHEN t.status = " TF_SQL_QUEUED " THEN now() ELSE j.enqueued_at END, "
+    "progress = CASE WHEN t.status = " TF_SQL_SUCCESS " THEN 100 "
+    "WHEN t.status = " TF_SQL_QUEUED " THEN 0 ELSE j.progress END, "
+    "result = t.result, error = t.error, traceback = t.traceback, updated_at = now() FROM t "
+    "WHERE j.id = t.id AND " STATUS_IS("j.status", TF_SQL_RUNNING) " AND j.epoch = t.epoch "
+    "AND j.attempt = t.attempt AND j.incarnation = $2 "
+    "RETURNING j.id, j.epoch, t.attempt, j.status, j.queue, j.type, j.priority, j.started_at, j.finished_at, "
+    "j.run_at, j.worker, t.error, t.traceback, t.started_ago - t.finished_ago AS us), "
+    "c AS (" COUNT("SELECT queue, type, priority, " TF_SQL_RUNNING " AS status, -1 AS d FROM u UNION ALL "
+                   "SELECT queue, type, priority, status::text, 1 FROM u") "), "
+    "m AS (" THROUGHPUT("SELECT status, "
+                        "CASE WHEN status = " TF_SQL_SUCCESS " THEN " BUCKET("us") " ELSE -1::int2 END AS bucket, "
+                        "CASE WHEN status = " TF_SQL_SUCCESS " THEN us ELSE 0 END AS us "
+                        "FROM u WHERE status <> " TF_SQL_QUEUED) "), "
+    "e AS (INSERT INTO job_errors (job_id, epoch, attempt, at, worker, error, traceback) "
+    "SELECT id, epoch, attempt, finished_at, worker, error, traceback FROM u "
+    "WHERE error IS NOT NULL AND status IN (" TF_SQL_RETRYING ", " TF_SQL_FAILED ", " TF_SQL_DEAD_LETTER ") "
+    "ON CONFLICT DO NOTHING), "
+    "n AS (SELECT pg_notify('tf_due', '') FROM (SELECT FROM u WHERE status = " TF_SQL_RETRYING " LIMIT 1) w) "
+    "SELECT u.id, u.started_at, u.finished_at, u.run_at, (SELECT count(*) FROM n) FROM u",
+    12,
 };
 
 const tf_sql_t tf_sql_progress = {
     "tf_progress",
     "UPDATE jobs j SET progress = t.progress, updated_at = now() "
     "FROM unnest($2::uuid[], $3::int4[], $4::int4[], $5::int2[]) AS t(id, epoch, attempt, progress) "
-    "WHERE j.id = t.id AND " STATUS_IS("j.status",
-                                       TF_SQL_RUNNING) " AND j.incarnation = $1 AND j.epoch = t.epoch "
-                                                       "AND j.attempt = t.attempt",
+    "WHERE j.id = t.id AND " STATUS_IS("j.status", TF_SQL_RUNNING) " AND j.incarnation = $1 AND j.epoch = t.epoch "
+    "AND j.attempt = t.attempt",
     5,
 };
 
@@ -218,21 +119,18 @@ const tf_sql_t tf_sql_due = {
     "tf_due",
     "WITH d AS (SELECT id, status FROM jobs WHERE status IN (" TF_SQL_SCHEDULED ", " TF_SQL_RETRYING ") "
     "AND run_at <= now() ORDER BY run_at LIMIT $2 FOR UPDATE SKIP LOCKED), "
-    "u AS (UPDATE jobs j SET status = " TF_SQL_QUEUED
-    ", enqueued_at = now(), run_at = NULL, updated_at = now() "
+    "u AS (UPDATE jobs j SET status = " TF_SQL_QUEUED ", enqueued_at = now(), run_at = NULL, updated_at = now() "
     "FROM d WHERE j.id = d.id AND j.status::text IN (" TF_SQL_SCHEDULED ", " TF_SQL_RETRYING ") "
     "RETURNING j.*, d.status AS was), "
-    "c AS (" COUNT(
-        "SELECT queue, type, priority, was AS status, -1 AS d FROM u UNION ALL "
-        "SELECT queue, type, priority, status, 1 FROM u") ") "
-                                                          "SELECT " TF_JOB_COLUMNS_LIGHT("") " FROM u",
+    "c AS (" COUNT("SELECT queue, type, priority, was AS status, -1 AS d FROM u UNION ALL "
+                   "SELECT queue, type, priority, status, 1 FROM u") ") "
+    "SELECT " TF_JOB_COLUMNS_LIGHT("") " FROM u",
     2,
 };
 
 const tf_sql_t tf_sql_next_due = {
     "tf_next_due",
-    "SELECT run_at, now() FROM jobs WHERE status IN (" TF_SQL_SCHEDULED ", " TF_SQL_RETRYING ") "
-    "ORDER BY run_at LIMIT 1",
+    "SELECT run_at, now() FROM jobs WHERE status IN (" TF_SQL_SCHEDULED ", " TF_SQL_RETRYING ") ORDER BY run_at LIMIT 1",
     0,
 };
 
@@ -254,85 +152,59 @@ const tf_sql_t tf_sql_rescue = {
     "status = CASE WHEN j.attempt > j.max_retries OR j.worker_losses + 1 >= $3::int4 THEN " TF_SQL_DEAD_LETTER
     "::job_status ELSE " TF_SQL_RETRYING "::job_status END, "
     "run_at = CASE WHEN j.attempt > j.max_retries OR j.worker_losses + 1 >= $3::int4 THEN NULL "
-    "ELSE now() + least(coalesce(j.retry_base_ms, k.retry_base_ms, 60000)::float8 * 2 ^ least(j.attempt - 1, "
-    "40), "
+    "ELSE now() + least(coalesce(j.retry_base_ms, k.retry_base_ms, 60000)::float8 * 2 ^ least(j.attempt - 1, 40), "
     "coalesce(j.retry_max_ms, k.retry_max_ms, 3600000)) * interval '1 millisecond' END, "
-    "error = 'worker lost: ' || coalesce(j.worker, 'unknown') || ' stopped sending heartbeats', traceback = "
-    "NULL, "
+    "error = 'worker lost: ' || coalesce(j.worker, 'unknown') || ' stopped sending heartbeats', traceback = NULL, "
     "worker_losses = j.worker_losses + 1, incarnation = NULL, finished_at = now(), updated_at = now() "
     "FROM d JOIN jobs o ON o.id = d.id LEFT JOIN job_types k ON k.type = o.type "
-    "WHERE j.id = d.id AND " STATUS_IS("j.status",
-                                       TF_SQL_RUNNING) " RETURNING j.*), "
-                                                       "c AS (" COUNT(
-                                                           "SELECT queue, type, priority, " TF_SQL_RUNNING
-                                                           " AS status, -1 AS d FROM u UNION ALL "
-                                                           "SELECT queue, type, priority, status::text, 1 "
-                                                           "FROM u") "), "
-                                                                     "m AS (" THROUGHPUT(
-                                                                         "SELECT status, -1::int2 AS bucket, "
-                                                                         "0 AS us FROM u") "), "
-                                                                                           "e AS (INSERT "
-                                                                                           "INTO job_errors "
-                                                                                           "(job_id, epoch, "
-                                                                                           "attempt, at, "
-                                                                                           "worker, error) "
-                                                                                           "SELECT id, "
-                                                                                           "epoch, attempt, "
-                                                                                           "now(), worker, "
-                                                                                           "error FROM u ON "
-                                                                                           "CONFLICT DO "
-                                                                                           "NOTHING) "
-                                                                                           "SELECT"
-                                                                                           " " TF_JOB_COLUMNS_LIGHT(
-                                                                                               "") " FROM u",
+    "WHERE j.id = d.id AND " STATUS_IS("j.status", TF_SQL_RUNNING) " RETURNING j.*), "
+    "c AS (" COUNT("SELECT queue, type, priority, " TF_SQL_RUNNING " AS status, -1 AS d FROM u UNION ALL "
+                   "SELECT queue, type, priority, status::text, 1 FROM u") "), "
+    "m AS (" THROUGHPUT("SELECT status, -1::int2 AS bucket, 0 AS us FROM u") "), "
+    "e AS (INSERT INTO job_errors (job_id, epoch, attempt, at, worker, error) "
+    "SELECT id, epoch, attempt, now(), worker, error FROM u ON CONFLICT DO NOTHING) "
+    "SELECT " TF_JOB_COLUMNS_LIGHT("") " FROM u",
     3,
 };
 
-/* jobs_queued, read in its order; the rows are then found again through jobs_pkey. SKIP LOCKED: a row that is
- * being claimed is not lost. */
+/* jobs_queued, read in its order; the rows are then found again through jobs_pkey. SKIP LOCKED: a row that is being
+ * claimed is not lost. */
 const tf_sql_t tf_sql_lost_in_redis = {
     "tf_lost_in_redis",
-    "WITH d AS (SELECT id, enqueued_at FROM jobs WHERE status = " TF_SQL_QUEUED
-    " AND queue = $1 AND priority = $2 "
+    "WITH d AS (SELECT id, enqueued_at FROM jobs WHERE status = " TF_SQL_QUEUED " AND queue = $1 AND priority = $2 "
     "AND enqueued_at < $3 AND id <> ALL ($5::uuid[]) ORDER BY enqueued_at LIMIT $4 FOR UPDATE SKIP LOCKED), "
     "u AS (UPDATE jobs j SET enqueued_at = now() FROM d "
     "WHERE j.id = d.id AND " STATUS_IS("j.status", TF_SQL_QUEUED) " RETURNING j.id, d.enqueued_at AS was) "
-                                                                  "SELECT id FROM u ORDER BY was, id",
+    "SELECT id FROM u ORDER BY was, id",
     5,
 };
 
 const tf_sql_t tf_sql_active_queues = {
     "tf_active_queues",
-    "SELECT queue FROM job_counts WHERE status = " TF_SQL_QUEUED
-    " GROUP BY queue HAVING sum(n) > 0 ORDER BY queue",
+    "SELECT queue FROM job_counts WHERE status = " TF_SQL_QUEUED " GROUP BY queue HAVING sum(n) > 0 ORDER BY queue",
     0,
 };
 
 const tf_sql_t tf_sql_cancel_waiting = {
     "tf_cancel_waiting",
     "WITH d AS (SELECT id, status FROM jobs WHERE id = $2 FOR UPDATE), "
-    "u AS (UPDATE jobs j SET status = " TF_SQL_CANCELLED
-    ", run_at = NULL, finished_at = now(), updated_at = now() "
-    "FROM d WHERE j.id = $2 AND j.id = d.id AND d.status IN (" TF_SQL_SCHEDULED ", " TF_SQL_QUEUED
-    ", " TF_SQL_RETRYING ") RETURNING j.*, d.status AS was), "
-    "c AS (" COUNT(
-        "SELECT queue, type, priority, was AS status, -1 AS d FROM u UNION ALL "
-        "SELECT queue, type, priority, status, 1 FROM u") "), "
-                                                          "m AS (" THROUGHPUT(
-                                                              "SELECT status, -1::int2 AS bucket, 0 AS us "
-                                                              "FROM u") ") "
-                                                                        "SELECT " TF_JOB_COLUMNS(
-                                                                            "") " FROM u",
+    "u AS (UPDATE jobs j SET status = " TF_SQL_CANCELLED ", run_at = NULL, finished_at = now(), updated_at = now() "
+    "FROM d WHERE j.id = $2 AND j.id = d.id AND d.status IN (" TF_SQL_SCHEDULED ", " TF_SQL_QUEUED ", "
+    TF_SQL_RETRYING ") RETURNING j.*, d.status AS was), "
+    "c AS (" COUNT("SELECT queue, type, priority, was AS status, -1 AS d FROM u UNION ALL "
+                   "SELECT queue, type, priority, status, 1 FROM u") "), "
+    "m AS (" THROUGHPUT("SELECT status, -1::int2 AS bucket, 0 AS us FROM u") ") "
+    "SELECT " TF_JOB_COLUMNS("") " FROM u",
     2,
 };
 
 const tf_sql_t tf_sql_delete = {
     "tf_delete",
-    "WITH u AS (DELETE FROM jobs WHERE id = $2 AND status IN (" TF_SQL_SUCCESS ", " TF_SQL_FAILED
-    ", " TF_SQL_DEAD_LETTER ", " TF_SQL_CANCELLED ") RETURNING id, queue, type, priority, status), "
+    "WITH u AS (DELETE FROM jobs WHERE id = $2 AND status IN (" TF_SQL_SUCCESS ", " TF_SQL_FAILED ", "
+    TF_SQL_DEAD_LETTER ", " TF_SQL_CANCELLED ") RETURNING id, queue, type, priority, status), "
     "e AS (DELETE FROM job_errors WHERE job_id IN (SELECT id FROM u)), "
     "l AS (DELETE FROM job_logs WHERE job_id IN (SELECT id FROM u)), "
     "c AS (" COUNT("SELECT queue, type, priority, status, -1 AS d FROM u") ") "
-                                                                           "SELECT id FROM u",
+    "SELECT id FROM u",
     2,
 };
