@@ -8,6 +8,8 @@
 #include "ngx_http_taskforge_pg.h"
 
 
+static const char *ngx_http_taskforge_pg_copy(PQconninfoOption *opts,
+    tf_buf_t *out, const char **user_options);
 static ngx_int_t ngx_http_taskforge_pg_resolve(ngx_conf_t *cf,
     const char *hosts, tf_buf_t *out);
 static void ngx_http_taskforge_pg_conninfo_add(tf_buf_t *out,
@@ -21,13 +23,10 @@ ngx_http_taskforge_pg_conninfo(ngx_conf_t *cf, ngx_str_t *url,
     char              *error;
     tf_buf_t           out, hosts, options;
     ngx_int_t          rc;
-    const char        *host, *hostaddr, *user_options;
-    PQconninfoOption  *opts, *o;
+    const char        *host, *user_options;
+    PQconninfoOption  *opts;
 
     error = NULL;
-    host = NULL;
-    hostaddr = NULL;
-    user_options = "";
     rc = NGX_OK;
 
     opts = PQconninfoParse((char *) url->data, &error);
@@ -48,32 +47,9 @@ ngx_http_taskforge_pg_conninfo(ngx_conf_t *cf, ngx_str_t *url,
                                        "taskforge-nginx");
     ngx_http_taskforge_pg_conninfo_add(&out, "gssencmode", "disable");
 
-    for (o = opts; o->keyword; o++) {
+    host = ngx_http_taskforge_pg_copy(opts, &out, &user_options);
 
-        if (o->val == NULL) {
-            continue;
-        }
-
-        if (ngx_strcmp(o->keyword, "options") == 0) {
-            user_options = o->val;
-            continue;
-        }
-
-        if (ngx_strcmp(o->keyword, "client_encoding") == 0) {
-            continue;
-        }
-
-        if (ngx_strcmp(o->keyword, "host") == 0) {
-            host = o->val;
-
-        } else if (ngx_strcmp(o->keyword, "hostaddr") == 0) {
-            hostaddr = o->val;
-        }
-
-        ngx_http_taskforge_pg_conninfo_add(&out, o->keyword, o->val);
-    }
-
-    if (host && hostaddr == NULL) {
+    if (host) {
         rc = ngx_http_taskforge_pg_resolve(cf, host, &hosts);
         ngx_http_taskforge_pg_conninfo_add(&out, "hostaddr",
                                            tf_buf_cstr(&hosts));
@@ -101,6 +77,51 @@ ngx_http_taskforge_pg_conninfo(ngx_conf_t *cf, ngx_str_t *url,
     tf_buf_free(&options);
 
     return (rc == NGX_OK) ? NGX_CONF_OK : "has a host that cannot be resolved";
+}
+
+
+/*
+ * The user's settings but "options", which come back apart ("": none), and
+ * client_encoding.  Returns the hosts that are still to be resolved, or NULL.
+ */
+
+static const char *
+ngx_http_taskforge_pg_copy(PQconninfoOption *opts, tf_buf_t *out,
+    const char **user_options)
+{
+    const char        *host, *hostaddr;
+    PQconninfoOption  *o;
+
+    host = NULL;
+    hostaddr = NULL;
+    *user_options = "";
+
+    for (o = opts; o->keyword; o++) {
+
+        if (o->val == NULL) {
+            continue;
+        }
+
+        if (ngx_strcmp(o->keyword, "options") == 0) {
+            *user_options = o->val;
+            continue;
+        }
+
+        if (ngx_strcmp(o->keyword, "client_encoding") == 0) {
+            continue;
+        }
+
+        if (ngx_strcmp(o->keyword, "host") == 0) {
+            host = o->val;
+
+        } else if (ngx_strcmp(o->keyword, "hostaddr") == 0) {
+            hostaddr = o->val;
+        }
+
+        ngx_http_taskforge_pg_conninfo_add(out, o->keyword, o->val);
+    }
+
+    return hostaddr ? NULL : host;
 }
 
 
