@@ -1,12 +1,10 @@
 
 /*
- * The connection to Redis and the adapter between hiredis and nginx.
- *
- * hiredis owns the socket; nginx watches it level-triggered, because hiredis
- * reads at most 16 KB a call.  The same code works with hiredis 0.14 and 1.x.
+ * The connection to Redis: made, greeted, watched, made again.
  */
 
 #include "ngx_http_taskforge_redis.h"
+#include "ngx_http_taskforge_redis_adapter.h"
 #include "ngx_http_taskforge_shm.h"
 #include "settings.h"
 
@@ -24,7 +22,7 @@ struct ngx_http_taskforge_redis_s {
     ngx_msec_t                          timeout;
 
     redisAsyncContext                  *ac;
-    ngx_connection_t                   *c;
+    ngx_http_taskforge_redis_adapter_t  adapter;
     ngx_uint_t                          outstanding;   /* commands */
 
     /* no ac: connect again; not ready: give up; ready: an answer is overdue */
@@ -47,8 +45,6 @@ typedef struct {
 
 static void ngx_http_taskforge_redis_connect(
     ngx_http_taskforge_redis_t *redis);
-static ngx_int_t ngx_http_taskforge_redis_attach(
-    ngx_http_taskforge_redis_t *redis);
 static void ngx_http_taskforge_redis_connected(const redisAsyncContext *ac,
     int status);
 static void ngx_http_taskforge_redis_greet(ngx_http_taskforge_redis_t *redis);
@@ -62,15 +58,7 @@ static void ngx_http_taskforge_redis_timer(ngx_event_t *ev);
 static void ngx_http_taskforge_redis_watch(ngx_http_taskforge_redis_t *redis);
 static void ngx_http_taskforge_redis_dropped(
     ngx_http_taskforge_redis_t *redis, const char *why);
-
-static void ngx_http_taskforge_redis_read_event(ngx_event_t *rev);
-static void ngx_http_taskforge_redis_write_event(ngx_event_t *wev);
-static void ngx_http_taskforge_redis_add_read(void *data);
-static void ngx_http_taskforge_redis_del_read(void *data);
-static void ngx_http_taskforge_redis_add_write(void *data);
-static void ngx_http_taskforge_redis_del_write(void *data);
-static void ngx_http_taskforge_redis_cleanup(void *data);
-
+static void ngx_http_taskforge_redis_closed(void *data, const char *why);
 static ngx_uint_t ngx_http_taskforge_redis_level(
     ngx_http_taskforge_redis_t *redis);
 
@@ -266,7 +254,12 @@ ngx_http_taskforge_redis_connect(ngx_http_taskforge_redis_t *redis)
     redis->ac = ac;
     ac->data = redis;
 
-    if (ngx_http_taskforge_redis_attach(redis) != NGX_OK) {
+    redis->adapter.closed = ngx_http_taskforge_redis_closed;
+    redis->adapter.data = redis;
+
+    if (ngx_http_taskforge_redis_attach(&redis->adapter, ac, redis->log)
+        != NGX_OK)
+    {
         redis->ac = NULL;
         redisAsyncFree(ac);
         ngx_http_taskforge_redis_fail(redis, "no free worker_connections");
@@ -468,167 +461,18 @@ ngx_http_taskforge_redis_watch(ngx_http_taskforge_redis_t *redis)
 }
 
 
-static ngx_int_t
-ngx_http_taskforge_redis_attach(ngx_http_taskforge_redis_t *redis)
-{
-    ngx_connection_t   *c;
-    redisAsyncContext  *ac;
-
-    ac = redis->ac;
-
-    c = ngx_get_connection(ac->c.fd, redis->log);
-    if (c == NULL) {
-        return NGX_ERROR;
-    }
-
-    c->data = redis;
-    c->log = redis->log;
-    c->read->log = c->log;
-    c->write->log = c->log;
-    c->read->handler = ngx_http_taskforge_redis_read_event;
-    c->write->handler = ngx_http_taskforge_redis_write_event;
-    c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
-
-    redis->c = c;
-
-    ac->ev.data = redis;
-    ac->ev.addRead = ngx_http_taskforge_redis_add_read;
-    ac->ev.delRead = ngx_http_taskforge_redis_del_read;
-    ac->ev.addWrite = ngx_http_taskforge_redis_add_write;
-    ac->ev.delWrite = ngx_http_taskforge_redis_del_write;
-    ac->ev.cleanup = ngx_http_taskforge_redis_cleanup;
-
-    return NGX_OK;
-}
-
+/* The socket is about to be closed, and hiredis frees the context. */
 
 static void
-ngx_http_taskforge_redis_read_event(ngx_event_t *rev)
-{
-    ngx_connection_t            *c;
-    ngx_http_taskforge_redis_t  *redis;
-
-    c = rev->data;
-    redis = c->data;
-
-    /* frees the context and everything of it when the connection is lost */
-
-    redisAsyncHandleRead(redis->ac);
-}
-
-
-static void
-ngx_http_taskforge_redis_write_event(ngx_event_t *wev)
-{
-    ngx_connection_t            *c;
-    ngx_http_taskforge_redis_t  *redis;
-
-    c = wev->data;
-    redis = c->data;
-
-    redisAsyncHandleWrite(redis->ac);
-}
-
-
-static void
-ngx_http_taskforge_redis_add_read(void *data)
+ngx_http_taskforge_redis_closed(void *data, const char *why)
 {
     ngx_http_taskforge_redis_t  *redis = data;
-
-    if (!redis->c->read->active) {
-        (void) ngx_add_event(redis->c->read, NGX_READ_EVENT, NGX_LEVEL_EVENT);
-    }
-}
-
-
-static void
-ngx_http_taskforge_redis_del_read(void *data)
-{
-    ngx_http_taskforge_redis_t  *redis = data;
-
-    if (redis->c->read->active) {
-        (void) ngx_del_event(redis->c->read, NGX_READ_EVENT, 0);
-    }
-}
-
-
-/*
- * The first write of a turn of the event loop is only posted, without asking
- * epoll: so all commands of the turn leave in one write.  If the socket did
- * not take everything, hiredis asks again and epoll tells when.
- */
-
-static void
-ngx_http_taskforge_redis_add_write(void *data)
-{
-    ngx_event_t                 *wev;
-    ngx_http_taskforge_redis_t  *redis = data;
-
-    wev = redis->c->write;
-
-    if (wev->active || wev->posted) {
-        return;
-    }
-
-    if ((redis->ac->c.flags & REDIS_CONNECTED) && wev->ready) {
-        wev->ready = 0;
-        ngx_post_event(wev, &ngx_posted_events);
-        return;
-    }
-
-    (void) ngx_add_event(wev, NGX_WRITE_EVENT, NGX_LEVEL_EVENT);
-}
-
-
-static void
-ngx_http_taskforge_redis_del_write(void *data)
-{
-    ngx_event_t                 *wev;
-    ngx_http_taskforge_redis_t  *redis = data;
-
-    wev = redis->c->write;
-    wev->ready = 1;
-
-    if (wev->active) {
-        (void) ngx_del_event(wev, NGX_WRITE_EVENT, 0);
-    }
-}
-
-
-/* hiredis frees the context; it closes the socket after this. */
-
-static void
-ngx_http_taskforge_redis_cleanup(void *data)
-{
-    ngx_connection_t            *c;
-    redisAsyncContext           *ac;
-    ngx_http_taskforge_redis_t  *redis = data;
-
-    c = redis->c;
-    ac = redis->ac;
 
     if (redis->timer.timer_set) {
         ngx_del_timer(&redis->timer);
     }
 
-    if (c->read->posted) {
-        ngx_delete_posted_event(c->read);
-    }
-
-    if (c->write->posted) {
-        ngx_delete_posted_event(c->write);
-    }
-
-    if (c->read->active || c->write->active) {
-        (void) ngx_del_conn(c, 0);
-    }
-
-    ngx_free_connection(c);
-    c->fd = (ngx_socket_t) -1;
-
-    redis->c = NULL;
     redis->ac = NULL;
-    ac->ev.data = NULL;
 
-    ngx_http_taskforge_redis_fail(redis, ac->errstr);
+    ngx_http_taskforge_redis_fail(redis, why);
 }
