@@ -1,7 +1,6 @@
 
 #include "ngx_http_taskforge_wsclient.h"
-
-#include <ngx_sha1.h>
+#include "ngx_http_taskforge_ws_handshake.h"
 
 
 #define NGX_HTTP_TASKFORGE_WSCLIENT_BUFFER   4096
@@ -20,34 +19,30 @@
 
 
 struct ngx_http_taskforge_wsclient_s {
-    ngx_peer_connection_t            pc;
-    ngx_str_t                        uri;
-    ngx_str_t                        accept;
-    u_char                           accept_data[32];
+    ngx_peer_connection_t               pc;
+    ngx_str_t                           uri;
 
-    ngx_http_taskforge_wsclient_pt   handler;
-    void                            *data;
+    ngx_http_taskforge_wsclient_pt      handler;
+    void                               *data;
 
-    tf_buf_t                         out;
-    size_t                           sent;       /* of out */
-    ngx_uint_t                       unacked;
+    ngx_http_taskforge_ws_handshake_t   handshake;
 
-    size_t                           in_len;
-    u_char                           in[NGX_HTTP_TASKFORGE_WSCLIENT_BUFFER];
+    tf_buf_t                            out;
+    size_t                              sent;       /* of out */
+    ngx_uint_t                          unacked;
 
-    unsigned                         up:1;
-    unsigned                         broken:1;
+    size_t                              in_len;
+    u_char                              in[NGX_HTTP_TASKFORGE_WSCLIENT_BUFFER];
+
+    unsigned                            up:1;
+    unsigned                            broken:1;
 };
 
 
-static ngx_int_t ngx_http_taskforge_wsclient_request(
-    ngx_http_taskforge_wsclient_t *ws);
 static void ngx_http_taskforge_wsclient_read(ngx_event_t *rev);
 static void ngx_http_taskforge_wsclient_write(ngx_event_t *wev);
 static ngx_int_t ngx_http_taskforge_wsclient_handshake(
     ngx_http_taskforge_wsclient_t *ws);
-static ngx_int_t ngx_http_taskforge_wsclient_accepted(
-    ngx_http_taskforge_wsclient_t *ws, u_char *p, u_char *end);
 static ngx_int_t ngx_http_taskforge_wsclient_parse(
     ngx_http_taskforge_wsclient_t *ws, ngx_uint_t *acks);
 static ngx_int_t ngx_http_taskforge_wsclient_frame(
@@ -111,7 +106,10 @@ ngx_http_taskforge_wsclient_connect(ngx_http_taskforge_wsclient_t *ws)
 
     c->idle = 1;
 
-    if (ngx_http_taskforge_wsclient_request(ws) != NGX_OK) {
+    if (ngx_http_taskforge_ws_handshake_request(&ws->handshake, &ws->uri,
+                                                &ws->out)
+        != NGX_OK)
+    {
         ngx_http_taskforge_wsclient_close(ws);
         return NGX_ERROR;
     }
@@ -124,46 +122,6 @@ ngx_http_taskforge_wsclient_connect(ngx_http_taskforge_wsclient_t *ws)
     }
 
     return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_taskforge_wsclient_request(ngx_http_taskforge_wsclient_t *ws)
-{
-    u_char      sha1[20], nonce[16], key_data[32];
-    ngx_str_t   key, text;
-    ngx_sha1_t  ctx;
-    ngx_uint_t  i;
-
-    for (i = 0; i < sizeof(nonce); i++) {
-        nonce[i] = (u_char) ngx_random();
-    }
-
-    text.data = nonce;
-    text.len = sizeof(nonce);
-    key.data = key_data;
-    ngx_encode_base64(&key, &text);
-
-    ngx_sha1_init(&ctx);
-    ngx_sha1_update(&ctx, key.data, key.len);
-    ngx_sha1_update(&ctx, "258EAFA5-E914-47DA-95CA-C5AB0DC85B11", 36);
-    ngx_sha1_final(sha1, &ctx);
-
-    text.data = sha1;
-    text.len = sizeof(sha1);
-    ws->accept.data = ws->accept_data;
-    ngx_encode_base64(&ws->accept, &text);
-
-    tf_buf_addf(&ws->out,
-                "GET %.*s HTTP/1.1" CRLF
-                "Host: taskforge" CRLF
-                "Upgrade: websocket" CRLF
-                "Connection: Upgrade" CRLF
-                "Sec-WebSocket-Version: 13" CRLF
-                "Sec-WebSocket-Key: %.*s" CRLF CRLF,
-                (int) ws->uri.len, ws->uri.data, (int) key.len, key.data);
-
-    return ws->out.failed ? NGX_ERROR : NGX_OK;
 }
 
 
@@ -405,56 +363,23 @@ ngx_http_taskforge_wsclient_read(ngx_event_t *rev)
 static ngx_int_t
 ngx_http_taskforge_wsclient_handshake(ngx_http_taskforge_wsclient_t *ws)
 {
-    u_char  *end;
+    u_char     *end;
+    ngx_int_t   rc;
 
-    static const char  status[] = "HTTP/1.1 101 ";
+    rc = ngx_http_taskforge_ws_handshake_answer(&ws->handshake, ws->in,
+                                                ws->in_len, &end);
 
-    end = ngx_strlcasestrn(ws->in, ws->in + ws->in_len,
-                           (u_char *) CRLF CRLF, 4 - 1);
-
-    if (end == NULL) {
-        return (ws->in_len < sizeof(ws->in)) ? NGX_AGAIN : NGX_ERROR;
-    }
-
-    if (ngx_strncmp(ws->in, status, sizeof(status) - 1) != 0
-        || ngx_http_taskforge_wsclient_accepted(ws, ws->in, end) != NGX_OK)
-    {
+    if (rc == NGX_AGAIN && ws->in_len == sizeof(ws->in)) {
         return NGX_ERROR;
     }
 
-    end += 4;
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
     ws->in_len -= end - ws->in;
     ngx_memmove(ws->in, end, ws->in_len);
     ws->up = 1;
-
-    return NGX_OK;
-}
-
-
-/* That there is a WebSocket server which read our key. */
-
-static ngx_int_t
-ngx_http_taskforge_wsclient_accepted(ngx_http_taskforge_wsclient_t *ws,
-    u_char *p, u_char *end)
-{
-    static u_char  name[] = CRLF "Sec-WebSocket-Accept:";
-
-    p = ngx_strlcasestrn(p, end, name, sizeof(name) - 1 - 1);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    p += sizeof(name) - 1;
-
-    while (p < end && *p == ' ') {
-        p++;
-    }
-
-    if ((size_t) (end - p) < ws->accept.len
-        || ngx_strncmp(p, ws->accept.data, ws->accept.len) != 0)
-    {
-        return NGX_ERROR;
-    }
 
     return NGX_OK;
 }
