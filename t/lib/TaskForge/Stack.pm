@@ -222,10 +222,7 @@ sub sanitizer_env {
     my %env = (
         ASAN_OPTIONS  => "detect_leaks=1:fast_unwind_on_malloc=0:abort_on_error=0:log_path=$log",
         UBSAN_OPTIONS => "print_stacktrace=1:log_path=$log",
-        LSAN_OPTIONS  => "print_suppressions=0:suppressions=$self->{home}/conf/lsan.supp",
     );
-    # nginx itself never frees these; its own processes end with them
-    spew("$self->{home}/conf/lsan.supp", join '', map {"leak:$_\n"} qw(ngx_event_process_init ngx_set_environment ngx_regex_compile));
     $env{LD_PRELOAD} = join ' ', map { my $f = run('gcc', "-print-file-name=$_"); chomp $f; $f } qw(libasan.so libubsan.so)
         if $name eq 'nginx';
     return \%env;
@@ -251,6 +248,14 @@ sub redis {
 # Says that log lines like $pattern are what this test provokes.
 sub expect_log { my ($self, $pattern) = @_; push @{$self->{expected}}, $pattern; return }
 
+# What of a sanitizer's report is ours. nginx leaves its own tables to the end of the process, in several ways, and its
+# binary has no symbols to name them by: of its leaks only those count that the module has a hand in.
+sub sanitizer_report {
+    my ($name, $text) = @_;
+    return $text if $name !~ /^asan\.nginx/ || $text !~ /LeakSanitizer: detected memory leaks/;
+    return join "\n\n", grep { /leak of/ && /ngx_http_taskforge/ } split /\n\n/, $text;
+}
+
 # Everything in the logs that a healthy stack does not write.
 sub log_complaints {
     my ($self) = @_;
@@ -259,7 +264,8 @@ sub log_complaints {
         my $name = basename($file);
         open my $in, '<', $file or next;
         if ($name =~ /^asan\./) {
-            push @bad, "$name: " . join '', grep {defined} (<$in>)[0 .. 30];
+            my $report = sanitizer_report($name, join '', <$in>);
+            push @bad, "$name: " . substr($report, 0, 4000) if $report;
             next;
         }
         while (my $line = <$in>) {
