@@ -28,16 +28,18 @@ NGX_INC  := $(addprefix -isystem ,$(NGX)/core $(NGX)/event $(NGX)/event/modules 
 
 core_c      := $(wildcard core/*.c)
 module_c    := $(wildcard ngx_taskforge_module/*.c)
+daemon_c    := $(wildcard daemon/*.c)
 worker_c    := $(wildcard worker/*.c) $(wildcard worker/handlers/*.c)
 scheduler_c := $(wildcard scheduler/*.c)
 unit_c      := $(wildcard t/unit/*.c)
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
-core_o := $(call obj,$(core_c))
+core_o   := $(call obj,$(core_c))
+daemon_o := $(call obj,$(daemon_c))
 # What unit tests may use of the daemons: the handlers, which register themselves by being linked, and from the archive
 # whatever a test calls (without the rest, which may need a main.c).
 handlers_o := $(call obj,$(wildcard worker/handlers/*.c))
-parts_o    := $(call obj,$(filter-out worker/main.c scheduler/main.c worker/handlers/%,$(worker_c) $(scheduler_c)))
+parts_o    := $(call obj,$(filter-out worker/main.c scheduler/main.c worker/handlers/%,$(daemon_c) $(worker_c) $(scheduler_c)))
 
 MODULE    := $(BUILD)/ngx_http_taskforge_module.so
 WORKER    := $(BUILD)/taskforge-worker
@@ -83,11 +85,11 @@ $(MODULE): $(call obj,$(module_c)) $(core_o)
 	$(CC) -shared $(LDFLAGS) -o $@ $^ -Wl,-Bstatic -lhiredis -Wl,-Bdynamic -Wl,--exclude-libs,libhiredis.a \
 	  -lpq -ljansson -lssl -lcrypto -lm
 
-$(WORKER): $(call obj,$(worker_c)) $(core_o)
-	$(CC) $(LDFLAGS) -o $@ $^ -luv -lhiredis -lpq -ljansson -lcrypto -lm
+$(WORKER): $(call obj,$(worker_c)) $(daemon_o) $(core_o)
+	$(CC) $(LDFLAGS) -o $@ $^ -luv -lhiredis -lpq -ljansson -lssl -lcrypto -lm
 
-$(SCHEDULER): $(call obj,$(scheduler_c)) $(core_o)
-	$(CC) $(LDFLAGS) -o $@ $^ -luv -lhiredis -lpq -ljansson -lcrypto -lm
+$(SCHEDULER): $(call obj,$(scheduler_c)) $(daemon_o) $(core_o)
+	$(CC) $(LDFLAGS) -o $@ $^ -luv -lhiredis -lpq -ljansson -lssl -lcrypto -lm
 
 $(BUILD)/%: $(BUILD)/worker/data/%.o $(core_o)
 	$(CC) $(LDFLAGS) -o $@ $^ -ljansson -lcrypto -lm
@@ -101,7 +103,7 @@ $(BUILD)/libparts.a: $(parts_o)
 
 $(BUILD)/unit/%: $(BUILD)/t/unit/%.o $(core_o) $(handlers_o) $(BUILD)/libparts.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -luv -lhiredis -lpq -ljansson -lcrypto -lm
+	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -luv -lhiredis -lpq -ljansson -lssl -lcrypto -lm
 
 # libFuzzer targets (clang): make fuzz FUZZ_ARGS=-max_total_time=600
 FUZZERS   := $(patsubst t/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard t/fuzz/*.c))

@@ -118,7 +118,7 @@ const tf_sql_t tf_sql_progress = {
 const tf_sql_t tf_sql_due = {
     "tf_due",
     "WITH d AS (SELECT id, status FROM jobs WHERE status IN (" TF_SQL_SCHEDULED ", " TF_SQL_RETRYING ") "
-    "AND run_at <= now() ORDER BY run_at LIMIT $2 FOR UPDATE SKIP LOCKED), "
+    "AND run_at <= now() ORDER BY run_at LIMIT $2::int4 FOR UPDATE SKIP LOCKED), "
     "u AS (UPDATE jobs j SET status = " TF_SQL_QUEUED ", enqueued_at = now(), run_at = NULL, updated_at = now() "
     "FROM d WHERE j.id = d.id AND j.status::text IN (" TF_SQL_SCHEDULED ", " TF_SQL_RETRYING ") "
     "RETURNING j.*, d.status AS was), "
@@ -147,7 +147,7 @@ const tf_sql_t tf_sql_rescue = {
     "WITH alive AS (SELECT incarnation FROM workers WHERE status IN ('online', 'quiet', 'stopping')), "
     "d AS (SELECT id FROM jobs WHERE status = " TF_SQL_RUNNING " "
     "AND NOT EXISTS (SELECT FROM alive WHERE alive.incarnation = jobs.incarnation) "
-    "ORDER BY incarnation LIMIT $2 FOR UPDATE SKIP LOCKED), "
+    "ORDER BY incarnation LIMIT $2::int4 FOR UPDATE SKIP LOCKED), "
     "u AS (UPDATE jobs j SET "
     "status = CASE WHEN j.attempt > j.max_retries OR j.worker_losses + 1 >= $3::int4 THEN " TF_SQL_DEAD_LETTER
     "::job_status ELSE " TF_SQL_RETRYING "::job_status END, "
@@ -172,7 +172,7 @@ const tf_sql_t tf_sql_rescue = {
 const tf_sql_t tf_sql_lost_in_redis = {
     "tf_lost_in_redis",
     "WITH d AS (SELECT id, enqueued_at FROM jobs WHERE status = " TF_SQL_QUEUED " AND queue = $1 AND priority = $2 "
-    "AND enqueued_at < $3 AND id <> ALL ($5::uuid[]) ORDER BY enqueued_at LIMIT $4 FOR UPDATE SKIP LOCKED), "
+    "AND enqueued_at < $3 AND id <> ALL ($5::uuid[]) ORDER BY enqueued_at LIMIT $4::int4 FOR UPDATE SKIP LOCKED), "
     "u AS (UPDATE jobs j SET enqueued_at = now() FROM d "
     "WHERE j.id = d.id AND " STATUS_IS("j.status", TF_SQL_QUEUED) " RETURNING j.id, d.enqueued_at AS was) "
     "SELECT id FROM u ORDER BY was, id",

@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
+#include "daemon/streams.h"
 #include "job.h"
-#include "redis.h"
 
 typedef struct tfs_batch_s tfs_batch_t;
 
@@ -14,18 +14,17 @@ typedef struct tfs_batch_s tfs_batch_t;
 typedef void (*tfs_batch_done_fn)(void *data, int64_t added, int64_t failed);
 
 /* NULL: out of memory. */
-tfs_batch_t *tfs_batch_begin(tfs_redis_t *redis, tfs_batch_done_fn done, void *data);
+tfs_batch_t *tfs_batch_begin(tfd_redis_t *redis, tfs_batch_done_fn done, void *data);
 
 /* XADD to the level's stream. */
-void tfs_batch_add(tfs_batch_t *batch, const char *queue, size_t queue_len, int priority,
-                   const uint8_t id[16]);
+void tfs_batch_add(tfs_batch_t *batch, tf_str_t queue, int priority, const uint8_t id[16]);
 
 /* The event of the status that the job has now. */
 void tfs_batch_job_event(tfs_batch_t *batch, const tf_job_t *job);
 
-/* worker_offline. at: microseconds since 1970. */
-void tfs_batch_worker_offline(tfs_batch_t *batch, int64_t incarnation, tf_str_t hostname, tf_str_t pool,
-                              int64_t at);
+/* at: microseconds since 1970. */
+void tfs_batch_worker_event(tfs_batch_t *batch, const tfd_worker_state_t *worker, const char *event,
+                            int64_t at);
 
 /* Calls done once, when every command is answered: at once when Redis is away. The batch is freed then. */
 void tfs_batch_end(tfs_batch_t *batch);

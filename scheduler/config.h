@@ -6,14 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "buf.h"
-#include "settings.h"
+#include "daemon/start.h"
 
 typedef struct {
-    char *database_url;
-    char *redis_url;
-    char *log_level;
-    char *redis_library; /* path */
+    tfd_settings_t shared;
     int64_t lost_seconds;
     int64_t poison_limit;
     int64_t reconcile_seconds;
@@ -21,11 +17,9 @@ typedef struct {
     int64_t retention_days;
 } tfs_config_t;
 
-/* Reads and checks everything that can be checked without a server: the settings (path: env file, or NULL),
- * both URLs, the function library's file. Fills redis_url and library as well; the caller frees all three.
- * false: error says which setting is wrong and why; nothing needs freeing then. */
-bool tfs_config_load(tfs_config_t *config, tf_redis_url_t *redis_url, tf_buf_t *library, const char *path,
-                     char *error, size_t error_size);
+/* Reads and checks everything that can be checked without a server, and sets the log up. path: env file, or
+ * NULL. false: error says which setting is wrong and why; nothing needs freeing then. */
+bool tfs_config_load(tfs_config_t *config, const char *path, char *error, size_t error_size);
 void tfs_config_free(tfs_config_t *config);
 
 #endif

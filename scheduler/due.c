@@ -35,7 +35,7 @@ static void sleep_for(tfs_due_t *due, uint64_t ms, bool expected)
     uv_timer_start(&due->timer, on_timer, ms, 0);
 }
 
-static void on_next(void *data, const PGresult *result)
+static void on_next(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
 {
     tfs_due_t *due = data;
     int64_t wait_us = INT64_MAX;
@@ -67,7 +67,7 @@ static void look(tfs_due_t *due)
     tfs_scheduler_t *s = due->scheduler;
 
     if (tfs_may_work(s)) {
-        due->busy = tfs_pg_query(&s->work, &tf_sql_next_due, NULL, on_next, due);
+        due->busy = tfd_pg_send(&s->work, &tf_sql_next_due, NULL, on_next, due);
         if (!due->busy) {
             sleep_for(due, TROUBLE_MS, false);
         }
@@ -88,7 +88,7 @@ static void on_dispatched(void *data, int64_t added, int64_t failed)
     }
 }
 
-static void on_promoted(void *data, const PGresult *result)
+static void on_promoted(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
 {
     tfs_due_t *due = data;
     tfs_scheduler_t *s = due->scheduler;
@@ -108,10 +108,10 @@ static void on_promoted(void *data, const PGresult *result)
         return;
     }
     for (int i = 0; i < due->promoted; i++) {
-        tfs_pg_row_t row = {result, i};
+        tfd_pg_row_t row = {result, i};
 
-        if (tf_job_from_row(&job, &row, tfs_pg_column, 0, false)) {
-            tfs_batch_add(batch, job.queue.data, job.queue.len, job.priority, job.id);
+        if (tf_job_from_row(&job, &row, tfd_pg_column, 0, false)) {
+            tfs_batch_add(batch, job.queue, job.priority, job.id);
             tfs_batch_job_event(batch, &job);
         }
     }
@@ -121,12 +121,12 @@ static void on_promoted(void *data, const PGresult *result)
 static void promote(tfs_due_t *due)
 {
     tfs_scheduler_t *s = due->scheduler;
-    tfs_pg_args_t args = TFS_PG_ARGS_INIT;
+    tfd_pg_params_t params = {0};
 
-    tfs_pg_args_int2(&args, TF_WRITER_SCHEDULER);
-    tfs_pg_args_int4(&args, BATCH);
+    tfd_pg_int2(&params, TF_WRITER_SCHEDULER);
+    tfd_pg_int4(&params, BATCH);
     if (tfs_may_work(s)) {
-        due->busy = tfs_pg_query(&s->work, &tf_sql_due, &args, on_promoted, due);
+        due->busy = tfd_pg_send(&s->work, &tf_sql_due, &params, on_promoted, due);
         if (!due->busy) {
             sleep_for(due, TROUBLE_MS, false);
         }

@@ -1,7 +1,5 @@
 #include "janitor.h"
 
-#include <string.h>
-
 #include "log.h"
 #include "pgparam.h"
 #include "scheduler.h"
@@ -36,17 +34,17 @@ static void end_round(tfs_janitor_t *janitor)
 {
     tf_log(janitor->failed ? TF_LOG_WARNING : TF_LOG_DEBUG, "upkeep_done", "b:complete", !janitor->failed,
            NULL);
-    tfs_pg_stop(&janitor->pg);
+    tfd_pg_stop(&janitor->pg);
     uv_timer_start(&janitor->timer, begin_round, janitor->failed ? TROUBLE_MS : PERIOD_MS, 0);
 }
 
-static void on_done(void *data, const PGresult *result)
+static void on_done(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
 {
     tfs_janitor_t *janitor = data;
     int32_t count = 0;
 
-    if (janitor->pg.state != TFS_PG_READY) {
-        return; /* on_down comes */
+    if (!tfd_pg_ready(&janitor->pg)) {
+        return; /* on_up comes again */
     }
     if (result == NULL) {
         janitor->failed = true;
@@ -64,7 +62,7 @@ static void on_done(void *data, const PGresult *result)
 
 static void do_step(tfs_janitor_t *janitor)
 {
-    tfs_pg_args_t args = TFS_PG_ARGS_INIT;
+    tfd_pg_params_t params = {0};
     const tf_sql_t *sql;
 
     if (janitor->step == STEPS || janitor->scheduler->stopping) {
@@ -73,16 +71,17 @@ static void do_step(tfs_janitor_t *janitor)
     }
     sql = steps[janitor->step].sql;
     if (sql == &tfs_sql_make_partitions) {
-        tfs_pg_args_int4(&args, WEEKS_AHEAD);
+        tfd_pg_int4(&params, WEEKS_AHEAD);
     } else if (sql == &tfs_sql_drop_partitions) {
-        tfs_pg_args_int4(&args, (int32_t)janitor->scheduler->config.retention_days);
+        tfd_pg_int4(&params, (int32_t)janitor->scheduler->config.retention_days);
     }
-    if (!tfs_pg_query(&janitor->pg, sql, &args, on_done, janitor)) {
+    if (!tfd_pg_send(&janitor->pg, sql, &params, on_done, janitor)) {
         janitor->failed = true;
         end_round(janitor);
     }
 }
 
+/* Lost in the middle, it connects again by itself and begins anew: every step may be done twice. */
 static void on_up(void *data)
 {
     tfs_janitor_t *janitor = data;
@@ -92,31 +91,34 @@ static void on_up(void *data)
     do_step(janitor);
 }
 
-/* Lost in the middle: it connects again by itself and begins anew. Every step may be done twice. */
-static void on_down(void *data)
-{
-}
-
 static void begin_round(uv_timer_t *timer)
 {
     tfs_janitor_t *janitor = timer->data;
 
-    tfs_pg_start(&janitor->pg);
+    tfd_pg_start(&janitor->pg);
 }
 
 void tfs_janitor_init(tfs_janitor_t *janitor, tfs_scheduler_t *scheduler)
 {
-    memset(janitor, 0, sizeof(*janitor));
-    janitor->scheduler = scheduler;
-    janitor->pg.loop = &scheduler->loop;
-    janitor->pg.name = "upkeep";
-    janitor->pg.url = scheduler->config.database_url;
-    janitor->pg.options = UPKEEP_OPTIONS;
-    janitor->pg.answer_ms = ANSWER_MS;
-    janitor->pg.up = on_up;
-    janitor->pg.down = on_down;
-    janitor->pg.data = janitor;
-    tfs_pg_init(&janitor->pg);
+    static const tf_sql_t *statements[STEPS];
+
+    for (int i = 0; i < STEPS; i++) {
+        statements[i] = steps[i].sql;
+    }
+    *janitor = (tfs_janitor_t){.scheduler = scheduler};
+    janitor->pg = (tfd_pg_t){
+        .loop = &scheduler->loop,
+        .name = "upkeep",
+        .application = TFS_PROGRAM,
+        .url = scheduler->config.shared.database_url,
+        .options = UPKEEP_OPTIONS,
+        .statements = statements,
+        .nstatements = STEPS,
+        .answer_ms = ANSWER_MS,
+        .up = on_up,
+        .data = janitor,
+    };
+    tfd_pg_init(&janitor->pg);
     uv_timer_init(&scheduler->loop, &janitor->timer);
     janitor->timer.data = janitor;
 }
@@ -129,11 +131,11 @@ void tfs_janitor_start(tfs_janitor_t *janitor)
 void tfs_janitor_stop(tfs_janitor_t *janitor)
 {
     uv_timer_stop(&janitor->timer);
-    tfs_pg_stop(&janitor->pg);
+    tfd_pg_stop(&janitor->pg);
 }
 
 void tfs_janitor_close(tfs_janitor_t *janitor)
 {
-    tfs_pg_close(&janitor->pg);
+    tfd_pg_close(&janitor->pg);
     uv_close((uv_handle_t *)&janitor->timer, NULL);
 }

@@ -7,14 +7,14 @@
 #include <stdbool.h>
 #include <uv.h>
 
-#include "pg.h"
+#include "daemon/pg.h"
 
 struct tfs_scheduler_s;
 
 typedef struct {
     struct tfs_scheduler_s *scheduler;
     uv_timer_t timer;
-    tfs_pg_t pg;
+    tfd_pg_t pg;
     int step;    /* of the round under way */
     bool failed; /* a step of this round */
 } tfs_janitor_t;

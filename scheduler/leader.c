@@ -1,7 +1,5 @@
 #include "leader.h"
 
-#include <string.h>
-
 #include "log.h"
 #include "statements.h"
 
@@ -17,7 +15,7 @@
     "-c tcp_keepalives_idle=2 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3 "                       \
     "-c tcp_user_timeout=5000 -c idle_session_timeout=0 -c statement_timeout=2000"
 
-static void on_tried(void *data, const PGresult *result)
+static void on_tried(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
 {
     tfs_leader_t *leader = data;
 
@@ -29,7 +27,7 @@ static void on_tried(void *data, const PGresult *result)
     }
 }
 
-static void on_alive(void *data, const PGresult *result)
+static void on_alive(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
 {
     tfs_leader_t *leader = data;
 
@@ -41,8 +39,8 @@ static void ask(tfs_leader_t *leader)
     if (leader->asking) {
         return;
     }
-    leader->asking = leader->leading ? tfs_pg_query(&leader->lock, &tfs_sql_alive, NULL, on_alive, leader)
-                                     : tfs_pg_query(&leader->lock, &tfs_sql_try_lead, NULL, on_tried, leader);
+    leader->asking = leader->leading ? tfd_pg_send(&leader->lock, &tfs_sql_alive, NULL, on_alive, leader)
+                                     : tfd_pg_send(&leader->lock, &tfs_sql_try_lead, NULL, on_tried, leader);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -74,31 +72,34 @@ static void on_down(void *data)
 void tfs_leader_init(tfs_leader_t *leader, uv_loop_t *loop, const char *url, void (*elected)(void *),
                      void (*deposed)(void *), void *data)
 {
-    memset(leader, 0, sizeof(*leader));
-    leader->elected = elected;
-    leader->deposed = deposed;
-    leader->data = data;
-    leader->lock.loop = loop;
-    leader->lock.name = "leader";
-    leader->lock.url = url;
-    leader->lock.options = LOCK_OPTIONS;
-    leader->lock.answer_ms = ANSWER_MS;
-    leader->lock.up = on_up;
-    leader->lock.down = on_down;
-    leader->lock.data = leader;
+    static const tf_sql_t *const statements[] = {&tfs_sql_try_lead, &tfs_sql_alive};
+
+    *leader = (tfs_leader_t){.elected = elected, .deposed = deposed, .data = data};
+    leader->lock = (tfd_pg_t){
+        .loop = loop,
+        .name = "leader",
+        .application = TFS_PROGRAM,
+        .url = url,
+        .options = LOCK_OPTIONS,
+        .statements = statements,
+        .nstatements = sizeof(statements) / sizeof(statements[0]),
+        .answer_ms = ANSWER_MS,
+        .up = on_up,
+        .down = on_down,
+        .data = leader,
+    };
     uv_timer_init(loop, &leader->timer);
     leader->timer.data = leader;
-    tfs_pg_init(&leader->lock);
+    tfd_pg_init(&leader->lock);
 }
 
 void tfs_leader_start(tfs_leader_t *leader)
 {
-    tfs_pg_start(&leader->lock);
+    tfd_pg_start(&leader->lock);
 }
 
 void tfs_leader_close(tfs_leader_t *leader)
 {
-    tfs_pg_stop(&leader->lock);
-    tfs_pg_close(&leader->lock);
+    tfd_pg_close(&leader->lock);
     uv_close((uv_handle_t *)&leader->timer, NULL);
 }

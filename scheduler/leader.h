@@ -6,10 +6,10 @@
 #include <stdbool.h>
 #include <uv.h>
 
-#include "pg.h"
+#include "daemon/pg.h"
 
 typedef struct {
-    tfs_pg_t lock; /* a connection for the lock alone */
+    tfd_pg_t lock; /* a connection for the lock alone */
     uv_timer_t timer;
     bool leading;
     bool asking;

@@ -63,7 +63,7 @@ static void on_added(void *data, int64_t added, int64_t failed)
     search_level(r);
 }
 
-static void on_found(void *data, const PGresult *result)
+static void on_found(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
 {
     tfs_reconcile_t *r = data;
     const char *queue = r->queues.items[r->queue];
@@ -81,7 +81,8 @@ static void on_found(void *data, const PGresult *result)
     }
     for (int i = 0; i < r->found; i++) {
         if (PQgetlength(result, i, 0) == 16) {
-            tfs_batch_add(batch, queue, strlen(queue), r->level, (const uint8_t *)PQgetvalue(result, i, 0));
+            tfs_batch_add(batch, (tf_str_t){queue, strlen(queue)}, r->level,
+                          (const uint8_t *)PQgetvalue(result, i, 0));
         }
     }
     tfs_batch_end(batch);
@@ -90,7 +91,7 @@ static void on_found(void *data, const PGresult *result)
 static void search_level(tfs_reconcile_t *r)
 {
     tfs_scheduler_t *s = r->scheduler;
-    tfs_pg_args_t args = TFS_PG_ARGS_INIT;
+    tfd_pg_params_t params = {0};
     tfs_level_t *level;
     const char *queue;
 
@@ -103,13 +104,13 @@ static void search_level(tfs_reconcile_t *r)
     }
     level = &r->levels[r->level];
     queue = r->queues.items[r->queue];
-    tfs_pg_args_bytes(&args, TF_PG_TEXT, queue, strlen(queue));
-    tfs_pg_args_int2(&args, (int16_t)r->level);
-    tfs_pg_args_time(&args, level->before_us);
-    tfs_pg_args_int4(&args, BATCH);
-    tfs_pg_args_bytes(&args, TFS_PG_UUID_ARRAY, level->pending.buf.data, level->pending.buf.len);
-    if (!tfs_may_work(s) || !s->redis.ready ||
-        !tfs_pg_query(&s->work, &tf_sql_lost_in_redis, &args, on_found, r)) {
+    tfd_pg_bytes(&params, queue, strlen(queue));
+    tfd_pg_int2(&params, (int16_t)r->level);
+    tfd_pg_time(&params, level->before_us);
+    tfd_pg_int4(&params, BATCH);
+    tfd_pg_array(&params, &level->pending);
+    if (!tfs_may_work(s) || !tfd_redis_ready(&s->redis) ||
+        !tfd_pg_send(&s->work, &tf_sql_lost_in_redis, &params, on_found, r)) {
         end_round(r);
     }
 }
@@ -162,12 +163,7 @@ static void on_state(redisAsyncContext *context, void *answer, void *data)
     redisReply *reply = answer;
     bool ok = reply && reply->type == REDIS_REPLY_ARRAY && r->redis_us != TF_TIME_NONE;
 
-    if (reply && reply->type == REDIS_REPLY_ERROR) {
-        tfs_redis_log_error(&r->scheduler->redis, "FCALL tf_state", reply->str);
-        if (strstr(reply->str, "unction not found")) {
-            tfs_redis_renew(&r->scheduler->redis);
-        }
-    }
+    tfd_redis_failed(&r->scheduler->redis, "FCALL tf_state", reply);
     for (int i = 0; ok && i < TFS_LEVELS; i++) {
         r->levels[i].before_us = judge_before(r, -1); /* a level without a stream */
         tf_pgarray_begin(&r->levels[i].pending, TF_PG_UUID);
@@ -199,7 +195,7 @@ static void on_time(redisAsyncContext *context, void *answer, void *data)
 
 static void next_queue(tfs_reconcile_t *r)
 {
-    tfs_redis_t *redis = &r->scheduler->redis;
+    tfd_redis_t *redis = &r->scheduler->redis;
     char base[96];
     const char *time_argv[] = {"TIME"}, *argv[] = {"FCALL", "tf_state", "1", base}, *queue;
     size_t time_lengths[] = {4}, lengths[] = {5, 8, 1, 0};
@@ -212,15 +208,15 @@ static void next_queue(tfs_reconcile_t *r)
     queue = r->queues.items[r->queue];
     lengths[3] = tf_redis_queue_base(base, sizeof(base), queue, strlen(queue));
     r->asked_us = pg_now(r);
-    if (!tfs_redis_command(redis, on_time, r, 1, time_argv, time_lengths) ||
-        !tfs_redis_command(redis, on_state, r, 4, argv, lengths)) {
+    if (!tfd_redis_send(redis, on_time, r, 1, time_argv, time_lengths) ||
+        !tfd_redis_send(redis, on_state, r, 4, argv, lengths)) {
         end_round(r);
     }
 }
 
 /* First: what time is it, and which queues have waiting jobs? */
 
-static void on_queues(void *data, const PGresult *result)
+static void on_queues(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
 {
     tfs_reconcile_t *r = data;
 
@@ -232,13 +228,13 @@ static void on_queues(void *data, const PGresult *result)
     next_queue(r);
 }
 
-static void on_now(void *data, const PGresult *result)
+static void on_now(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
 {
     tfs_reconcile_t *r = data;
     tfs_scheduler_t *s = r->scheduler;
 
     if (result == NULL || PQntuples(result) != 1 || !tfs_may_work(s) ||
-        !tfs_pg_query(&s->work, &tf_sql_active_queues, NULL, on_queues, r)) {
+        !tfd_pg_send(&s->work, &tf_sql_active_queues, NULL, on_queues, r)) {
         end_round(r);
         return;
     }
@@ -251,11 +247,11 @@ static void begin_round(uv_timer_t *timer)
     tfs_reconcile_t *r = timer->data;
     tfs_scheduler_t *s = r->scheduler;
 
-    if (r->busy || !s->redis.ready || !tfs_may_work(s)) {
+    if (r->busy || !tfd_redis_ready(&s->redis) || !tfs_may_work(s)) {
         return; /* tfs_reconcile_now or _start comes when both are there */
     }
     r->added = 0;
-    r->busy = tfs_pg_query(&s->work, &tfs_sql_now, NULL, on_now, r);
+    r->busy = tfd_pg_send(&s->work, &tfs_sql_now, NULL, on_now, r);
     if (!r->busy) {
         wait_for_round(r, (uint64_t)s->config.reconcile_seconds * 1000);
     }

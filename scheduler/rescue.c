@@ -39,18 +39,18 @@ static void on_forgotten(redisAsyncContext *context, void *answer, void *data)
         rescue->scheduler->stats.forgotten += reply->integer;
         tf_log(TF_LOG_INFO, "consumer_forgotten", "s:queue", rescue->queues.items[rescue->queue], "i:entries",
                (int64_t)reply->integer, NULL);
-    } else if (reply && reply->type == REDIS_REPLY_ERROR) {
-        tfs_redis_log_error(&rescue->scheduler->redis, "FCALL tf_forget", reply->str);
+    } else {
+        tfd_redis_failed(&rescue->scheduler->redis, "FCALL tf_forget", reply);
     }
     if (--rescue->forgetting == 0) {
         next_queue(rescue);
     }
 }
 
-static void on_dead(void *data, const PGresult *result)
+static void on_dead(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
 {
     tfs_rescue_t *rescue = data;
-    tfs_redis_t *redis = &rescue->scheduler->redis;
+    tfd_redis_t *redis = &rescue->scheduler->redis;
     char base[96];
     const char *argv[] = {"FCALL", "tf_forget", "1", base, NULL};
     size_t lengths[] = {5, 9, 1, 0, 0};
@@ -61,7 +61,7 @@ static void on_dead(void *data, const PGresult *result)
     for (int i = 0; result && i < PQntuples(result); i++) {
         argv[4] = PQgetvalue(result, i, 0);
         lengths[4] = (size_t)PQgetlength(result, i, 0);
-        rescue->forgetting += tfs_redis_command(redis, on_forgotten, rescue, 5, argv, lengths);
+        rescue->forgetting += tfd_redis_send(redis, on_forgotten, rescue, 5, argv, lengths);
     }
     if (rescue->forgetting == 0) {
         next_queue(rescue);
@@ -88,14 +88,13 @@ static void on_consumers(redisAsyncContext *context, void *answer, void *data)
     tfs_rescue_t *rescue = data;
     tfs_scheduler_t *s = rescue->scheduler;
     redisReply *reply = answer;
-    tfs_pg_args_t args = TFS_PG_ARGS_INIT;
+    tfd_pg_params_t params = {0};
     tf_pgarray_t array = {0};
     bool sent = false;
     int64_t incarnation;
 
-    if (reply && reply->type == REDIS_REPLY_ERROR) {
-        tfs_redis_log_error(&s->redis, "FCALL tf_consumers", reply->str);
-    } else if (reply && reply->type == REDIS_REPLY_ARRAY && reply->elements) {
+    if (!tfd_redis_failed(&s->redis, "FCALL tf_consumers", reply) && reply->type == REDIS_REPLY_ARRAY &&
+        reply->elements) {
         tf_pgarray_begin(&array, TF_PG_INT8);
         for (size_t i = 0; i < reply->elements; i++) {
             if (parse_incarnation(reply->element[i], &incarnation)) {
@@ -103,9 +102,9 @@ static void on_consumers(redisAsyncContext *context, void *answer, void *data)
             }
         }
         if (tf_pgarray_end(&array)) {
-            tfs_pg_args_bytes(&args, TFS_PG_INT8_ARRAY, array.buf.data, array.buf.len);
-            sent =
-                tfs_may_work(s) && tfs_pg_query(&s->work, &tfs_sql_dead_incarnations, &args, on_dead, rescue);
+            tfd_pg_array(&params, &array);
+            sent = tfs_may_work(s) &&
+                   tfd_pg_send(&s->work, &tfs_sql_dead_incarnations, &params, on_dead, rescue);
         }
         tf_pgarray_free(&array);
     }
@@ -114,7 +113,7 @@ static void on_consumers(redisAsyncContext *context, void *answer, void *data)
     }
 }
 
-static void on_queues(void *data, const PGresult *result)
+static void on_queues(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
 {
     tfs_rescue_t *rescue = data;
 
@@ -130,8 +129,8 @@ static void ask_queues(tfs_rescue_t *rescue)
 {
     tfs_scheduler_t *s = rescue->scheduler;
 
-    if (!s->redis.ready || !tfs_may_work(s) ||
-        !tfs_pg_query(&s->work, &tfs_sql_queues, NULL, on_queues, rescue)) {
+    if (!tfd_redis_ready(&s->redis) || !tfs_may_work(s) ||
+        !tfd_pg_send(&s->work, &tfs_sql_queues, NULL, on_queues, rescue)) {
         end_round(rescue);
     }
 }
@@ -149,7 +148,7 @@ static void next_queue(tfs_rescue_t *rescue)
     }
     queue = rescue->queues.items[rescue->queue];
     lengths[3] = tf_redis_queue_base(base, sizeof(base), queue, strlen(queue));
-    if (!tfs_redis_command(&rescue->scheduler->redis, on_consumers, rescue, 4, argv, lengths)) {
+    if (!tfd_redis_send(&rescue->scheduler->redis, on_consumers, rescue, 4, argv, lengths)) {
         end_round(rescue);
     }
 }
@@ -168,7 +167,7 @@ static void on_rescue_announced(void *data, int64_t added, int64_t failed)
     }
 }
 
-static void on_rescued(void *data, const PGresult *result)
+static void on_rescued(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
 {
     tfs_rescue_t *rescue = data;
     tfs_scheduler_t *s = rescue->scheduler;
@@ -183,9 +182,9 @@ static void on_rescued(void *data, const PGresult *result)
         return;
     }
     for (int i = 0; i < rescue->rescued; i++) {
-        tfs_pg_row_t row = {result, i};
+        tfd_pg_row_t row = {result, i};
 
-        if (!tf_job_from_row(&job, &row, tfs_pg_column, 0, false)) {
+        if (!tf_job_from_row(&job, &row, tfd_pg_column, 0, false)) {
             continue;
         }
         retrying += job.status == TF_RETRYING;
@@ -204,12 +203,12 @@ static void on_rescued(void *data, const PGresult *result)
 static void rescue_jobs(tfs_rescue_t *rescue)
 {
     tfs_scheduler_t *s = rescue->scheduler;
-    tfs_pg_args_t args = TFS_PG_ARGS_INIT;
+    tfd_pg_params_t params = {0};
 
-    tfs_pg_args_int2(&args, TF_WRITER_SCHEDULER);
-    tfs_pg_args_int4(&args, BATCH);
-    tfs_pg_args_int4(&args, (int32_t)s->config.poison_limit);
-    if (!tfs_may_work(s) || !tfs_pg_query(&s->work, &tf_sql_rescue, &args, on_rescued, rescue)) {
+    tfd_pg_int2(&params, TF_WRITER_SCHEDULER);
+    tfd_pg_int4(&params, BATCH);
+    tfd_pg_int4(&params, (int32_t)s->config.poison_limit);
+    if (!tfs_may_work(s) || !tfd_pg_send(&s->work, &tf_sql_rescue, &params, on_rescued, rescue)) {
         end_round(rescue);
     }
 }
@@ -229,7 +228,7 @@ static tf_str_t text_at(const PGresult *result, int row, int column)
     return (tf_str_t){PQgetvalue(result, row, column), (size_t)PQgetlength(result, row, column)};
 }
 
-static void on_lost(void *data, const PGresult *result)
+static void on_lost(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
 {
     tfs_rescue_t *rescue = data;
     int lost = result ? PQntuples(result) : 0;
@@ -242,12 +241,16 @@ static void on_lost(void *data, const PGresult *result)
     }
     uv_gettimeofday(&now);
     for (int i = 0; i < lost; i++) {
-        int64_t incarnation = tf_pg_get_int8(PQgetvalue(result, i, 0));
+        tfd_worker_state_t worker = {
+            .incarnation = tf_pg_get_int8(PQgetvalue(result, i, 0)),
+            .hostname = text_at(result, i, 1),
+            .pool = text_at(result, i, 2),
+            .status = "lost",
+        };
 
-        tf_log(TF_LOG_WARNING, "worker_lost", "s:hostname", PQgetvalue(result, i, 1), "s:pool",
-               PQgetvalue(result, i, 2), "i:incarnation", incarnation, NULL);
-        tfs_batch_worker_offline(batch, incarnation, text_at(result, i, 1), text_at(result, i, 2),
-                                 now.tv_sec * 1000000 + now.tv_usec);
+        tf_log(TF_LOG_WARNING, "worker_lost", "s:hostname", worker.hostname.data, "s:pool", worker.pool.data,
+               "i:incarnation", worker.incarnation, NULL);
+        tfs_batch_worker_event(batch, &worker, "worker_offline", now.tv_sec * 1000000 + now.tv_usec);
     }
     tfs_batch_end(batch);
 }
@@ -256,14 +259,14 @@ static void begin_round(uv_timer_t *timer)
 {
     tfs_rescue_t *rescue = timer->data;
     tfs_scheduler_t *s = rescue->scheduler;
-    tfs_pg_args_t args = TFS_PG_ARGS_INIT;
+    tfd_pg_params_t params = {0};
 
     if (rescue->busy || !tfs_may_work(s)) {
         return;
     }
-    tfs_pg_args_int4(&args, (int32_t)s->config.lost_seconds);
+    tfd_pg_int4(&params, (int32_t)s->config.lost_seconds);
     rescue->took_back = false;
-    rescue->busy = tfs_pg_query(&s->work, &tf_sql_lose_workers, &args, on_lost, rescue);
+    rescue->busy = tfd_pg_send(&s->work, &tf_sql_lose_workers, &params, on_lost, rescue);
 }
 
 void tfs_rescue_init(tfs_rescue_t *rescue, tfs_scheduler_t *scheduler)

@@ -2,5 +2,5 @@
 
 bool tfs_may_work(const tfs_scheduler_t *s)
 {
-    return s->leader.leading && !s->stopping && s->work.state == TFS_PG_READY;
+    return s->leader.leading && !s->stopping && tfd_pg_ready(&s->work);
 }

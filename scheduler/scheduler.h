@@ -12,9 +12,9 @@
 #include "due.h"
 #include "janitor.h"
 #include "leader.h"
-#include "pg.h"
+#include "daemon/pg.h"
 #include "reconcile.h"
-#include "redis.h"
+#include "daemon/redis.h"
 #include "rescue.h"
 
 /* Since the last log line "stats". */
@@ -31,13 +31,14 @@ typedef struct tfs_scheduler_s {
     uv_loop_t loop;
     tfs_config_t config;
     tfs_leader_t leader;
-    tfs_pg_t work;     /* while leading; changes jobs, listens */
-    tfs_redis_t redis; /* while leading */
+    tfd_pg_t work;     /* while leading; changes jobs, listens */
+    tfd_redis_t redis; /* while leading */
     tfs_due_t due;
     tfs_rescue_t rescue;
     tfs_reconcile_t reconcile;
     tfs_janitor_t janitor;
     tfs_stats_t stats;
+    uv_prepare_t turn;
     uv_timer_t stats_timer;
     uv_timer_t stop_timer;
     uv_signal_t sigterm, sigint;

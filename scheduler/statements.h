@@ -5,6 +5,8 @@
 
 #include "sql.h"
 
+#define TFS_PROGRAM "taskforge-scheduler" /* as the servers know it */
+
 /* Any number, the same for every scheduler: "tfsc". Advisory locks belong to one database. */
 #define TFS_LEADER_LOCK "1952871267"
 

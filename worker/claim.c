@@ -10,7 +10,8 @@
 #include "uuid.h"
 #include "worker.h"
 
-#define BLOCK_MS "10000" /* then look anyway, whatever Redis may have missed */
+#define TEXT_OF(x) #x
+#define TEXT(x) TEXT_OF(x)
 #define AGAIN_DELAY_MS 250
 
 static void on_wake(uv_timer_t *timer)
@@ -95,7 +96,7 @@ static void claimed(tfw_worker_t *w, tfw_job_t *job)
         tfw_ledger_give_back(w, job);
         return;
     }
-    tfw_events_job(w, &job->row, tf_status_event(TF_RUNNING));
+    tfd_events_job(&w->events, &job->row, tf_status_event(TF_RUNNING), tfw_realtime_us());
     job->handler = tfw_catalogue_find(job->row.type.data, job->row.type.len);
     if (job->handler >= 0) {
         tfw_pool_add(&w->pool, job);
@@ -110,29 +111,25 @@ static void claimed(tfw_worker_t *w, tfw_job_t *job)
     tfw_ledger_add(w, job);
 }
 
-/* Hands the rows of an answer out. Owns result. */
-static void take_rows(tfw_worker_t *w, tfw_claimed_t *c, PGresult *result)
+/* Hands the rows of an answer out. false: out of memory. */
+static bool take_rows(tfw_worker_t *w, tfw_claimed_t *c, const PGresult *result)
 {
     bool returned[TFW_CLAIM_MAX] = {false};
     int rows = PQntuples(result), expected = 0;
-    tfw_batch_t *batch = rows ? tfw_batch_new(result, (size_t)rows) : NULL;
+    tfw_batch_t *batch = rows ? tfw_batch_new(tfd_pg_keep(&w->claim_pg), (size_t)rows) : NULL;
 
-    if (!batch) {
-        PQclear(result);
-        if (rows) {
-            tf_log(TF_LOG_ERROR, "claim_lost", "s:reason", "out of memory", NULL);
-            return;
-        }
+    if (rows && !batch) {
+        return false;
     }
     if (batch) {
         batch->held = 1; /* until all rows are out */
     }
     for (int row = 0; row < rows; row++) {
         tfw_job_t *job = &batch->jobs[row];
-        tfw_pg_row_t at = {result, row};
+        tfd_pg_row_t at = {result, row};
         int i;
 
-        if (!tf_job_from_row(&job->row, &at, tfw_pg_column, 0, true) ||
+        if (!tf_job_from_row(&job->row, &at, tfd_pg_column, 0, true) ||
             (i = find_item(c, job->row.id, expected)) < 0) {
             tf_log(TF_LOG_ERROR, "claim_unreadable", NULL);
             continue;
@@ -156,33 +153,30 @@ static void take_rows(tfw_worker_t *w, tfw_claimed_t *c, PGresult *result)
     if (batch && --batch->held == 0) {
         tfw_batch_free(batch);
     }
+    return true;
 }
 
-static void on_claimed(void *data, PGresult *result)
+static void on_claimed(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
 {
     tfw_claimed_t *c = data;
     tfw_worker_t *w = c->worker;
 
-    if (!result) {
-        c->sent = false;
-        c->recover = true;
+    if (outcome == TFD_PG_OK && take_rows(w, c, result)) {
+        remove_claimed(w, c);
         return;
     }
-    if (tfw_pg_verdict(result) != TFW_PG_OK) {
-        tfw_pg_log_error(&w->claim_pg, "claim_delayed", result);
-        PQclear(result);
-        c->sent = false;
+    /* Again, and with what an earlier sending may have claimed. */
+    c->sent = false;
+    c->recover = c->recover || outcome == TFD_PG_UNKNOWN || outcome == TFD_PG_OK;
+    if (outcome != TFD_PG_UNKNOWN) {
         later(w);
-        return;
     }
-    take_rows(w, c, result);
-    remove_claimed(w, c);
 }
 
 static void send_claimed(tfw_worker_t *w, tfw_claimed_t *c)
 {
     tf_pgarray_t *ids = &w->claim.ids;
-    tfw_pg_params_t params = {0};
+    tfd_pg_params_t params = {0};
     char worker[TF_QUEUE_NAME_MAX + 260];
     int n = snprintf(worker, sizeof(worker), "%s/%s", w->options.hostname, w->options.pool);
 
@@ -195,12 +189,12 @@ static void send_claimed(tfw_worker_t *w, tfw_claimed_t *c)
         return;
     }
     c->incarnation = w->registration.incarnation;
-    tfw_pg_int2(&params, TF_WRITER_WORKER(c->incarnation));
-    tfw_pg_array(&params, ids);
-    tfw_pg_int8(&params, c->incarnation);
-    tfw_pg_bytes(&params, worker, (size_t)n);
-    tfw_pg_bool(&params, c->recover);
-    c->sent = tfw_pg_send(&w->claim_pg, &tf_sql_claim, &params, on_claimed, c);
+    tfd_pg_int2(&params, TF_WRITER_WORKER(c->incarnation));
+    tfd_pg_array(&params, ids);
+    tfd_pg_int8(&params, c->incarnation);
+    tfd_pg_bytes(&params, worker, (size_t)n);
+    tfd_pg_bool(&params, c->recover);
+    c->sent = tfd_pg_send(&w->claim_pg, &tf_sql_claim, &params, on_claimed, c);
 }
 
 /* ---- the first half: Redis ---- */
@@ -283,7 +277,7 @@ static void on_asked(redisAsyncContext *context, void *answer, void *data)
 
     (void)context;
     claim->asking = false;
-    if (tfw_redis_failed(&w->redis, "claim_failed", reply)) {
+    if (tfd_redis_failed(&w->redis, "FCALL tf_claim", reply)) {
         if (reply) {
             later(w);
         }
@@ -318,7 +312,7 @@ static void ask(tfw_worker_t *w, int queue, int n)
 
     lengths[4] = (size_t)snprintf(count, sizeof(count), "%d", n);
     lengths[5] = (size_t)snprintf(consumer, sizeof(consumer), "%lld", (long long)w->registration.incarnation);
-    w->claim.asking = tfw_redis_send(&w->redis, on_asked, w, 6, argv, lengths);
+    w->claim.asking = tfd_redis_send(&w->redis, on_asked, w, 6, argv, lengths);
     w->claim.asked = n;
     w->claim.asked_queue = queue;
 }
@@ -329,7 +323,7 @@ static void on_woken(redisAsyncContext *context, void *reply, void *data)
 
     (void)context;
     w->claim.blocking = false;
-    if (tfw_redis_failed(&w->waiting, "claim_wait_failed", reply)) {
+    if (tfd_redis_failed(&w->waiting, "XREAD", reply)) {
         later(w);
     }
     tfw_claim_look_again(w);
@@ -339,8 +333,8 @@ static void on_woken(redisAsyncContext *context, void *reply, void *data)
 static void wait_for_more(tfw_worker_t *w)
 {
     static char keys[TFW_QUEUES_MAX * TFW_WATCHES][TFW_BASE_MAX + 8];
-    static const char *argv[6 + 2 * TFW_QUEUES_MAX * TFW_WATCHES] = {"XREAD", "COUNT",  "1",
-                                                                     "BLOCK", BLOCK_MS, "STREAMS"};
+    static const char *argv[6 + 2 * TFW_QUEUES_MAX * TFW_WATCHES] = {
+        "XREAD", "COUNT", "1", "BLOCK", TEXT(TFW_CLAIM_BLOCK_MS), "STREAMS"};
     static size_t lengths[6 + 2 * TFW_QUEUES_MAX * TFW_WATCHES];
     int streams = w->streams.nqueues * TFW_WATCHES;
 
@@ -360,7 +354,7 @@ static void wait_for_more(tfw_worker_t *w)
         argv[6 + streams + i] = w->claim.queues[queue].watch[level];
         lengths[6 + streams + i] = strlen(argv[6 + streams + i]);
     }
-    w->claim.blocking = tfw_redis_send(&w->waiting, on_woken, w, 6 + 2 * streams, argv, lengths);
+    w->claim.blocking = tfd_redis_send(&w->waiting, on_woken, w, 6 + 2 * streams, argv, lengths);
 }
 
 /* How many jobs to ask for now. */
@@ -369,8 +363,8 @@ static int appetite(const tfw_worker_t *w)
     const tfw_claim_t *claim = &w->claim;
     int n = tfw_pool_room(&w->pool);
 
-    if (w->state != TFW_RUNNING || !w->registration.incarnation || !tfw_redis_ready(&w->redis) ||
-        !tfw_pg_ready(&w->claim_pg) || claim->asking || claim->nunder_way == TFW_CLAIMS_UNDER_WAY ||
+    if (w->state != TFW_RUNNING || !w->registration.incarnation || !tfd_redis_ready(&w->redis) ||
+        !tfd_pg_ready(&w->claim_pg) || claim->asking || claim->nunder_way == TFW_CLAIMS_UNDER_WAY ||
         tfw_ledger_full(&w->ledger)) {
         return 0;
     }
@@ -410,7 +404,7 @@ void tfw_claim_turn(tfw_worker_t *w)
     for (int i = 0; i < w->streams.nqueues; i++) {
         maybe = maybe || claim->queues[i].maybe;
     }
-    if (!maybe && !claim->blocking && w->state == TFW_RUNNING && tfw_redis_ready(&w->redis)) {
+    if (!maybe && !claim->blocking && w->state == TFW_RUNNING && tfd_redis_ready(&w->redis)) {
         wait_for_more(w);
     }
 }

@@ -12,9 +12,10 @@
 
 struct tfw_worker_s;
 
-#define TFW_CLAIM_MAX 512      /* jobs in one claim */
-#define TFW_CLAIMS_UNDER_WAY 2 /* one in PostgreSQL, the next right behind it */
-#define TFW_WATCHES 12         /* per queue: p0 to p10 and ctl */
+#define TFW_CLAIM_MAX 512        /* jobs in one claim */
+#define TFW_CLAIMS_UNDER_WAY 2   /* one in PostgreSQL, the next right behind it */
+#define TFW_CLAIM_BLOCK_MS 10000 /* then it looks anyway, whatever Redis may have missed */
+#define TFW_WATCHES 12           /* per queue: p0 to p10 and ctl */
 
 /* What Redis handed out, on its way through PostgreSQL. Sorted by id. */
 typedef struct {

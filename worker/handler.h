@@ -1,5 +1,6 @@
-/* handler.h: what a job type is made of. A handler runs in an executor process of its own: it may block, allocate and
- * crash without harm to anybody else. One file per type in worker/handlers/, with a TF_HANDLER at its bottom. */
+/* handler.h: what a job type is made of. A handler runs in an executor process of its own: it may block,
+ * allocate and crash without harm to anybody else. One file per type in worker/handlers/, with a TF_HANDLER
+ * at its bottom. */
 #ifndef TFW_HANDLER_H
 #define TFW_HANDLER_H
 
@@ -12,10 +13,10 @@
 typedef struct tfw_run_s tfw_run_t; /* one attempt of one job, as its handler sees it */
 
 typedef enum {
-    TFW_OK,           /* the result was given with tfw_run_result, or is null */
-    TFW_RETRY,        /* failed; tried again while retries are left */
-    TFW_PERMANENT,    /* failed; trying again cannot help (bad payload, missing file) */
-    TFW_CANCELLED     /* stopped because tfw_run_cancelled said so */
+    TFW_OK,        /* the result was given with tfw_run_result, or is null */
+    TFW_RETRY,     /* failed; tried again while retries are left */
+    TFW_PERMANENT, /* failed; trying again cannot help (bad payload, missing file) */
+    TFW_CANCELLED  /* stopped because tfw_run_cancelled said so */
 } tfw_outcome_t;
 
 typedef struct {
@@ -50,7 +51,8 @@ void tfw_run_error(tfw_run_t *run, const char *fmt, ...) __attribute__((format(p
 void tfw_run_progress(tfw_run_t *run, int percent);
 
 /* A line of the job's log. level: "debug", "info", "warning", "error". */
-void tfw_run_log(tfw_run_t *run, const char *level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void tfw_run_log(tfw_run_t *run, const char *level, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* true once somebody asked for this job to stop: the handler should return TFW_CANCELLED soon. */
 bool tfw_run_cancelled(tfw_run_t *run);
@@ -58,8 +60,8 @@ bool tfw_run_cancelled(tfw_run_t *run);
 /* The directory of datasets (TASKFORGE_DATA_DIR), absolute. */
 const char *tfw_run_data_dir(tfw_run_t *run);
 
-/* Opens a regular file below the data directory for reading: no "..", no absolute path, no link that leads out
- * (openat2 RESOLVE_BENEATH). Returns a descriptor, or -1 with the reason set by tfw_run_error. */
+/* Opens a regular file below the data directory for reading: no "..", no absolute path, no link that leads
+ * out (openat2 RESOLVE_BENEATH). Returns a descriptor, or -1 with the reason set by tfw_run_error. */
 int tfw_run_open_data(tfw_run_t *run, const char *relative_path);
 
 #endif

@@ -14,6 +14,8 @@ tfw_batch_t *tfw_batch_new(PGresult *result, size_t count)
 
     if (batch) {
         batch->result = result;
+    } else {
+        PQclear(result);
     }
     return batch;
 }

@@ -45,8 +45,7 @@ struct tfw_batch_s {
     tfw_job_t jobs[];
 };
 
-/* Room for count jobs over result, which the batch then owns; held is 0. NULL: out of memory, result is still
- * the caller's. */
+/* Room for count jobs over result, which belongs to the batch from here; held is 0. NULL: out of memory. */
 tfw_batch_t *tfw_batch_new(PGresult *result, size_t count);
 
 /* The caller lets go of the job; it must be in no list. */

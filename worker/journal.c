@@ -56,17 +56,16 @@ void tfw_journal_line(tfw_worker_t *w, tfw_job_t *job, int64_t at_us, tf_str_t l
     set->count++;
 }
 
-static void on_lines(void *data, PGresult *result)
+static void on_lines(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
 {
     tfw_worker_t *w = data;
     tfw_journal_t *j = &w->journal;
 
     j->sent = false;
-    j->unsure = !result; /* sent again: writing a line twice changes nothing */
-    if (result && tfw_pg_verdict(result) != TFW_PG_OK) {
-        tfw_pg_log_error(&w->ledger_pg, "job_logs_lost", result);
+    j->unsure = outcome == TFD_PG_UNKNOWN; /* sent again: writing a line twice changes nothing */
+    if (outcome == TFD_PG_AGAIN || outcome == TFD_PG_BAD) {
+        tf_log(TF_LOG_ERROR, "job_logs_lost", "s:message", "the database refused them", NULL);
     }
-    PQclear(result);
     if (!j->unsure) {
         begin(&j->sets[!j->filling]);
         tfw_pool_resume(&w->pool);
@@ -76,7 +75,7 @@ static void on_lines(void *data, PGresult *result)
 bool tfw_journal_flush(tfw_worker_t *w)
 {
     tfw_journal_t *j = &w->journal;
-    tfw_pg_params_t params = {0};
+    tfd_pg_params_t params = {0};
     tfw_lines_t *set;
 
     if (j->sent) {
@@ -95,29 +94,25 @@ bool tfw_journal_flush(tfw_worker_t *w)
             begin(set);
             return true;
         }
-        tfw_pg_array(&params, &set->columns[i]);
+        tfd_pg_array(&params, &set->columns[i]);
     }
-    j->sent = tfw_pg_send(&w->ledger_pg, &tfw_sql_log, &params, on_lines, w);
+    j->sent = tfd_pg_send(&w->ledger_pg, &tfw_sql_log, &params, on_lines, w);
     j->unsure = !j->sent;
     return j->sent && j->sets[j->filling].count == 0;
 }
 
-static void on_progress(void *data, PGresult *result)
+static void on_progress(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
 {
     tfw_worker_t *w = data;
 
     w->journal.progress_out = false;
-    if (result && tfw_pg_verdict(result) != TFW_PG_OK) {
-        tfw_pg_log_error(&w->ledger_pg, "job_progress_lost", result);
-    }
-    PQclear(result);
 }
 
 static void send_progress(tfw_worker_t *w)
 {
     static const uint32_t types[4] = {TF_PG_UUID, TF_PG_INT4, TF_PG_INT4, TF_PG_INT2};
     tf_pgarray_t *columns = w->journal.progress_columns;
-    tfw_pg_params_t params = {0};
+    tfd_pg_params_t params = {0};
     int count = 0;
 
     for (int i = 0; i < 4; i++) {
@@ -138,14 +133,14 @@ static void send_progress(tfw_worker_t *w)
     if (!count) {
         return;
     }
-    tfw_pg_int8(&params, w->registration.incarnation);
+    tfd_pg_int8(&params, w->registration.incarnation);
     for (int i = 0; i < 4; i++) {
         if (!tf_pgarray_end(&columns[i])) {
             return;
         }
-        tfw_pg_array(&params, &columns[i]);
+        tfd_pg_array(&params, &columns[i]);
     }
-    w->journal.progress_out = tfw_pg_send(&w->ledger_pg, &tf_sql_progress, &params, on_progress, w);
+    w->journal.progress_out = tfd_pg_send(&w->ledger_pg, &tf_sql_progress, &params, on_progress, w);
 }
 
 static void on_interval(uv_timer_t *timer)
@@ -155,7 +150,7 @@ static void on_interval(uv_timer_t *timer)
     if (!w->journal.progress) {
         return;
     }
-    if (!w->journal.progress_out && tfw_pg_ready(&w->ledger_pg)) {
+    if (!w->journal.progress_out && tfd_pg_ready(&w->ledger_pg)) {
         w->journal.progress = false;
         send_progress(w);
     }

@@ -113,7 +113,7 @@ static void committed(tfw_worker_t *w, tfw_job_t *job)
         job->row.started_at = job->row.finished_at = TF_TIME_NONE;
         tfw_streams_add(w, job);
     }
-    tfw_events_job(w, &job->row, tf_status_event(job->row.status));
+    tfd_events_job(&w->events, &job->row, tf_status_event(job->row.status), tfw_realtime_us());
     tfw_job_release(job);
 }
 
@@ -185,7 +185,7 @@ static void landed(tfw_worker_t *w, const PGresult *result)
 }
 
 /* The database refuses this flight for its data: one row must not keep the others from being written. */
-static void refused(tfw_worker_t *w, const PGresult *result)
+static void refused(tfw_worker_t *w)
 {
     tfw_ledger_t *l = &w->ledger;
     tfw_job_t *job = l->flight[0];
@@ -203,7 +203,7 @@ static void refused(tfw_worker_t *w, const PGresult *result)
         }
         return;
     }
-    tfw_pg_log_error(&w->ledger_pg, "result_refused", result);
+    tf_log(TF_LOG_ERROR, "result_refused", "u:job_id", job->row.id, NULL);
     l->nflight = 0;
     if (job->row.status == TF_FAILED && job->row.error.data == unstorable.data) {
         tf_log(TF_LOG_ERROR, "result_lost", "u:job_id", job->row.id, NULL);
@@ -220,38 +220,35 @@ static void on_again(uv_timer_t *timer)
     (void)timer; /* it woke the loop; the turn does the rest */
 }
 
-static void on_answer(void *data, PGresult *result)
+static void on_answer(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
 {
     tfw_worker_t *w = data;
     tfw_ledger_t *l = &w->ledger;
 
     l->sent = false;
-    if (!result) {
-        l->unsure = l->nflight > 0;
-        return;
-    }
-    switch (tfw_pg_verdict(result)) {
-    case TFW_PG_OK:
+    switch (outcome) {
+    case TFD_PG_OK:
         landed(w, result);
         break;
-    case TFW_PG_AGAIN:
-        tfw_pg_log_error(&w->ledger_pg, "finish_delayed", result);
+    case TFD_PG_AGAIN:
         l->not_before = (int64_t)uv_now(&w->loop) + AGAIN_DELAY_MS;
         uv_timer_start(&l->timer, on_again, AGAIN_DELAY_MS, 0);
         break;
-    case TFW_PG_BAD:
-        refused(w, result);
+    case TFD_PG_BAD:
+        refused(w);
+        break;
+    case TFD_PG_UNKNOWN:
+        l->unsure = l->nflight > 0;
         break;
     }
-    PQclear(result);
 }
 
 void tfw_ledger_flush(tfw_worker_t *w)
 {
     tfw_ledger_t *l = &w->ledger;
-    tfw_pg_params_t params = {0};
+    tfd_pg_params_t params = {0};
 
-    if (l->sent || !w->registration.incarnation || !tfw_pg_ready(&w->ledger_pg) ||
+    if (l->sent || !w->registration.incarnation || !tfd_pg_ready(&w->ledger_pg) ||
         (int64_t)uv_now(&w->loop) < l->not_before || !tfw_journal_flush(w)) {
         return;
     }
@@ -261,12 +258,12 @@ void tfw_ledger_flush(tfw_worker_t *w)
     if (l->nflight == 0 || !compose(l)) {
         return;
     }
-    tfw_pg_int2(&params, TF_WRITER_WORKER(w->registration.incarnation));
-    tfw_pg_int8(&params, w->registration.incarnation);
+    tfd_pg_int2(&params, TF_WRITER_WORKER(w->registration.incarnation));
+    tfd_pg_int8(&params, w->registration.incarnation);
     for (int c = 0; c < TFW_LEDGER_COLUMNS; c++) {
-        tfw_pg_array(&params, &l->columns[c]);
+        tfd_pg_array(&params, &l->columns[c]);
     }
-    l->sent = tfw_pg_send(&w->ledger_pg, &tf_sql_finish, &params, on_answer, w);
+    l->sent = tfd_pg_send(&w->ledger_pg, &tf_sql_finish, &params, on_answer, w);
 }
 
 int tfw_ledger_count(const tfw_ledger_t *ledger)

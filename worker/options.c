@@ -12,10 +12,6 @@
 #define AT(field) offsetof(tfw_options_t, field)
 
 static const tf_setting_t table[] = {
-    {"DATABASE_URL", TF_SETTING_TEXT, AT(database_url), NULL, 0, 0, "libpq URL or conninfo"},
-    {"REDIS_URL", TF_SETTING_TEXT, AT(redis_url), NULL, 0, 0, "redis://... or unix:///path"},
-    {"TASKFORGE_LOG_LEVEL", TF_SETTING_TEXT, AT(log_level), "info", 0, 0, "debug, info, warning or error"},
-    {"TASKFORGE_REDIS_LIBRARY", TF_SETTING_TEXT, AT(redis_library), NULL, 0, 0, "path of taskforge.lua"},
     {"TASKFORGE_DATA_DIR", TF_SETTING_TEXT, AT(data_dir), NULL, 0, 0, "directory of datasets"},
     {"TASKFORGE_WORKER_HOSTNAME", TF_SETTING_TEXT, AT(hostname), "", 0, 0, "default: the system's"},
     {"TASKFORGE_WORKER_POOL", TF_SETTING_TEXT, AT(pool), "default", 0, 0, "name of this worker on its host"},
@@ -99,30 +95,16 @@ static bool resolve_data_dir(tfw_options_t *o, char *error, size_t error_size)
     return true;
 }
 
-static bool check(tfw_options_t *o, char *error, size_t error_size)
-{
-    char why[200];
-
-    if (!tf_redis_url_parse(o->redis_url, &o->redis, why, sizeof(why))) {
-        snprintf(error, error_size, "REDIS_URL: %s", why);
-        return false;
-    }
-    if (access(o->redis_library, R_OK) != 0) {
-        snprintf(error, error_size, "TASKFORGE_REDIS_LIBRARY: %.200s: %s", o->redis_library, strerror(errno));
-        return false;
-    }
-    return resolve_hostname(o, error, error_size) && resolve_data_dir(o, error, error_size) &&
-           name_valid(o->pool, "TASKFORGE_WORKER_POOL", error, error_size) &&
-           split_queues(o, error, error_size);
-}
-
 bool tfw_options_load(tfw_options_t *options, const char *path, char *error, size_t error_size)
 {
     memset(options, 0, sizeof(*options));
-    if (!tf_settings_load(table, TABLE_COUNT, options, path, error, error_size)) {
+    if (!tfd_settings_load(&options->shared, path, "worker", error, error_size)) {
         return false;
     }
-    if (!check(options, error, error_size)) {
+    if (!tf_settings_load(table, TABLE_COUNT, options, path, error, error_size) ||
+        !resolve_hostname(options, error, error_size) || !resolve_data_dir(options, error, error_size) ||
+        !name_valid(options->pool, "TASKFORGE_WORKER_POOL", error, error_size) ||
+        !split_queues(options, error, error_size)) {
         tfw_options_free(options);
         return false;
     }
@@ -131,6 +113,6 @@ bool tfw_options_load(tfw_options_t *options, const char *path, char *error, siz
 
 void tfw_options_free(tfw_options_t *options)
 {
-    tf_redis_url_free(&options->redis);
     tf_settings_free(table, TABLE_COUNT, options);
+    tfd_settings_free(&options->shared);
 }

@@ -6,16 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "settings.h"
+#include "daemon/start.h"
 
 #define TFW_QUEUES_MAX 64
 #define TFW_CONCURRENCY_MAX 1024
 
 typedef struct {
-    char *database_url;
-    char *redis_url;
-    char *log_level;
-    char *redis_library;
+    tfd_settings_t shared;
     char *data_dir;
     char *hostname; /* "": not set until tfw_options_load has asked the system */
     char *pool;
@@ -28,13 +25,12 @@ typedef struct {
     int64_t log_lines_max;
 
     /* derived */
-    tf_redis_url_t redis;
     char *queues[TFW_QUEUES_MAX]; /* pieces of queue_list */
     int nqueues;
 } tfw_options_t;
 
-/* Loads and checks everything that can be checked without a connection. false: error says which setting and
- * why; the options need not be freed then. */
+/* Loads and checks everything that can be checked without a connection, and sets the log up. false: error
+ * says which setting and why; the options need not be freed then. */
 bool tfw_options_load(tfw_options_t *options, const char *path, char *error, size_t error_size);
 
 void tfw_options_free(tfw_options_t *options);

@@ -221,7 +221,7 @@ void tfw_pool_frame(tfw_executor_t *ex, tfw_frame_in_t *frame)
         if (percent >= 0 && percent <= 100) {
             job->row.progress = percent;
             job->progress_dirty = true;
-            tfw_events_job(ex->worker, &job->row, "job_progress");
+            tfd_events_job(&ex->worker->events, &job->row, "job_progress", tfw_realtime_us());
             tfw_journal_progress(ex->worker);
         }
     } else if (frame->head.kind == TFW_FRAME_LOG && frame->head.u.log.level_len <= frame->head.body_len) {

@@ -16,16 +16,11 @@ static void text(tf_pgarray_t *array, const char *s)
     tf_pgarray_bytes(array, s, strlen(s));
 }
 
-static void on_types(void *data, PGresult *result)
+static void on_types(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
 {
     tfw_worker_t *w = data;
 
-    if (result && tfw_pg_verdict(result) == TFW_PG_OK) {
-        w->registration.types_written = true;
-    } else if (result) {
-        tfw_pg_log_error(&w->ledger_pg, "job_types_not_written", result); /* the next heartbeat tries again */
-    }
-    PQclear(result);
+    w->registration.types_written = outcome == TFD_PG_OK; /* if not, the next heartbeat tries again */
 }
 
 static void write_types(tfw_worker_t *w)
@@ -33,7 +28,7 @@ static void write_types(tfw_worker_t *w)
     static const uint32_t types[JOB_TYPE_COLUMNS] = {TF_PG_TEXT, TF_PG_TEXT, TF_PG_JSON, TF_PG_INT4,
                                                      TF_PG_INT4, TF_PG_INT4, TF_PG_INT4, TF_PG_BOOL};
     tf_pgarray_t columns[JOB_TYPE_COLUMNS] = {0};
-    tfw_pg_params_t params = {0};
+    tfd_pg_params_t params = {0};
     bool ok = true;
 
     for (int c = 0; c < JOB_TYPE_COLUMNS; c++) {
@@ -53,34 +48,28 @@ static void write_types(tfw_worker_t *w)
     }
     for (int c = 0; c < JOB_TYPE_COLUMNS; c++) {
         ok = tf_pgarray_end(&columns[c]) && ok;
-        tfw_pg_array(&params, &columns[c]);
+        tfd_pg_array(&params, &columns[c]);
     }
     if (ok) {
-        tfw_pg_send(&w->ledger_pg, &tfw_sql_job_types, &params, on_types, w);
+        tfd_pg_send(&w->ledger_pg, &tfw_sql_job_types, &params, on_types, w);
     }
     for (int c = 0; c < JOB_TYPE_COLUMNS; c++) {
         tf_pgarray_free(&columns[c]);
     }
 }
 
-static void on_registered(void *data, PGresult *result)
+static void on_registered(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
 {
     tfw_worker_t *w = data;
     tfw_registration_t *r = &w->registration;
 
     r->registering = false;
-    if (!result) {
-        return; /* the next connection registers */
-    }
-    if (tfw_pg_verdict(result) != TFW_PG_OK || PQntuples(result) != 1 || PQgetlength(result, 0, 0) != 16 ||
+    if (!result || PQntuples(result) != 1 || PQgetlength(result, 0, 0) != 16 ||
         PQgetlength(result, 0, 1) != 8) {
-        tfw_pg_log_error(&w->ledger_pg, "registration_failed", result); /* the timer tries again */
-        PQclear(result);
-        return;
+        return; /* the next connection or the timer tries again */
     }
     memcpy(r->id, PQgetvalue(result, 0, 0), 16);
     r->incarnation = tf_pg_get_int8(PQgetvalue(result, 0, 1));
-    PQclear(result);
     r->announced = false;
     tf_log(TF_LOG_INFO, "worker_registered", "u:worker_id", r->id, "i:incarnation", r->incarnation,
            "s:hostname", w->options.hostname, "s:pool", w->options.pool, NULL);
@@ -90,7 +79,7 @@ static void on_registered(void *data, PGresult *result)
 static void register_worker(tfw_worker_t *w)
 {
     tf_pgarray_t queues = {0};
-    tfw_pg_params_t params = {0};
+    tfd_pg_params_t params = {0};
     uint8_t id[16];
 
     if (w->registration.registering || w->state >= TFW_STOPPING || !tf_uuid7(id)) {
@@ -100,36 +89,34 @@ static void register_worker(tfw_worker_t *w)
     for (int i = 0; i < w->options.nqueues; i++) {
         text(&queues, w->options.queues[i]);
     }
-    tfw_pg_bytes(&params, id, sizeof(id));
-    tfw_pg_bytes(&params, w->options.hostname, strlen(w->options.hostname));
-    tfw_pg_bytes(&params, w->options.pool, strlen(w->options.pool));
-    tfw_pg_int4(&params, (int32_t)getpid());
-    tfw_pg_bytes(&params, TF_VERSION, strlen(TF_VERSION));
+    tfd_pg_bytes(&params, id, sizeof(id));
+    tfd_pg_bytes(&params, w->options.hostname, strlen(w->options.hostname));
+    tfd_pg_bytes(&params, w->options.pool, strlen(w->options.pool));
+    tfd_pg_int4(&params, (int32_t)getpid());
+    tfd_pg_bytes(&params, TF_VERSION, strlen(TF_VERSION));
     if (tf_pgarray_end(&queues)) {
-        tfw_pg_array(&params, &queues);
-        tfw_pg_int4(&params, (int32_t)w->options.concurrency);
+        tfd_pg_array(&params, &queues);
+        tfd_pg_int4(&params, (int32_t)w->options.concurrency);
         w->registration.registering =
-            tfw_pg_send(&w->ledger_pg, &tfw_sql_register, &params, on_registered, w);
+            tfd_pg_send(&w->ledger_pg, &tfw_sql_register, &params, on_registered, w);
     }
     tf_pgarray_free(&queues);
 }
 
 /* Why a heartbeat found no row of ours: somebody took the name, or the scheduler gave us up. */
-static void on_owner(void *data, PGresult *result)
+static void on_owner(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
 {
     tfw_worker_t *w = data;
     int64_t incarnation = w->registration.incarnation, pid = 0;
 
     w->registration.beating = false;
-    if (!result || tfw_pg_verdict(result) != TFW_PG_OK) {
-        PQclear(result);
+    if (!result) {
         return; /* the next heartbeat asks again */
     }
     if (PQntuples(result) == 1) {
         incarnation = tf_pg_get_int8(PQgetvalue(result, 0, 0));
         pid = tf_pg_get_int4(PQgetvalue(result, 0, 2));
     }
-    PQclear(result);
     if (w->state >= TFW_STOPPING) {
         return; /* it is leaving anyway; the fence keeps its results apart */
     }
@@ -149,46 +136,43 @@ static void on_owner(void *data, PGresult *result)
     register_worker(w);
 }
 
-static void on_beat(void *data, PGresult *result)
+static void on_beat(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
 {
     tfw_worker_t *w = data;
     tfw_registration_t *r = &w->registration;
-    tfw_pg_params_t params = {0};
+    tfd_pg_params_t params = {0};
 
     r->beating = false;
-    if (!result) {
-        return;
+    if (outcome == TFD_PG_UNKNOWN) {
+        return; /* the next connection beats */
     }
-    if (tfw_pg_verdict(result) != TFW_PG_OK) {
-        tfw_pg_log_error(&w->ledger_pg, "heartbeat_failed", result);
-    } else if (PQntuples(result) == 0) {
-        tfw_pg_bytes(&params, w->options.hostname, strlen(w->options.hostname));
-        tfw_pg_bytes(&params, w->options.pool, strlen(w->options.pool));
-        r->beating = tfw_pg_send(&w->ledger_pg, &tfw_sql_owner, &params, on_owner, w);
+    if (result && PQntuples(result) == 0) {
+        tfd_pg_bytes(&params, w->options.hostname, strlen(w->options.hostname));
+        tfd_pg_bytes(&params, w->options.pool, strlen(w->options.pool));
+        r->beating = tfd_pg_send(&w->ledger_pg, &tfw_sql_owner, &params, on_owner, w);
     }
-    PQclear(result);
     if (!r->beating && r->beat_again) {
         tfw_registration_beat(w);
     }
 }
 
-static bool send_beat(tfw_worker_t *w, const char *status, tfw_pg_answer_fn answer, void *data)
+static bool send_beat(tfw_worker_t *w, const char *status, tfd_pg_answer_fn answer, void *data)
 {
-    tfw_pg_params_t params = {0};
+    tfd_pg_params_t params = {0};
 
-    tfw_pg_int8(&params, w->registration.incarnation);
-    tfw_pg_bytes(&params, status, strlen(status));
-    tfw_pg_int4(&params, w->pool.active);
-    tfw_pg_int8(&params, w->pool.processed);
-    tfw_pg_int8(&params, w->pool.failed);
-    return tfw_pg_send(&w->ledger_pg, &tfw_sql_heartbeat, &params, answer, data);
+    tfd_pg_int8(&params, w->registration.incarnation);
+    tfd_pg_bytes(&params, status, strlen(status));
+    tfd_pg_int4(&params, w->pool.active);
+    tfd_pg_int8(&params, w->pool.processed);
+    tfd_pg_int8(&params, w->pool.failed);
+    return tfd_pg_send(&w->ledger_pg, &tfw_sql_heartbeat, &params, answer, data);
 }
 
 void tfw_registration_beat(tfw_worker_t *w)
 {
     tfw_registration_t *r = &w->registration;
 
-    if (!tfw_pg_ready(&w->ledger_pg) || w->state == TFW_LEAVING) {
+    if (!tfd_pg_ready(&w->ledger_pg) || w->state == TFW_LEAVING) {
         return;
     }
     if (!r->incarnation) {
@@ -226,21 +210,34 @@ void tfw_registration_start(tfw_registration_t *registration, tfw_worker_t *work
     uv_timer_start(&registration->timer, on_timer, interval_ms, interval_ms);
 }
 
+void tfw_registration_announce(tfw_worker_t *w, const char *event, const char *status)
+{
+    const tfw_options_t *o = &w->options;
+    tfd_worker_state_t state = {
+        .id = w->registration.id,
+        .incarnation = w->registration.incarnation,
+        .hostname = {o->hostname, strlen(o->hostname)},
+        .pool = {o->pool, strlen(o->pool)},
+        .status = status,
+    };
+
+    tfd_events_worker(&w->events, &state, event, tfw_realtime_us());
+}
+
 void tfw_registration_turn(tfw_worker_t *w)
 {
     tfw_registration_t *r = &w->registration;
 
-    if (r->incarnation && !r->announced && w->state < TFW_STOPPING && tfw_redis_ready(&w->redis)) {
+    if (r->incarnation && !r->announced && w->state < TFW_STOPPING && tfd_redis_ready(&w->redis)) {
         r->announced = true;
-        tfw_events_worker(w, "worker_online", tfw_worker_status(w));
+        tfw_registration_announce(w, "worker_online", tfw_worker_status(w));
     }
 }
 
-static void on_left(void *data, PGresult *result)
+static void on_left(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
 {
     tfw_worker_t *w = data;
 
-    PQclear(result);
     w->registration.gone(w);
 }
 

@@ -25,6 +25,9 @@ void tfw_registration_connected(struct tfw_worker_s *w);
 /* A heartbeat now: the status has changed. */
 void tfw_registration_beat(struct tfw_worker_s *w);
 
+/* event: "worker_online" or "worker_offline". */
+void tfw_registration_announce(struct tfw_worker_s *w, const char *event, const char *status);
+
 /* Announces worker_online once Redis is there. */
 void tfw_registration_turn(struct tfw_worker_s *w);
 

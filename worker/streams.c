@@ -5,15 +5,22 @@
 #include <string.h>
 
 #include "redis_keys.h"
-#include "uuid.h"
 #include "worker.h"
 
 #define DONE_PER_COMMAND 1024
+
+static void on_done(redisAsyncContext *context, void *reply, void *data)
+{
+    tfw_worker_t *w = data;
+
+    tfd_redis_failed(&w->redis, "XADD, FCALL", reply);
+}
 
 void tfw_streams_start(tfw_streams_t *streams, tfw_worker_t *worker)
 {
     streams->worker = worker;
     streams->nqueues = worker->options.nqueues;
+    worker->events = (tfd_events_t){.redis = &worker->redis, .done = on_done, .data = worker};
     for (int i = 0; i < streams->nqueues; i++) {
         tfw_stream_t *q = &streams->queues[i];
         const char *name = worker->options.queues[i];
@@ -22,19 +29,11 @@ void tfw_streams_start(tfw_streams_t *streams, tfw_worker_t *worker)
     }
 }
 
-static void on_done(redisAsyncContext *context, void *reply, void *data)
-{
-    tfw_worker_t *w = data;
-
-    (void)context;
-    tfw_redis_failed(&w->redis, "redis_done_failed", reply);
-}
-
 void tfw_streams_done(tfw_worker_t *w, const tfw_entry_t *entry)
 {
     tfw_stream_t *q = &w->streams.queues[entry->queue];
 
-    if (!tfw_redis_ready(&w->redis)) {
+    if (!tfd_redis_ready(&w->redis)) {
         return; /* tfw_streams_forget does it at the reconnect */
     }
     tf_buf_addf(&q->done, "%d", entry->level);
@@ -57,7 +56,7 @@ static void send_done(tfw_worker_t *w, tfw_stream_t *q)
             p += lengths[argc++] + 1;
         }
         if (argc == 4 + 2 * DONE_PER_COMMAND || i + 1 == q->ndone) {
-            tfw_redis_send(&w->redis, on_done, w, argc, argv, lengths);
+            tfd_redis_send(&w->redis, on_done, w, argc, argv, lengths);
             argc = 4;
         }
     }
@@ -76,16 +75,7 @@ void tfw_streams_flush(tfw_worker_t *w)
 
 void tfw_streams_add(tfw_worker_t *w, const tfw_job_t *job)
 {
-    char key[TFW_BASE_MAX + 8], id[TF_UUID_TEXT_LEN];
-    size_t key_len =
-        tf_redis_level_key(key, sizeof(key), job->row.queue.data, job->row.queue.len, job->row.priority);
-    const char *argv[] = {"XADD", key, "*", TF_REDIS_JOB_FIELD, id};
-    size_t lengths[] = {4, key_len, 1, sizeof(TF_REDIS_JOB_FIELD) - 1, sizeof(id)};
-
-    tf_uuid_format(job->row.id, id);
-    if (key_len) {
-        tfw_redis_send(&w->redis, on_done, w, 5, argv, lengths);
-    }
+    tfd_stream_add(&w->redis, job->row.queue, job->row.priority, job->row.id, on_done, w);
 }
 
 void tfw_streams_forget(tfw_worker_t *w)
@@ -103,7 +93,7 @@ void tfw_streams_forget(tfw_worker_t *w)
 
         tf_buf_reset(&q->done);
         q->ndone = 0;
-        tfw_redis_send(&w->redis, on_done, w, 5, argv, lengths);
+        tfd_redis_send(&w->redis, on_done, w, 5, argv, lengths);
     }
 }
 

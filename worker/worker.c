@@ -7,6 +7,7 @@
 #include "log.h"
 #include "worker/sql.h"
 
+#define PROGRAM "taskforge-worker"
 #define LEAVE_LIMIT_MS 3000
 #define GIVE_UP_MS 5000 /* after the last executor should be dead: PostgreSQL is away */
 
@@ -45,17 +46,17 @@ static void close_all(tfw_worker_t *w)
     for (size_t i = 0; i < sizeof(w->signals) / sizeof(w->signals[0]); i++) {
         uv_close((uv_handle_t *)&w->signals[i], NULL);
     }
-    tfw_redis_close(&w->waiting);
-    tfw_redis_close(&w->redis);
-    tfw_pg_close(&w->claim_pg);
-    tfw_pg_close(&w->ledger_pg);
+    tfd_redis_close(&w->waiting);
+    tfd_redis_close(&w->redis);
+    tfd_pg_close(&w->claim_pg);
+    tfd_pg_close(&w->ledger_pg);
     tfw_registration_close(&w->registration);
     tfw_claim_close(&w->claim);
     tfw_pool_close(&w->pool);
     tfw_ledger_close(&w->ledger);
     tfw_journal_close(&w->journal);
     tfw_streams_close(&w->streams);
-    tf_buf_free(&w->events.entry);
+    tfd_events_free(&w->events);
 }
 
 static void on_leave_limit(uv_timer_t *timer)
@@ -82,11 +83,11 @@ static void gone(tfw_worker_t *w)
     if (w->state != TFW_LEAVING || uv_is_closing((uv_handle_t *)&w->deadline)) {
         return;
     }
-    tfw_events_worker(w, "worker_offline", "offline");
-    tfw_events_flush(w);
+    tfw_registration_announce(w, "worker_offline", "offline");
+    tfd_events_flush(&w->events);
     tfw_streams_flush(w);
     tfw_streams_forget(w);
-    if (!tfw_redis_send(&w->redis, on_goodbye, w, 1, ping, lengths)) {
+    if (!tfd_redis_send(&w->redis, on_goodbye, w, 1, ping, lengths)) {
         uv_timer_start(&w->deadline, on_leave_limit, 0, 0);
     }
 }
@@ -200,36 +201,71 @@ static void on_turn(uv_prepare_t *prepare)
         tfw_registration_turn(w);
         stop_when_done(w);
         tfw_streams_flush(w);
-        tfw_events_flush(w);
+        tfd_events_flush(&w->events);
     }
-    tfw_redis_flush(&w->redis);
-    tfw_redis_flush(&w->waiting);
+    tfd_redis_flush(&w->redis);
+    tfd_redis_flush(&w->waiting);
 }
 
-static void on_ledger_ready(void *data)
+static void on_ledger_up(void *data)
 {
     tfw_registration_connected(data);
 }
 
-static void on_nothing(void *data)
-{
-    (void)data; /* the turn sends what waits */
-}
-
-static void on_redis_ready(void *data)
+static void on_redis_up(void *data)
 {
     tfw_streams_forget(data);
     tfw_claim_look_again(data);
 }
 
-static bool start(tfw_worker_t *w)
+/* What the connections are there for; whoever has something to send looks at them in its turn. */
+static void init_connections(tfw_worker_t *w)
 {
-    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE};
     static const tf_sql_t *const claims[] = {&tf_sql_claim};
     static const tf_sql_t *const changes[] = {&tf_sql_finish,     &tf_sql_progress, &tfw_sql_register,
                                               &tfw_sql_heartbeat, &tfw_sql_owner,   &tfw_sql_job_types,
                                               &tfw_sql_log};
-    const tfw_options_t *o = &w->options;
+    const tfd_settings_t *s = &w->options.shared;
+
+    w->claim_pg = (tfd_pg_t){
+        .loop = &w->loop,
+        .name = "claim",
+        .application = PROGRAM,
+        .url = s->database_url,
+        .options = TFD_PG_OPTIONS,
+        .statements = claims,
+        .nstatements = sizeof(claims) / sizeof(claims[0]),
+        .answer_ms = TFD_PG_ANSWER_MS,
+        .data = w,
+    };
+    w->ledger_pg = w->claim_pg;
+    w->ledger_pg.name = "ledger";
+    w->ledger_pg.statements = changes;
+    w->ledger_pg.nstatements = sizeof(changes) / sizeof(changes[0]);
+    w->ledger_pg.up = on_ledger_up;
+    w->redis = (tfd_redis_t){
+        .loop = &w->loop,
+        .name = "commands",
+        .application = PROGRAM,
+        .url = &s->redis,
+        .library = &s->library,
+        .answer_ms = TFD_REDIS_ANSWER_MS,
+        .up = on_redis_up,
+        .data = w,
+    };
+    w->waiting = w->redis;
+    w->waiting.name = "waiting";
+    w->waiting.answer_ms = TFW_CLAIM_BLOCK_MS + TFD_REDIS_ANSWER_MS;
+    w->waiting.up = NULL;
+    tfd_pg_init(&w->claim_pg);
+    tfd_pg_init(&w->ledger_pg);
+    tfd_redis_init(&w->redis);
+    tfd_redis_init(&w->waiting);
+}
+
+static bool start(tfw_worker_t *w)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE};
 
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         uv_signal_init(&w->loop, &w->signals[i]);
@@ -241,6 +277,7 @@ static bool start(tfw_worker_t *w)
     uv_prepare_init(&w->loop, &w->turn);
     w->turn.data = w;
     uv_prepare_start(&w->turn, on_turn);
+    init_connections(w);
     tfw_streams_start(&w->streams, w);
     tfw_journal_start(&w->journal, w);
     tfw_ledger_start(&w->ledger, w);
@@ -250,11 +287,10 @@ static bool start(tfw_worker_t *w)
     if (!tfw_pool_start(&w->pool, w)) {
         return false;
     }
-    tfw_pg_start(&w->claim_pg, &w->loop, "claim", o->database_url, claims, 1, on_nothing, w);
-    tfw_pg_start(&w->ledger_pg, &w->loop, "ledger", o->database_url, changes,
-                 sizeof(changes) / sizeof(changes[0]), on_ledger_ready, w);
-    tfw_redis_start(&w->redis, &w->loop, "commands", &o->redis, o->redis_library, on_redis_ready, w);
-    tfw_redis_start(&w->waiting, &w->loop, "waiting", &o->redis, o->redis_library, on_nothing, w);
+    tfd_pg_start(&w->claim_pg);
+    tfd_pg_start(&w->ledger_pg);
+    tfd_redis_start(&w->redis);
+    tfd_redis_start(&w->waiting);
     return true;
 }
 

@@ -5,13 +5,13 @@
 #include <uv.h>
 
 #include "claim.h"
-#include "events.h"
+#include "daemon/pg.h"
+#include "daemon/redis.h"
+#include "daemon/streams.h"
 #include "journal.h"
 #include "ledger.h"
 #include "options.h"
-#include "pg.h"
 #include "pool.h"
-#include "redis.h"
 #include "registration.h"
 #include "streams.h"
 
@@ -28,16 +28,16 @@ typedef struct tfw_worker_s {
     tfw_state_t state;
     int exit_status;
 
-    tfw_pg_t claim_pg, ledger_pg; /* two, so that claims and results do not wait for each other */
-    tfw_redis_t redis;            /* commands */
-    tfw_redis_t waiting;          /* XREAD BLOCK */
+    tfd_pg_t claim_pg, ledger_pg; /* two, so that claims and results do not wait for each other */
+    tfd_redis_t redis;            /* commands */
+    tfd_redis_t waiting;          /* XREAD BLOCK */
 
     tfw_claim_t claim;
     tfw_pool_t pool;
     tfw_ledger_t ledger;
     tfw_journal_t journal;
     tfw_streams_t streams;
-    tfw_events_t events;
+    tfd_events_t events;
     tfw_registration_t registration;
 
     uv_prepare_t turn; /* before the loop sleeps: all that this turn gathered is sent */

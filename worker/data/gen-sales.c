@@ -103,7 +103,7 @@ static void write_row(uint64_t *state, long long row, long long rows)
     long long revenue = (units * price * (100 - discount) + 50) / 100;
     int day = (int)(row * DAYS / rows), month = 0; /* orders come in the order of their dates */
 
-    while (day >= month_days[month]) {
+    while (month < 2 && day >= month_days[month]) {
         day -= month_days[month++];
     }
     printf("%lld,2024-%02d-%02d,%s,%s,%s,%d,%lld.%02lld,0.%02d,%lld.%02lld\n", FIRST_ORDER + row, month + 1,

@@ -1,20 +1,20 @@
 /* log_limit.h: a repeated complaint is logged once in ten seconds, with the number of those left out. */
-#ifndef TFS_LOG_LIMIT_H
-#define TFS_LOG_LIMIT_H
+#ifndef TFD_LOG_LIMIT_H
+#define TFD_LOG_LIMIT_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define TFS_LOG_LIMIT_MS 10000
+#define TFD_LOG_LIMIT_MS 10000
 
 /* Zeroed: nothing logged yet. */
 typedef struct {
     uint64_t next_ms;
     int64_t left_out;
-} tfs_log_limit_t;
+} tfd_log_limit_t;
 
 /* true: log it now, and say that *left_out others were not. now_ms: uv_now(). */
-static inline bool tfs_log_allowed(tfs_log_limit_t *limit, uint64_t now_ms, int64_t *left_out)
+static inline bool tfd_log_allowed(tfd_log_limit_t *limit, uint64_t now_ms, int64_t *left_out)
 {
     if (now_ms < limit->next_ms) {
         limit->left_out++;
@@ -22,7 +22,7 @@ static inline bool tfs_log_allowed(tfs_log_limit_t *limit, uint64_t now_ms, int6
     }
     *left_out = limit->left_out;
     limit->left_out = 0;
-    limit->next_ms = now_ms + TFS_LOG_LIMIT_MS;
+    limit->next_ms = now_ms + TFD_LOG_LIMIT_MS;
     return true;
 }
 
