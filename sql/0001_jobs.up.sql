@@ -86,7 +86,8 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
   SELECT (lpad(to_hex(floor(extract(epoch FROM at) * 1000)::bigint), 12, '0') || '00000000000000000000')::uuid
 $$;
 
--- Makes the weekly partitions (Monday 00:00 UTC) that cover now to now + weeks ahead. Safe to call at any time.
+-- Makes the weekly partitions (Monday 00:00 UTC) that cover now to now + weeks ahead. Safe to call at any time. Rows
+-- of such a week that are in the default partition already (somebody's clock was ahead) move into the new one.
 -- Runs as the owner of the tables, so that the daemons' role needs no right to create anything.
 CREATE FUNCTION make_partitions(weeks integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -95,16 +96,23 @@ DECLARE
   day   date;
   parent text;
   part   text;
+  key    text;
+  low    uuid;
+  high   uuid;
   made   integer := 0;
 BEGIN
   FOR i IN 0 .. weeks LOOP
     day := first + i * 7;
+    low := uuid_floor(day::timestamp AT TIME ZONE 'UTC');
+    high := uuid_floor((day + 7)::timestamp AT TIME ZONE 'UTC');
     FOREACH parent IN ARRAY ARRAY['jobs', 'job_errors', 'job_logs'] LOOP
       part := parent || '_' || to_char(day, 'YYYYMMDD');
+      key := CASE parent WHEN 'jobs' THEN 'id' ELSE 'job_id' END;
       IF to_regclass(part) IS NULL THEN
-        EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)', part, parent,
-                       uuid_floor(day::timestamp AT TIME ZONE 'UTC'),
-                       uuid_floor((day + 7)::timestamp AT TIME ZONE 'UTC'));
+        EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', part, parent);
+        EXECUTE format('WITH strays AS (DELETE FROM %I WHERE %I >= %L AND %I < %L RETURNING *) '
+                       'INSERT INTO %I SELECT * FROM strays', parent || '_default', key, low, key, high, part);
+        EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', parent, part, low, high);
         IF parent = 'jobs' THEN
           EXECUTE format('ALTER TABLE %I SET (autovacuum_vacuum_scale_factor = 0.05, '
                          'autovacuum_vacuum_cost_delay = 1, autovacuum_analyze_scale_factor = 0.05)', part);

@@ -32,12 +32,15 @@ $tf->insert_worker('gone', status => 'lost', heartbeat => "now() - interval '8 d
 $tf->insert_worker('quiet', status => 'quiet');
 my $ahead = $tf->sql_value("SELECT to_char($week + interval '28 days', 'YYYYMMDD')");
 is($tf->sql_value("SELECT to_regclass('jobs_$ahead') IS NULL"), 't', 'no partition for the week in four weeks yet');
+my ($stray) = $tf->insert_jobs(1, status => "'SCHEDULED'", created_at => "timestamptz '$ahead 12:00+00'", run_at => "now() + interval '1 hour'");
+is($tf->sql_value('SELECT count(*) FROM jobs_default'), 1, 'a job from a host whose clock is weeks ahead is in the default partition');
 is($tf->sql_value("SELECT count(*) FROM jobs_$old"), 160, 'an old week is full');
 is_deeply([$tf->wrong_counts], [], 'the counters are right before');
 
 $tf->start_part('scheduler');
 ok(wait_until(20, sub { $tf->sql_value("SELECT to_regclass('jobs_$ahead') IS NOT NULL") eq 't' }), 'partitions are made four weeks ahead');
 is($tf->sql_value("SELECT to_regclass('${_}_$ahead') IS NOT NULL"), 't', "... for $_") for qw(job_errors job_logs);
+is($tf->sql_value("SELECT tableoid::regclass FROM jobs WHERE id = '$stray'"), "jobs_$ahead", 'and the job from the future moves in');
 ok(wait_until(20, sub { $tf->sql_value("SELECT count(*) FROM pg_class WHERE relname LIKE '%\\_$old'") == 0 }),
     'a week older than the retention whose jobs have all ended is dropped, with its errors and logs');
 is($tf->sql_value("SELECT count(*) FROM jobs WHERE created_at < now() - interval '60 days'"), 11, 'a week with a job that still waits is kept');
