@@ -81,7 +81,7 @@ $(BUILD)/%.o: %.c
 
 $(MODULE): $(call obj,$(module_c)) $(core_o)
 	$(CC) -shared $(LDFLAGS) -o $@ $^ -Wl,-Bstatic -lhiredis -Wl,-Bdynamic -Wl,--exclude-libs,libhiredis.a \
-	  -lpq -ljansson -lssl -lcrypto -lm
+	  -lpq -ljansson -ljwt -lssl -lcrypto -lm
 
 $(WORKER): $(call obj,$(worker_c)) $(core_o)
 	$(CC) $(LDFLAGS) -o $@ $^ -luv -lhiredis -lpq -ljansson -lcrypto -lm

@@ -19,6 +19,18 @@ static ngx_int_t ngx_http_taskforge_route_unescape(ngx_http_request_t *r,
 static void ngx_http_taskforge_route_body(ngx_http_request_t *r);
 
 
+/* What an API key needs: to read, to read jobs, to submit, for the rest. */
+
+#define READ                                                                  \
+    (NGX_HTTP_TASKFORGE_SCOPE_READ|NGX_HTTP_TASKFORGE_SCOPE_MANAGE)
+#define JOBS                                                                  \
+    NGX_HTTP_TASKFORGE_SCOPE_ALL
+#define SUBMIT                                                                \
+    (NGX_HTTP_TASKFORGE_SCOPE_SUBMIT|NGX_HTTP_TASKFORGE_SCOPE_MANAGE)
+#define MANAGE                                                                \
+    NGX_HTTP_TASKFORGE_SCOPE_MANAGE
+
+
 /*
  * Literal segments come before {id} where both would match.  {id} is a UUID.
  */
@@ -27,38 +39,38 @@ static const ngx_http_taskforge_route_t  ngx_http_taskforge_routes[] = {
 
     { NGX_HTTP_POST, ngx_string("/jobs"),
       ngx_http_taskforge_submit_one, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
-      ngx_string("jobs_submit"), NULL, 1 },
+      SUBMIT, ngx_string("jobs_submit"), NULL, 1 },
 
     { NGX_HTTP_POST, ngx_string("/jobs/batch"),
       ngx_http_taskforge_submit_batch, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
-      ngx_string("jobs_batch"), NULL, 1 },
+      SUBMIT, ngx_string("jobs_batch"), NULL, 1 },
 
     { NGX_HTTP_GET, ngx_string("/jobs"),
       ngx_http_taskforge_jobs_list, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
-      ngx_string("jobs_list"), ngx_http_taskforge_list_args, 0 },
+      JOBS, ngx_string("jobs_list"), ngx_http_taskforge_list_args, 0 },
 
     { NGX_HTTP_GET, ngx_string("/jobs/metrics/summary"),
       ngx_http_taskforge_jobs_summary, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
-      ngx_string("jobs_summary"), NULL, 0 },
+      JOBS, ngx_string("jobs_summary"), NULL, 0 },
 
     { NGX_HTTP_GET, ngx_string("/jobs/{id}"),
       ngx_http_taskforge_jobs_get, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
-      ngx_string("jobs_get"), NULL, 0 },
+      JOBS, ngx_string("jobs_get"), NULL, 0 },
 
     { NGX_HTTP_DELETE, ngx_string("/jobs/{id}"),
       ngx_http_taskforge_jobs_delete, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
-      ngx_string("jobs_delete"), NULL, 0 },
+      MANAGE, ngx_string("jobs_delete"), NULL, 0 },
 
     { NGX_HTTP_GET, ngx_string("/jobs/{id}/logs"),
       ngx_http_taskforge_jobs_logs, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
-      ngx_string("jobs_logs"), ngx_http_taskforge_logs_args, 0 },
+      JOBS, ngx_string("jobs_logs"), ngx_http_taskforge_logs_args, 0 },
 
     { NGX_HTTP_POST, ngx_string("/jobs/{id}/cancel"),
       ngx_http_taskforge_jobs_cancel, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
-      ngx_string("jobs_cancel"), NULL, 0 },
+      MANAGE, ngx_string("jobs_cancel"), NULL, 0 },
 
     { 0, ngx_null_string, NULL, NGX_HTTP_TASKFORGE_ROLE_NONE,
-      ngx_null_string, NULL, 0 }
+      0, ngx_null_string, NULL, 0 }
 };
 
 
