@@ -10,5 +10,5 @@ DROP FUNCTION user_create(uuid, text, text, text, text, uuid, text, text);
 DROP FUNCTION audit_verify();
 DROP FUNCTION audit(uuid, text, text, text, text, json);
 DROP FUNCTION audit_hash(audit_log);
-DROP TABLE audit_log, idempotency_keys, api_keys, refresh_tokens, refresh_families, users;
+DROP TABLE audit_head, audit_log, idempotency_keys, api_keys, refresh_tokens, refresh_families, users;
 DROP FUNCTION keep_an_admin();

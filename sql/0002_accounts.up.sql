@@ -83,25 +83,32 @@ CREATE TABLE audit_log (
 CREATE INDEX audit_log_object ON audit_log (object, id);
 CREATE INDEX audit_log_actor ON audit_log (actor, id);
 
--- Default privileges give the daemons' role every table; this one it may read, and add to through audit() alone.
-SELECT format('REVOKE INSERT, UPDATE, DELETE ON audit_log FROM %I', rolname)
-  FROM pg_roles WHERE rolname = 'taskforge' AND rolname <> current_user \gexec
-
 CREATE FUNCTION audit_hash(audit_log) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$
   SELECT sha256($1.prev || convert_to(concat_ws(E'\x1f', $1.id, extract(epoch FROM $1.at), coalesce($1.actor::text, '-'),
     $1.actor_name, coalesce($1.address, '-'), $1.action, $1.object, coalesce($1.detail::text, '-')), 'UTF8'))
 $$;
 
--- Adds a row to the chain, in the caller's transaction; waits for others that do the same.
+-- The newest row of the chain, so that a missing end shows too; its lock lets one writer add at a time.
+CREATE TABLE audit_head (
+  one   boolean  PRIMARY KEY DEFAULT true CHECK (one),
+  id    bigint   NOT NULL,
+  hash  bytea    NOT NULL
+);
+INSERT INTO audit_head (id, hash) VALUES (0, '');
+
+-- Default privileges give the daemons' role every table; these two it may read, and add to through audit() alone.
+SELECT format('REVOKE INSERT, UPDATE, DELETE ON audit_log, audit_head FROM %I', rolname)
+  FROM pg_roles WHERE rolname = 'taskforge' AND rolname <> current_user \gexec
+
+-- Adds a row to the chain, in the caller's transaction; waits for others that do the same. Call it last.
 CREATE FUNCTION audit(actor uuid, actor_name text, address text, action text, object text, detail json)
-RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-  last audit_log;
+  last audit_head;
   row  audit_log;
 BEGIN
-  PERFORM pg_advisory_xact_lock(hashtext('taskforge audit'));
-  SELECT * INTO last FROM audit_log ORDER BY id DESC LIMIT 1;
-  row.id := coalesce(last.id, 0) + 1;
+  SELECT * INTO STRICT last FROM audit_head FOR UPDATE;
+  row.id := last.id + 1;
   row.at := clock_timestamp();
   row.actor := audit.actor;
   row.actor_name := audit.actor_name;
@@ -109,20 +116,28 @@ BEGIN
   row.action := audit.action;
   row.object := audit.object;
   row.detail := audit.detail;
-  row.prev := coalesce(last.hash, '\x'::bytea);
+  row.prev := last.hash;
   row.hash := audit_hash(row);
   INSERT INTO audit_log SELECT (row).*;
+  UPDATE audit_head SET id = row.id, hash = row.hash;
   RETURN row.id;
 END $$;
 
 -- The first row that does not fit the chain, or nothing.
 CREATE FUNCTION audit_verify() RETURNS TABLE (id bigint, problem text) LANGUAGE sql STABLE AS $$
-  SELECT a.id, CASE
-      WHEN a.id <> row_number() OVER (ORDER BY a.id) THEN 'a row before this one is missing'
-      WHEN a.prev <> coalesce(lag(a.hash) OVER (ORDER BY a.id), '\x'::bytea) THEN 'the row before this one was changed'
-      WHEN a.hash <> audit_hash(a) THEN 'this row was changed'
-    END
-  FROM audit_log a
+  SELECT * FROM (
+    SELECT a.id, CASE
+        WHEN a.id <> row_number() OVER w THEN 'a row before this one is missing'
+        WHEN a.prev <> coalesce(lag(a.hash) OVER w, '\x'::bytea) THEN 'the row before this one was changed'
+        WHEN a.hash <> audit_hash(a) THEN 'this row was changed'
+      END AS problem
+    FROM audit_log a WINDOW w AS (ORDER BY a.id)
+    UNION ALL
+    SELECT h.id, 'this row, the newest, is missing or was changed' FROM audit_head h
+    WHERE (h.id, h.hash) IS DISTINCT FROM
+          (SELECT coalesce(max(a.id), 0), coalesce((array_agg(a.hash ORDER BY a.id DESC))[1], '\x'::bytea)
+           FROM audit_log a WHERE a.id >= h.id)
+  ) p WHERE problem IS NOT NULL ORDER BY id LIMIT 1
 $$;
 
 -- What happens to accounts. Each function is one transaction of one statement: the change, what other nginx workers
