@@ -134,9 +134,8 @@ CREATE FUNCTION audit_verify() RETURNS TABLE (id bigint, problem text) LANGUAGE 
     FROM audit_log a WINDOW w AS (ORDER BY a.id)
     UNION ALL
     SELECT h.id, 'this row, the newest, is missing or was changed' FROM audit_head h
-    WHERE (h.id, h.hash) IS DISTINCT FROM
-          (SELECT coalesce(max(a.id), 0), coalesce((array_agg(a.hash ORDER BY a.id DESC))[1], '\x'::bytea)
-           FROM audit_log a WHERE a.id >= h.id)
+    WHERE EXISTS (SELECT FROM audit_log a WHERE a.id > h.id)
+       OR h.id > 0 AND NOT EXISTS (SELECT FROM audit_log a WHERE a.id = h.id AND a.hash = h.hash)
   ) p WHERE problem IS NOT NULL ORDER BY id LIMIT 1
 $$;
 
