@@ -43,7 +43,8 @@ MODULE    := $(BUILD)/ngx_http_taskforge_module.so
 WORKER    := $(BUILD)/taskforge-worker
 SCHEDULER := $(BUILD)/taskforge-scheduler
 TOOLS     := $(patsubst worker/data/%.c,$(BUILD)/%,$(wildcard worker/data/*.c)) \
-             $(patsubst bench/%.c,$(BUILD)/%,$(wildcard bench/*.c))
+             $(patsubst bench/%.c,$(BUILD)/%,$(wildcard bench/*.c)) \
+             $(patsubst tools/%.c,$(BUILD)/%,$(wildcard tools/*.c))
 UNITS     := $(patsubst t/unit/%.c,$(BUILD)/unit/%,$(unit_c))
 
 .PHONY: all module worker scheduler tools units lint fuzz help up down logs seed migrate test clean
@@ -81,7 +82,7 @@ $(BUILD)/%.o: %.c
 
 $(MODULE): $(call obj,$(module_c)) $(core_o)
 	$(CC) -shared $(LDFLAGS) -o $@ $^ -Wl,-Bstatic -lhiredis -Wl,-Bdynamic -Wl,--exclude-libs,libhiredis.a \
-	  -lpq -ljansson -ljwt -lssl -lcrypto -lm
+	  -lpq -ljansson -ljwt -largon2 -lssl -lcrypto -lm
 
 $(WORKER): $(call obj,$(worker_c)) $(core_o)
 	$(CC) $(LDFLAGS) -o $@ $^ -luv -lhiredis -lpq -ljansson -lcrypto -lm
@@ -94,6 +95,9 @@ $(BUILD)/%: $(BUILD)/worker/data/%.o $(core_o)
 
 $(BUILD)/%: $(BUILD)/bench/%.o $(core_o)
 	$(CC) $(LDFLAGS) -o $@ $^ -ljansson -lcrypto -lm
+
+$(BUILD)/%: $(BUILD)/tools/%.o $(core_o)
+	$(CC) $(LDFLAGS) -o $@ $^ -largon2 -ljansson -lcrypto -lm
 
 $(BUILD)/libparts.a: $(parts_o)
 	@rm -f $@
