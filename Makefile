@@ -43,8 +43,8 @@ MODULE    := $(BUILD)/ngx_http_taskforge_module.so
 WORKER    := $(BUILD)/taskforge-worker
 SCHEDULER := $(BUILD)/taskforge-scheduler
 TOOLS     := $(patsubst worker/data/%.c,$(BUILD)/%,$(wildcard worker/data/*.c)) \
-             $(patsubst bench/%.c,$(BUILD)/%,$(wildcard bench/*.c)) \
-             $(patsubst tools/%.c,$(BUILD)/%,$(wildcard tools/*.c))
+             $(patsubst bench/%.c,$(BUILD)/%,$(wildcard bench/*.c))
+PASSWD    := $(BUILD)/taskforge-passwd
 UNITS     := $(patsubst t/unit/%.c,$(BUILD)/unit/%,$(unit_c))
 
 .PHONY: all module worker scheduler tools units lint fuzz help up down logs seed migrate test clean
@@ -52,7 +52,7 @@ all: module worker scheduler tools
 module: $(MODULE)
 worker: $(WORKER)
 scheduler: $(SCHEDULER)
-tools: $(TOOLS)
+tools: $(TOOLS) $(PASSWD)
 units: $(UNITS)
 
 help:
@@ -96,7 +96,7 @@ $(BUILD)/%: $(BUILD)/worker/data/%.o $(core_o)
 $(BUILD)/%: $(BUILD)/bench/%.o $(core_o)
 	$(CC) $(LDFLAGS) -o $@ $^ -ljansson -lcrypto -lm
 
-$(BUILD)/%: $(BUILD)/tools/%.o $(core_o)
+$(PASSWD): $(BUILD)/tools/taskforge-passwd.o $(core_o)
 	$(CC) $(LDFLAGS) -o $@ $^ -largon2 -ljansson -lcrypto -lm
 
 $(BUILD)/libparts.a: $(parts_o)
