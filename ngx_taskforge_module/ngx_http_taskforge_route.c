@@ -1,9 +1,14 @@
 
 #include "ngx_http_taskforge_route.h"
+#include "ngx_http_taskforge_apikeys.h"
+#include "ngx_http_taskforge_audit.h"
 #include "ngx_http_taskforge_body.h"
 #include "ngx_http_taskforge_jobs.h"
+#include "ngx_http_taskforge_login.h"
 #include "ngx_http_taskforge_reply.h"
+#include "ngx_http_taskforge_session.h"
 #include "ngx_http_taskforge_submit.h"
+#include "ngx_http_taskforge_users.h"
 
 
 static ngx_int_t ngx_http_taskforge_route_match(const ngx_str_t *pattern,
@@ -68,6 +73,66 @@ static const ngx_http_taskforge_route_t  ngx_http_taskforge_routes[] = {
     { NGX_HTTP_POST, ngx_string("/jobs/{id}/cancel"),
       ngx_http_taskforge_jobs_cancel, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
       MANAGE, ngx_string("jobs_cancel"), NULL, 0 },
+
+    { NGX_HTTP_POST, ngx_string("/auth/register"),
+      ngx_http_taskforge_register, NGX_HTTP_TASKFORGE_ROLE_NONE,
+      0, ngx_string("auth_register"), NULL, 1 },
+
+    { NGX_HTTP_POST, ngx_string("/auth/login"),
+      ngx_http_taskforge_login, NGX_HTTP_TASKFORGE_ROLE_NONE,
+      0, ngx_string("auth_login"), NULL, 1 },
+
+    { NGX_HTTP_POST, ngx_string("/auth/refresh"),
+      ngx_http_taskforge_refresh, NGX_HTTP_TASKFORGE_ROLE_NONE,
+      0, ngx_string("auth_refresh"), NULL, 1 },
+
+    { NGX_HTTP_POST, ngx_string("/auth/logout"),
+      ngx_http_taskforge_logout, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      MANAGE, ngx_string("auth_logout"), NULL, 0 },
+
+    { NGX_HTTP_GET, ngx_string("/auth/me"),
+      ngx_http_taskforge_me, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      JOBS, ngx_string("auth_me"), NULL, 0 },
+
+    { NGX_HTTP_POST, ngx_string("/auth/password"),
+      ngx_http_taskforge_password_change, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      MANAGE, ngx_string("auth_password"), NULL, 1 },
+
+    { NGX_HTTP_POST, ngx_string("/auth/api-key"),
+      ngx_http_taskforge_key_replace, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      MANAGE, ngx_string("auth_key_replace"), NULL, 0 },
+
+    { NGX_HTTP_DELETE, ngx_string("/auth/api-key"),
+      ngx_http_taskforge_key_revoke, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      MANAGE, ngx_string("auth_key_revoke"), NULL, 0 },
+
+    { NGX_HTTP_GET, ngx_string("/auth/api-keys"),
+      ngx_http_taskforge_keys_list, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      MANAGE, ngx_string("auth_keys_list"), NULL, 0 },
+
+    { NGX_HTTP_POST, ngx_string("/auth/api-keys"),
+      ngx_http_taskforge_keys_create, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      MANAGE, ngx_string("auth_keys_create"), NULL, 1 },
+
+    { NGX_HTTP_DELETE, ngx_string("/auth/api-keys/{id}"),
+      ngx_http_taskforge_keys_revoke, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      MANAGE, ngx_string("auth_keys_revoke"), NULL, 0 },
+
+    { NGX_HTTP_POST, ngx_string("/auth/ws-ticket"),
+      ngx_http_taskforge_ticket, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      READ, ngx_string("auth_ticket"), NULL, 0 },
+
+    { NGX_HTTP_GET, ngx_string("/users"),
+      ngx_http_taskforge_users_list, NGX_HTTP_TASKFORGE_ROLE_ADMIN,
+      MANAGE, ngx_string("users_list"), ngx_http_taskforge_users_args, 0 },
+
+    { NGX_HTTP_PATCH, ngx_string("/users/{id}"),
+      ngx_http_taskforge_users_change, NGX_HTTP_TASKFORGE_ROLE_ADMIN,
+      MANAGE, ngx_string("users_change"), NULL, 1 },
+
+    { NGX_HTTP_GET, ngx_string("/audit"),
+      ngx_http_taskforge_audit_list, NGX_HTTP_TASKFORGE_ROLE_ADMIN,
+      MANAGE, ngx_string("audit_list"), ngx_http_taskforge_audit_args, 0 },
 
     { 0, ngx_null_string, NULL, NGX_HTTP_TASKFORGE_ROLE_NONE,
       0, ngx_null_string, NULL, 0 }
@@ -246,8 +311,7 @@ ngx_http_taskforge_route_none(ngx_http_request_t *r, ngx_uint_t allow)
 
     if (allow == 0) {
         ngx_http_taskforge_problem(r, NGX_HTTP_NOT_FOUND,
-                                   "there is nothing here; the id of a job is "
-                                   "a UUID");
+                                   "there is nothing here; an id is a UUID");
         return;
     }
 

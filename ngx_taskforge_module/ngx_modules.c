@@ -9,17 +9,20 @@
 
 
 extern ngx_module_t  ngx_http_taskforge_module;
+extern ngx_module_t  ngx_http_taskforge_accounts_module;
 
 
 __attribute__((visibility("default")))
 ngx_module_t  *ngx_modules[] = {
     &ngx_http_taskforge_module,
+    &ngx_http_taskforge_accounts_module,
     NULL
 };
 
 __attribute__((visibility("default")))
 char  *ngx_module_names[] = {
     "ngx_http_taskforge_module",
+    "ngx_http_taskforge_accounts_module",
     NULL
 };
 
