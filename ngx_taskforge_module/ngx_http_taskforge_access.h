@@ -2,8 +2,6 @@
 /*
  * The access phase: who calls, and may they.  Works in every location with
  * taskforge_auth: the API, WebSockets, files, somebody else's proxy_pass.
- *
- * The limits come after it: see ngx_http_taskforge_access_handler().
  */
 
 #ifndef _NGX_HTTP_TASKFORGE_ACCESS_H_INCLUDED_
@@ -48,14 +46,32 @@ typedef struct {
     ngx_uint_t                        auth;
     ngx_uint_t                        require;       /* role */
     ngx_array_t                      *origins;       /* of ngx_str_t */
-    ngx_uint_t                        origin;        /* of other origins */
+    ngx_flag_t                        check_origin;  /* of WebSockets */
 } ngx_http_taskforge_access_loc_conf_t;
+
+
+/* What the access phase knows of a request. */
+
+typedef struct {
+    ngx_http_taskforge_credential_t   credential;
+    ngx_str_t                         query;         /* taken from there */
+    ngx_http_taskforge_credential_e   query_type;
+    unsigned                          asked:1;       /* resolve was called */
+    unsigned                          passed:1;      /* role and scope fit */
+    unsigned                          subprotocol:1; /* offers "taskforge" */
+} ngx_http_taskforge_access_ctx_t;
 
 
 extern ngx_module_t  ngx_http_taskforge_access_module;
 
 
 ngx_int_t ngx_http_taskforge_access_handler(ngx_http_request_t *r);
+
+
+/* Made if there is none; NULL: no memory. */
+
+ngx_http_taskforge_access_ctx_t *ngx_http_taskforge_access_get_ctx(
+    ngx_http_request_t *r);
 
 
 /* "viewer", "operator", "admin"; empty for none. */

@@ -86,8 +86,9 @@ typedef struct {
     uint8_t                           user_id[16];
     uint8_t                           source_id[16];
     time_t                            expires;
-    ngx_uint_t                        generation;
-    ngx_http_request_t               *request;    /* NULL: it is gone */
+    ngx_http_request_t               *request;
+    void                             *wait;       /* NULL: nothing under way */
+    ngx_uint_t                        cleanup;    /* of wait is set */
 } ngx_http_taskforge_credential_t;
 
 

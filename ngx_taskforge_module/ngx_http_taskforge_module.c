@@ -55,7 +55,6 @@ static char *ngx_http_taskforge_api(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_taskforge_health(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_http_taskforge_auth(ngx_conf_t *cf, void *post, void *data);
 static char *ngx_http_taskforge_params(ngx_conf_t *cf, void *conf,
     ngx_uint_t first, const ngx_http_taskforge_param_t *params);
 static char *ngx_http_taskforge_param(ngx_conf_t *cf, void *conf,
@@ -72,11 +71,6 @@ static ngx_int_t ngx_http_taskforge_role_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static void ngx_http_taskforge_set_variable(ngx_http_variable_value_t *v,
     const ngx_str_t *value);
-
-
-static ngx_conf_post_t  ngx_http_taskforge_auth_post = {
-    ngx_http_taskforge_auth
-};
 
 
 static ngx_command_t  ngx_http_taskforge_commands[] = {
@@ -129,13 +123,6 @@ static ngx_command_t  ngx_http_taskforge_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
-
-    { ngx_string("taskforge_auth"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
-      ngx_conf_set_flag_slot,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_taskforge_loc_conf_t, auth),
-      &ngx_http_taskforge_auth_post },
 
     { ngx_string("taskforge_problems"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
@@ -312,18 +299,6 @@ ngx_http_taskforge_preconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_taskforge_postconfiguration(ngx_conf_t *cf)
 {
-    ngx_http_handler_pt        *h;
-    ngx_http_core_main_conf_t  *cmcf;
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    *h = ngx_http_taskforge_access_handler;
-
     return ngx_http_taskforge_reply_init(cf);
 }
 
@@ -409,7 +384,6 @@ ngx_http_taskforge_create_loc_conf(ngx_conf_t *cf)
     }
 
     lcf->problems = NGX_CONF_UNSET;
-    lcf->auth = NGX_CONF_UNSET;
 
     return lcf;
 }
@@ -428,7 +402,6 @@ ngx_http_taskforge_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     ngx_conf_merge_value(conf->problems, prev->problems, 0);
-    ngx_conf_merge_value(conf->auth, prev->auth, 0);
 
     return NGX_CONF_OK;
 }
@@ -584,19 +557,6 @@ ngx_http_taskforge_health(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (lcf->problems == NGX_CONF_UNSET) {
         lcf->problems = 1;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_taskforge_auth(ngx_conf_t *cf, void *post, void *data)
-{
-    ngx_flag_t  *auth = data;
-
-    if (*auth) {
-        return "can only be \"off\" in this version";
     }
 
     return NGX_CONF_OK;

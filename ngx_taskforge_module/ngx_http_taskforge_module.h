@@ -94,7 +94,6 @@ typedef struct {
 
 typedef struct {
     ngx_flag_t                    problems;  /* errors as problem+json */
-    ngx_flag_t                    auth;
     ngx_str_t                     base;      /* "/api/v1"; empty: no API */
 } ngx_http_taskforge_loc_conf_t;
 

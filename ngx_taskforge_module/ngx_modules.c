@@ -9,12 +9,14 @@
 
 
 extern ngx_module_t  ngx_http_taskforge_module;
+extern ngx_module_t  ngx_http_taskforge_access_module;
 extern ngx_module_t  ngx_http_taskforge_accounts_module;
 
 
 __attribute__((visibility("default")))
 ngx_module_t  *ngx_modules[] = {
     &ngx_http_taskforge_module,
+    &ngx_http_taskforge_access_module,
     &ngx_http_taskforge_accounts_module,
     NULL
 };
@@ -22,6 +24,7 @@ ngx_module_t  *ngx_modules[] = {
 __attribute__((visibility("default")))
 char  *ngx_module_names[] = {
     "ngx_http_taskforge_module",
+    "ngx_http_taskforge_access_module",
     "ngx_http_taskforge_accounts_module",
     NULL
 };
