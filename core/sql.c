@@ -308,6 +308,12 @@ const tf_sql_t tf_sql_active_queues = {
     0,
 };
 
+/* The audit's row comes with the change, in its transaction; the lock on the chain is held until the commit, so nothing
+ * that is done per job belongs here. */
+#define AUDITED(action, rows)                                                                                \
+    "a AS MATERIALIZED (SELECT audit($3::uuid, $4::text, $5::text, '" action                                 \
+    "', id::text, NULL) FROM " rows ") "
+
 const tf_sql_t tf_sql_cancel_waiting = {
     "tf_cancel_waiting",
     "WITH d AS (SELECT id, status FROM jobs WHERE id = $2 FOR UPDATE), "
@@ -318,12 +324,9 @@ const tf_sql_t tf_sql_cancel_waiting = {
     "c AS (" COUNT(
         "SELECT queue, type, priority, was AS status, -1 AS d FROM u UNION ALL "
         "SELECT queue, type, priority, status, 1 FROM u") "), "
-                                                          "m AS (" THROUGHPUT(
-                                                              "SELECT status, -1::int2 AS bucket, 0 AS us "
-                                                              "FROM u") ") "
-                                                                        "SELECT " TF_JOB_COLUMNS(
-                                                                            "") " FROM u",
-    2,
+    "m AS (" THROUGHPUT("SELECT status, -1::int2 AS bucket, 0 AS us FROM u") "), "
+    AUDITED("job.cancel", "u") "SELECT " TF_JOB_COLUMNS("u.") " FROM u, a",
+    5,
 };
 
 const tf_sql_t tf_sql_delete = {
@@ -332,7 +335,7 @@ const tf_sql_t tf_sql_delete = {
     ", " TF_SQL_DEAD_LETTER ", " TF_SQL_CANCELLED ") RETURNING id, queue, type, priority, status), "
     "e AS (DELETE FROM job_errors WHERE job_id IN (SELECT id FROM u)), "
     "l AS (DELETE FROM job_logs WHERE job_id IN (SELECT id FROM u)), "
-    "c AS (" COUNT("SELECT queue, type, priority, status, -1 AS d FROM u") ") "
-                                                                           "SELECT id FROM u",
-    2,
+    "c AS (" COUNT("SELECT queue, type, priority, status, -1 AS d FROM u") "), "
+    AUDITED("job.delete", "u") "SELECT u.id FROM u, a",
+    5,
 };

@@ -69,11 +69,13 @@ extern const tf_sql_t tf_sql_lost_in_redis;
 /* Queues that hold QUEUED jobs. Rows: queue text. */
 extern const tf_sql_t tf_sql_active_queues;
 
-/* Cancel a job that is not running: SCHEDULED, QUEUED, RETRYING -> CANCELLED. $1 writer, $2 id.
+/* Cancel a job that is not running: SCHEDULED, QUEUED, RETRYING -> CANCELLED. $1 writer, $2 id, then who
+ * does it, for the audit: $3 user uuid or NULL, $4 name, $5 address.
  * Rows: TF_JOB_COLUMNS; none: not in such a state, or no such job. */
 extern const tf_sql_t tf_sql_cancel_waiting;
 
-/* Delete a terminal job with its errors and logs. $1 writer, $2 id. One row (id) if deleted. */
+/* Delete a terminal job with its errors and logs. $1 writer, $2 id, $3 to $5 as above. One row (id) if
+ * deleted. */
 extern const tf_sql_t tf_sql_delete;
 
 #endif
