@@ -1,6 +1,7 @@
 
 #include "ngx_http_taskforge_access.h"
 #include "ngx_http_taskforge_handshake.h"
+#include "ngx_http_taskforge_limit.h"
 #include "ngx_http_taskforge_reply.h"
 #include "ngx_http_taskforge_route.h"
 
@@ -68,7 +69,8 @@ ngx_http_taskforge_access_handler(ngx_http_request_t *r)
     if (lcf->base.len == 0 && alcf->auth == NGX_HTTP_TASKFORGE_AUTH_OFF
         && !alcf->check_origin)
     {
-        return NGX_DECLINED;
+        rc = ngx_http_taskforge_limit(r, NULL);
+        return (rc == NGX_OK) ? NGX_DECLINED : rc;
     }
 
     ctx = ngx_http_taskforge_get_ctx(r);
@@ -112,6 +114,12 @@ ngx_http_taskforge_access_handler(ngx_http_request_t *r)
         }
 
         actx->passed = 1;
+    }
+
+    rc = ngx_http_taskforge_limit(r, ctx);
+
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     return (alcf->auth == NGX_HTTP_TASKFORGE_AUTH_OFF) ? NGX_DECLINED
