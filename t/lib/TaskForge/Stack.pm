@@ -36,6 +36,7 @@ my %SETTINGS = (
 my @running; # stacks of this test, for END
 
 # parts: what to start, in this order (default: everything, one worker); settings: overrides of the above;
+# limit: requests per minute (default: no limit)
 # auth: true when the API asks who calls (otherwise whoever reaches the port may do everything); registration: open, closed
 # dataset: true when data/sales_q1.csv is wanted; edit: a sub that may change nginx.conf's text before it is written
 sub start {
@@ -167,7 +168,7 @@ sub configure {
     my ($self, $name) = @_;
     my $text = fill_template("$ROOT/conf/$name",
         HOME => $self->{home}, PORT => $self->{port}, MODULES => '/usr/lib/nginx/modules', REDIS_MEMORY => '256mb',
-        REGISTRATION => $self->{registration} // 'open', RATE_LIMIT_REQUESTS => 120, RATE_LIMIT_WINDOW => 60,
+        REGISTRATION => $self->{registration} // 'open', RATE_LIMIT_REQUESTS => $self->{limit} // 0, RATE_LIMIT_WINDOW => 60,
         DATABASE_URL => $self->{settings}{DATABASE_URL}, REDIS_URL => $self->{settings}{REDIS_URL});
     if ($name eq 'nginx.conf') {
         $text =~ s/taskforge_auth +on;/taskforge_auth  off;/g unless $self->{auth};
@@ -193,7 +194,12 @@ sub start_web {
 
 sub start_nginx {
     my ($self, $name) = @_;
-    return $self->start_web('nginx', sub { $self->http(timeout => 2)->get('/livez')->status == 200 });
+    # accounts serve when the database is connected
+    my $token = {refresh_token => 'tfr_' . 'A' x 43};
+    return $self->start_web('nginx', sub {
+        my $http = $self->http(timeout => 2);
+        $http->get('/livez')->status == 200 && (!$self->{auth} || $http->post('/api/v1/auth/refresh', $token)->status == 401);
+    });
 }
 
 sub start_nchan {
