@@ -34,10 +34,12 @@ unit_c      := $(wildcard t/unit/*.c)
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 core_o := $(call obj,$(core_c))
+# the part of the module that needs no nginx
+jwt_c      := $(wildcard ngx_taskforge_module/ngx_http_taskforge_jwt*.c)
 # What unit tests may use of the daemons: the handlers, which register themselves by being linked, and from the archive
 # whatever a test calls (without the rest, which may need a main.c).
 handlers_o := $(call obj,$(wildcard worker/handlers/*.c))
-parts_o    := $(call obj,$(filter-out worker/main.c scheduler/main.c worker/handlers/%,$(worker_c) $(scheduler_c)))
+parts_o    := $(call obj,$(filter-out worker/main.c scheduler/main.c worker/handlers/%,$(worker_c) $(scheduler_c)) $(jwt_c))
 
 MODULE    := $(BUILD)/ngx_http_taskforge_module.so
 WORKER    := $(BUILD)/taskforge-worker
@@ -105,7 +107,7 @@ $(BUILD)/libparts.a: $(parts_o)
 
 $(BUILD)/unit/%: $(BUILD)/t/unit/%.o $(core_o) $(handlers_o) $(BUILD)/libparts.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -luv -lhiredis -lpq -ljansson -lcrypto -lm
+	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -luv -lhiredis -lpq -ljansson -ljwt -lcrypto -lm
 
 # libFuzzer targets (clang): make fuzz FUZZ_ARGS=-max_total_time=600
 FUZZERS   := $(patsubst t/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard t/fuzz/*.c))
@@ -114,7 +116,7 @@ FUZZ_ARGS ?= -max_total_time=60
 $(BUILD)/fuzz/%: t/fuzz/%.c $(core_c) $(wildcard core/*.h worker/handlers/*.[ch])
 	@mkdir -p $(@D)
 	clang -std=gnu11 -O1 -g $(WARN) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(CPPFLAGS) -Iworker \
-	  $< $(core_c) worker/handlers/csv.c worker/handlers/number.c -o $@ -ljansson -lcrypto -lm
+	  $< $(core_c) $(jwt_c) worker/handlers/csv.c worker/handlers/number.c -o $@ -ljansson -ljwt -lcrypto -lm
 
 fuzz: $(FUZZERS)
 	@set -e; for f in $(FUZZERS); do echo "$$f"; "$$f" $(FUZZ_ARGS) -artifact_prefix="$$f-" -print_final_stats=0; done
