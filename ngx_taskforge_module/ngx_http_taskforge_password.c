@@ -111,10 +111,21 @@ ngx_http_taskforge_password(ngx_http_request_t *r, const ngx_str_t *password,
     t->lanes = (uint32_t) conf->argon2_lanes;
 
     t->password_len = password->len;
-    ngx_memcpy(t->password, password->data, password->len);
     t->fresh_len = fresh->len;
-    ngx_memcpy(t->fresh, fresh->data, fresh->len);
-    ngx_memcpy(t->encoded, encoded->data, encoded->len);
+
+    /* the destinations are zeros, and memcpy() takes no NULL */
+
+    if (password->len) {
+        ngx_memcpy(t->password, password->data, password->len);
+    }
+
+    if (fresh->len) {
+        ngx_memcpy(t->fresh, fresh->data, fresh->len);
+    }
+
+    if (encoded->len) {
+        ngx_memcpy(t->encoded, encoded->data, encoded->len);
+    }
 
     t->task.ctx = t;
     t->task.handler = ngx_http_taskforge_password_thread;
