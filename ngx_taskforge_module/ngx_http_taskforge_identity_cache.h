@@ -53,8 +53,9 @@ struct ngx_http_taskforge_identities_s {
     ngx_queue_t                            sessions;
     ngx_event_t                            timer;
 
-    uint8_t                                used[NGX_HTTP_TASKFORGE_IDENTITY_USED]
-                                               [16];
+    uint8_t                                used
+                                           [NGX_HTTP_TASKFORGE_IDENTITY_USED]
+                                           [16];
     ngx_uint_t                             nused;
     time_t                                 flushed;
 };
