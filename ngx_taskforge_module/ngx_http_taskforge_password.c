@@ -43,6 +43,8 @@ typedef struct {
 } ngx_http_taskforge_password_task_t;
 
 
+static size_t ngx_http_taskforge_password_copy(u_char *to,
+    const ngx_str_t *text);
 static void ngx_http_taskforge_password_thread(void *data, ngx_log_t *log);
 static void ngx_http_taskforge_password_encode(
     ngx_http_taskforge_password_task_t *t, const u_char *password, size_t len);
@@ -110,22 +112,9 @@ ngx_http_taskforge_password(ngx_http_request_t *r, const ngx_str_t *password,
     t->passes = (uint32_t) conf->argon2_time;
     t->lanes = (uint32_t) conf->argon2_lanes;
 
-    t->password_len = password->len;
-    t->fresh_len = fresh->len;
-
-    /* the destinations are zeros, and memcpy() takes no NULL */
-
-    if (password->len) {
-        ngx_memcpy(t->password, password->data, password->len);
-    }
-
-    if (fresh->len) {
-        ngx_memcpy(t->fresh, fresh->data, fresh->len);
-    }
-
-    if (encoded->len) {
-        ngx_memcpy(t->encoded, encoded->data, encoded->len);
-    }
+    t->password_len = ngx_http_taskforge_password_copy(t->password, password);
+    t->fresh_len = ngx_http_taskforge_password_copy(t->fresh, fresh);
+    (void) ngx_http_taskforge_password_copy((u_char *) t->encoded, encoded);
 
     t->task.ctx = t;
     t->task.handler = ngx_http_taskforge_password_thread;
@@ -148,6 +137,19 @@ ngx_http_taskforge_password(ngx_http_request_t *r, const ngx_str_t *password,
     cln->data = t;
 
     return NGX_OK;
+}
+
+
+/* An empty text may have no address, and memcpy() takes no NULL. */
+
+static size_t
+ngx_http_taskforge_password_copy(u_char *to, const ngx_str_t *text)
+{
+    if (text->len) {
+        ngx_memcpy(to, text->data, text->len);
+    }
+
+    return text->len;
 }
 
 

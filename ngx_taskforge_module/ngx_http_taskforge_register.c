@@ -175,7 +175,8 @@ ngx_http_taskforge_register_done(ngx_http_request_t *r, void *data,
 
     if (!PQgetisnull(res, 0, 0)) {
         ngx_http_taskforge_problem(r, NGX_HTTP_CONFLICT,
-                                   "%s", ngx_http_taskforge_is(res, 0, "username")
+                                   "%s",
+                                   ngx_http_taskforge_is(res, 0, "username")
                                    ? "the username is taken"
                                    : "the e-mail address is taken");
         return;
