@@ -15,6 +15,7 @@
 #define TF_TIMEOUT_SECONDS_MAX 86400
 #define TF_DELAY_SECONDS_MAX (366 * 86400)
 #define TF_JSON_DEPTH_MAX 64
+#define TF_IDEMPOTENCY_KEY_MAX 255 /* bytes */
 
 /* Defaults of a job type, as registered by the workers in job_types. */
 typedef struct {
@@ -29,7 +30,8 @@ typedef const tf_type_defaults_t *(*tf_type_lookup_fn)(void *data, const char *t
 /* Checks body (the object a client sent) and fills job: type, queue, name, priority, max_retries, timeout,
  * retry policy, schedule, status (QUEUED, or SCHEDULED when run_at is later than now), created_at =
  * updated_at = now. payload and metadata are serialised into text and point there: keep `text` as long as the
- * job. type, queue and name point into body. The id is not set. now_us: microseconds since 1970.
+ * job. type, queue, name and idempotency_key point into body. The id is not set. now_us: microseconds since
+ * 1970.
  *
  * All errors are found in one go: true if there are none, else false and `errors` holds a JSON array's
  * members,
@@ -38,6 +40,9 @@ typedef const tf_type_defaults_t *(*tf_type_lookup_fn)(void *data, const char *t
 bool tf_submission_check(const json_t *body, const char *pointer_prefix, int64_t now_us,
                          tf_type_lookup_fn lookup, void *lookup_data, tf_job_t *job, tf_buf_t *text,
                          tf_buf_t *errors);
+
+/* 1 to 255 printable ASCII characters. */
+bool tf_idempotency_key_valid(const char *key, size_t len);
 
 /* RFC 3339 with a zone ("2026-11-22T13:00:00Z", fractions, +01:00) to microseconds since 1970. */
 bool tf_time_parse(const char *text, size_t len, int64_t *us);

@@ -7,6 +7,7 @@
 
 #include "ngx_http_taskforge_submit.h"
 #include "ngx_http_taskforge_body.h"
+#include "ngx_http_taskforge_idempotency.h"
 #include "ngx_http_taskforge_insert.h"
 #include "ngx_http_taskforge_reply.h"
 #include "ngx_http_taskforge_route.h"
@@ -65,6 +66,7 @@ static void ngx_http_taskforge_submit_busy(
 static void ngx_http_taskforge_submit_done(
     ngx_http_taskforge_insert_group_t *group);
 static void ngx_http_taskforge_submit_finish(ngx_http_request_t *r);
+static void ngx_http_taskforge_submit_reply(ngx_http_request_t *r);
 static void ngx_http_taskforge_submit_reply_one(
     ngx_http_taskforge_submission_t *sub);
 static void ngx_http_taskforge_submit_reply_batch(
@@ -326,6 +328,7 @@ ngx_http_taskforge_submit_check_job(ngx_http_taskforge_submission_t *sub,
     ngx_http_taskforge_insert_t  *ins;
 
     ins = &sub->group.jobs[i];
+    ins->group = &sub->group;
     job = &ins->job;
     body = sub->body;
 
@@ -340,7 +343,10 @@ ngx_http_taskforge_submit_check_job(ngx_http_taskforge_submission_t *sub,
 
     if (!tf_submission_check(body, pointer, now,
                              ngx_http_taskforge_submit_lookup, sub, job,
-                             &sub->text, &sub->errors))
+                             &sub->text, &sub->errors)
+        || ngx_http_taskforge_idempotency_take(sub->request, body, pointer,
+                                               !sub->batch, ins, &sub->errors)
+           != NGX_OK)
     {
         ins->rc = NGX_DECLINED;
         sub->spans[i].data = (u_char *) before;
@@ -568,6 +574,24 @@ ngx_http_taskforge_submit_finish(ngx_http_request_t *r)
 
     r->write_event_handler = ngx_http_request_empty_handler;
 
+    if (ngx_http_taskforge_idempotency_replay(r, &sub->group,
+                                              ngx_http_taskforge_submit_reply)
+        == NGX_OK)
+    {
+        ngx_http_taskforge_submit_reply(r);
+    }
+}
+
+
+static void
+ngx_http_taskforge_submit_reply(ngx_http_request_t *r)
+{
+    ngx_http_taskforge_ctx_t         *ctx;
+    ngx_http_taskforge_submission_t  *sub;
+
+    ctx = ngx_http_taskforge_get_ctx(r);
+    sub = ctx->data;
+
     if (sub->batch) {
         ngx_http_taskforge_submit_reply_batch(sub);
 
@@ -583,6 +607,8 @@ ngx_http_taskforge_submit_reply_one(ngx_http_taskforge_submission_t *sub)
     u_char                         *p;
     ngx_str_t                       location;
     tf_buf_t                        out;
+    ngx_uint_t                      status;
+    const char                     *detail;
     ngx_http_request_t             *r;
     ngx_http_taskforge_ctx_t       *ctx;
     ngx_http_taskforge_insert_t    *ins;
@@ -590,6 +616,27 @@ ngx_http_taskforge_submit_reply_one(ngx_http_taskforge_submission_t *sub)
 
     r = sub->request;
     ins = sub->group.jobs;
+    status = NGX_HTTP_ACCEPTED;
+
+    if (ins->rc == NGX_ABORT || ins->rc == NGX_ERROR) {
+        detail = ngx_http_taskforge_idempotency_problem(ins->rc, &status);
+        ngx_http_taskforge_problem(r, status, "%s", detail);
+        return;
+    }
+
+    if (ins->rc == NGX_DONE) {
+        status = NGX_HTTP_OK;
+
+        if (ngx_http_taskforge_header_add(r, "Idempotent-Replayed",
+                                          (u_char *) "true", 4)
+            != NGX_OK)
+        {
+            ngx_http_finalize_request(r, NGX_ERROR);
+            return;
+        }
+
+        goto reply;
+    }
 
     if (ins->rc == NGX_DECLINED) {
         ngx_http_taskforge_problem(r, NGX_HTTP_TASKFORGE_INVALID,
@@ -601,6 +648,8 @@ ngx_http_taskforge_submit_reply_one(ngx_http_taskforge_submission_t *sub)
         ngx_http_taskforge_submit_busy(sub);
         return;
     }
+
+reply:
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_taskforge_module);
 
@@ -631,7 +680,7 @@ ngx_http_taskforge_submit_reply_one(ngx_http_taskforge_submission_t *sub)
     out = (tf_buf_t) TF_BUF_INIT;
     tf_job_write_json(&out, &ins->job, true, false);
 
-    ngx_http_taskforge_reply_json(r, NGX_HTTP_ACCEPTED, &out);
+    ngx_http_taskforge_reply_json(r, status, &out);
 
     tf_buf_free(&out);
 }
@@ -641,13 +690,17 @@ static void
 ngx_http_taskforge_submit_reply_batch(ngx_http_taskforge_submission_t *sub)
 {
     tf_buf_t    out;
-    ngx_uint_t  i, accepted, again;
+    ngx_uint_t  i, accepted, again, used;
 
     accepted = 0;
+    used = 0;
     again = 0;
 
     for (i = 0; i < sub->group.njobs; i++) {
-        accepted += (sub->group.jobs[i].rc == NGX_OK);
+        accepted += (sub->group.jobs[i].rc == NGX_OK
+                     || sub->group.jobs[i].rc == NGX_DONE);
+        used += (sub->group.jobs[i].rc == NGX_ABORT
+                 || sub->group.jobs[i].rc == NGX_ERROR);
         again += (sub->group.jobs[i].rc == NGX_AGAIN);
     }
 
@@ -656,7 +709,7 @@ ngx_http_taskforge_submit_reply_batch(ngx_http_taskforge_submission_t *sub)
         return;
     }
 
-    if (accepted == 0) {
+    if (accepted == 0 && used == 0) {
         ngx_http_taskforge_problem(sub->request, NGX_HTTP_TASKFORGE_INVALID,
                                    "the database refused these jobs");
         return;
@@ -692,6 +745,8 @@ ngx_http_taskforge_submit_write_item(ngx_http_taskforge_submission_t *sub,
 {
     tf_buf_t                      errors;
     ngx_str_t                    *span;
+    ngx_uint_t                    status;
+    const char                   *detail;
     ngx_http_taskforge_insert_t  *ins;
 
     ins = &sub->group.jobs[i];
@@ -700,9 +755,19 @@ ngx_http_taskforge_submit_write_item(ngx_http_taskforge_submission_t *sub,
     tf_buf_addc(out, '{');
     tf_json_kint(out, "index", i);
 
-    if (ins->rc == NGX_OK) {
+    if (ins->rc == NGX_OK || ins->rc == NGX_DONE) {
         tf_json_key(out, "job");
         tf_job_write_json(out, &ins->job, true, false);
+
+        if (ins->rc == NGX_DONE) {
+            tf_json_kbool(out, "replayed", true);
+        }
+
+    } else if (ins->rc == NGX_ABORT || ins->rc == NGX_ERROR) {
+        detail = ngx_http_taskforge_idempotency_problem(ins->rc, &status);
+
+        tf_json_key(out, "problem");
+        ngx_http_taskforge_problem_write(out, status, detail, NULL, NULL);
 
     } else {
         tf_json_key(out, "problem");
