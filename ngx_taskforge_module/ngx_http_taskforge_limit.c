@@ -464,7 +464,13 @@ ngx_http_taskforge_limit_decide(ngx_http_taskforge_limit_ctx_t *lctx)
     }
 
     for (i = 0; i < lctx->n; i++) {
-        ngx_http_taskforge_permit_end(&lctx->items[i].permit, refused == NULL);
+        it = &lctx->items[i];
+
+        if (refused && it->permit.rc == NGX_OK) {
+            it->permit.remaining++;
+        }
+
+        ngx_http_taskforge_permit_end(&it->permit, refused == NULL);
     }
 
     if (lctx->n && ngx_http_taskforge_limit_headers(lctx) != NGX_OK) {
@@ -769,8 +775,8 @@ ngx_http_taskforge_limit_param(ngx_str_t *arg,
         text.len = arg->len - 7;
         n = ngx_parse_time(&text, 0);
 
-        if (n == NGX_ERROR || n < 1000 || n > 86400000 || n % 1000) {
-            return "is not whole seconds from 1s to 24h";
+        if (n == NGX_ERROR || n < 1000 || n > 9999999000 || n % 1000) {
+            return "is not whole seconds from 1 to 9999999";
         }
 
         limit->quota.window = n;
