@@ -36,16 +36,19 @@ unit_c      := $(wildcard t/unit/*.c)
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 core_o   := $(call obj,$(core_c))
 daemon_o := $(call obj,$(daemon_c))
+# the part of the module that needs no nginx
+jwt_c    := $(wildcard ngx_taskforge_module/ngx_http_taskforge_jwt*.c)
 # What unit tests may use of the daemons: the handlers, which register themselves by being linked, and from the archive
 # whatever a test calls (without the rest, which may need a main.c).
 handlers_o := $(call obj,$(wildcard worker/handlers/*.c))
-parts_o    := $(call obj,$(filter-out worker/main.c scheduler/main.c worker/handlers/%,$(daemon_c) $(worker_c) $(scheduler_c)))
+parts_o    := $(call obj,$(filter-out worker/main.c scheduler/main.c worker/handlers/%,$(daemon_c) $(worker_c) $(scheduler_c)) $(jwt_c))
 
 MODULE    := $(BUILD)/ngx_http_taskforge_module.so
 WORKER    := $(BUILD)/taskforge-worker
 SCHEDULER := $(BUILD)/taskforge-scheduler
 TOOLS     := $(patsubst worker/data/%.c,$(BUILD)/%,$(wildcard worker/data/*.c)) \
              $(patsubst bench/%.c,$(BUILD)/%,$(wildcard bench/*.c))
+PASSWD    := $(BUILD)/taskforge-passwd
 UNITS     := $(patsubst t/unit/%.c,$(BUILD)/unit/%,$(unit_c))
 
 .PHONY: all module worker scheduler tools units lint fuzz help up down logs seed migrate test clean
@@ -53,7 +56,7 @@ all: module worker scheduler tools
 module: $(MODULE)
 worker: $(WORKER)
 scheduler: $(SCHEDULER)
-tools: $(TOOLS)
+tools: $(TOOLS) $(PASSWD)
 units: $(UNITS)
 
 help:
@@ -83,7 +86,7 @@ $(BUILD)/%.o: %.c
 
 $(MODULE): $(call obj,$(module_c)) $(core_o)
 	$(CC) -shared $(LDFLAGS) -o $@ $^ -Wl,-Bstatic -lhiredis -Wl,-Bdynamic -Wl,--exclude-libs,libhiredis.a \
-	  -lpq -ljansson -lssl -lcrypto -lm
+	  -lpq -ljansson -ljwt -largon2 -lssl -lcrypto -lm
 
 $(WORKER): $(call obj,$(worker_c)) $(daemon_o) $(core_o)
 	$(CC) $(LDFLAGS) -o $@ $^ -luv -lhiredis -lpq -ljansson -lssl -lcrypto -lm
@@ -97,13 +100,16 @@ $(BUILD)/%: $(BUILD)/worker/data/%.o $(core_o)
 $(BUILD)/%: $(BUILD)/bench/%.o $(core_o)
 	$(CC) $(LDFLAGS) -o $@ $^ -ljansson -lcrypto -lm
 
+$(PASSWD): $(BUILD)/tools/taskforge-passwd.o $(core_o)
+	$(CC) $(LDFLAGS) -o $@ $^ -largon2 -ljansson -lcrypto -lm
+
 $(BUILD)/libparts.a: $(parts_o)
 	@rm -f $@
 	ar rcs $@ $^
 
 $(BUILD)/unit/%: $(BUILD)/t/unit/%.o $(core_o) $(handlers_o) $(BUILD)/libparts.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -luv -lhiredis -lpq -ljansson -lssl -lcrypto -lm
+	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -luv -lhiredis -lpq -ljansson -ljwt -lssl -lcrypto -lm
 
 # libFuzzer targets (clang): make fuzz FUZZ_ARGS=-max_total_time=600
 FUZZERS   := $(patsubst t/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard t/fuzz/*.c))
@@ -112,7 +118,7 @@ FUZZ_ARGS ?= -max_total_time=60
 $(BUILD)/fuzz/%: t/fuzz/%.c $(core_c) $(wildcard core/*.h worker/handlers/*.[ch])
 	@mkdir -p $(@D)
 	clang -std=gnu11 -O1 -g $(WARN) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(CPPFLAGS) -Iworker \
-	  $< $(core_c) worker/handlers/csv.c worker/handlers/number.c -o $@ -ljansson -lcrypto -lm
+	  $< $(core_c) $(jwt_c) worker/handlers/csv.c worker/handlers/number.c -o $@ -ljansson -ljwt -lcrypto -lm
 
 fuzz: $(FUZZERS)
 	@set -e; for f in $(FUZZERS); do echo "$$f"; "$$f" $(FUZZ_ARGS) -artifact_prefix="$$f-" -print_final_stats=0; done

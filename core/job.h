@@ -109,6 +109,7 @@ typedef struct {
     tf_str_t name;
     tf_str_t worker;
     tf_str_t traceparent;
+    tf_str_t idempotency_key; /* of a submission; in no row */
     tf_str_t payload;
     tf_str_t metadata;
     tf_str_t result;

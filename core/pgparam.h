@@ -12,6 +12,7 @@
 #include "job.h"
 
 #define TF_PG_BOOL 16
+#define TF_PG_BYTEA 17
 #define TF_PG_INT8 20
 #define TF_PG_INT2 21
 #define TF_PG_INT4 23

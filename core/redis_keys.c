@@ -21,3 +21,10 @@ size_t tf_redis_ctl_key(char *out, size_t size, const char *queue, size_t queue_
 {
     return fits(snprintf(out, size, "tf:{%.*s}:ctl", (int)queue_len, queue), size);
 }
+
+size_t tf_redis_limit_key(char *out, size_t size, const char *name, size_t name_len, const char *subject,
+                          size_t subject_len)
+{
+    return fits(snprintf(out, size, "tf:limit:{%.*s:%.*s}", (int)name_len, name, (int)subject_len, subject),
+                size);
+}

@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 #define TF_REDIS_LIBRARY "taskforge"
-#define TF_REDIS_LIBRARY_VERSION 1 /* = VERSION in core/taskforge.lua */
+#define TF_REDIS_LIBRARY_VERSION 2 /* = VERSION in core/taskforge.lua */
 #define TF_REDIS_GROUP "workers"
 #define TF_REDIS_EVENTS "tf:events" /* stream; field "e" = one event object per line, no seq */
 #define TF_REDIS_EVENTS_MAXLEN 8192 /* entries, approximate */
@@ -22,5 +22,14 @@ size_t tf_redis_level_key(char *out, size_t size, const char *queue, size_t queu
 
 /* "tf:{queue}:ctl": a short stream; an entry wakes the queue's workers (resume, cancel, ...) */
 size_t tf_redis_ctl_key(char *out, size_t size, const char *queue, size_t queue_len);
+
+#define TF_REDIS_LIMIT_NAME_MAX 32    /* bytes of a limit's name */
+#define TF_REDIS_LIMIT_SUBJECT_MAX 40 /* bytes of whom it counts */
+#define TF_REDIS_LIMIT_KEY_MAX (TF_REDIS_LIMIT_NAME_MAX + TF_REDIS_LIMIT_SUBJECT_MAX + 14)
+
+/* "tf:limit:{name:subject}": what tf_limit keeps for one subject of a limit. TF_REDIS_LIMIT_KEY_MAX bytes are
+ * enough for the longest. */
+size_t tf_redis_limit_key(char *out, size_t size, const char *name, size_t name_len, const char *subject,
+                          size_t subject_len);
 
 #endif

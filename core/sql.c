@@ -30,25 +30,59 @@
     "ON CONFLICT (minute, writer, status, bucket) DO UPDATE "                                                \
     "SET n = k.n + excluded.n, duration_us = k.duration_us + excluded.duration_us"
 
+#define SUBMIT_ARRAYS                                                                                        \
+    "$2::uuid[], $3::text[], $4::text[], $5::text[], $6::int2[], $7::int4[], $8::int4[], $9::int4[], "       \
+    "$10::int4[], $11::bool[], $12::timestamptz[], $13::timestamptz[], $14::uuid[], $15::text[], "           \
+    "$16::json[], $17::json[]"
+#define SUBMIT_NAMES                                                                                         \
+    "id, type, queue, name, priority, max_retries, timeout_seconds, retry_base_ms, retry_max_ms, "           \
+    "retry_jitter, created_at, scheduled_at, created_by, traceparent, payload, metadata"
+/* The rows of `from` become jobs and are counted. */
+#define SUBMIT(from)                                                                                         \
+    "new AS (INSERT INTO jobs (id, type, queue, name, priority, max_retries, timeout_seconds, "              \
+    "retry_base_ms, retry_max_ms, retry_jitter, created_at, updated_at, scheduled_at, run_at, enqueued_at, " \
+    "status, created_by, traceparent, payload, metadata) "                                                   \
+    "SELECT id, type, queue, name, priority, max_retries, timeout_seconds, retry_base_ms, retry_max_ms, "    \
+    "retry_jitter, created_at, created_at, scheduled_at, scheduled_at, "                                     \
+    "CASE WHEN scheduled_at IS NULL THEN created_at END, "                                                   \
+    "CASE WHEN scheduled_at IS NULL THEN " TF_SQL_QUEUED "::job_status "                                     \
+    "ELSE " TF_SQL_SCHEDULED "::job_status END, "                                                            \
+    "created_by, traceparent, payload, metadata FROM " from " "                                              \
+    "RETURNING queue, type, priority, status), "                                                             \
+    "c AS (" COUNT("SELECT queue, type, priority, status, 1 AS d FROM new") "), "                            \
+    "m AS (" THROUGHPUT("SELECT " TF_SQL_QUEUED " AS status, -1::int2 AS bucket, 0 AS us FROM new") ") "
+
 const tf_sql_t tf_sql_submit = {
     "tf_submit",
-    "WITH new AS (INSERT INTO jobs (id, type, queue, name, priority, max_retries, timeout_seconds, retry_base_ms, "
-    "retry_max_ms, retry_jitter, created_at, updated_at, scheduled_at, run_at, enqueued_at, status, created_by, "
-    "traceparent, payload, metadata) "
-    "SELECT id, type, queue, name, priority, max_retries, timeout_seconds, retry_base_ms, retry_max_ms, "
-    "retry_jitter, created_at, created_at, scheduled_at, scheduled_at, "
-    "CASE WHEN scheduled_at IS NULL THEN created_at END, "
-    "CASE WHEN scheduled_at IS NULL THEN " TF_SQL_QUEUED "::job_status ELSE " TF_SQL_SCHEDULED "::job_status END, "
-    "created_by, traceparent, payload, metadata "
-    "FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::int2[], $7::int4[], $8::int4[], $9::int4[], "
-    "$10::int4[], $11::bool[], $12::timestamptz[], $13::timestamptz[], $14::uuid[], $15::text[], $16::json[], "
-    "$17::json[]) AS t(id, type, queue, name, priority, max_retries, timeout_seconds, retry_base_ms, retry_max_ms, "
-    "retry_jitter, created_at, scheduled_at, created_by, traceparent, payload, metadata) "
-    "RETURNING queue, type, priority, status), "
-    "c AS (" COUNT("SELECT queue, type, priority, status, 1 AS d FROM new") "), "
-    "m AS (" THROUGHPUT("SELECT " TF_SQL_QUEUED " AS status, -1::int2 AS bucket, 0 AS us FROM new") ") "
+    "WITH " SUBMIT("unnest(" SUBMIT_ARRAYS ") AS t(" SUBMIT_NAMES ")")
     "SELECT pg_notify('tf_due', '') FROM (SELECT FROM new WHERE status = " TF_SQL_SCHEDULED " LIMIT 1) w",
     17,
+};
+
+/* Keys in their order, so that two statements with the same keys wait for each other in one direction only; of
+ * two equal ones in one statement the first wins. A key that another transaction is about to insert makes this
+ * one wait for its end. */
+const tf_sql_t tf_sql_submit_keyed = {
+    "tf_submit_keyed",
+    "WITH t AS (SELECT * FROM unnest(" SUBMIT_ARRAYS ", $18::text[], $19::bytea[]) "
+    "AS t(" SUBMIT_NAMES ", key, request_hash)), "
+    "k AS (INSERT INTO idempotency_keys (owner, key, request_hash, job_id, created_at) "
+    "SELECT DISTINCT ON (1, 2) coalesce(created_by, '" TF_OWNER_NOBODY "'), key, request_hash, id, created_at "
+    "FROM t WHERE key IS NOT NULL ORDER BY 1, 2, id ON CONFLICT (owner, key) DO NOTHING RETURNING job_id), "
+    "w AS (SELECT * FROM t WHERE key IS NULL OR id IN (SELECT job_id FROM k)), " SUBMIT("w")
+    "SELECT id, CASE WHEN scheduled_at IS NOT NULL THEN pg_notify('tf_due', '')::text END FROM w "
+    "WHERE key IS NOT NULL OR scheduled_at IS NOT NULL",
+    19,
+};
+
+/* idempotency_keys_pkey, then jobs_pkey */
+const tf_sql_t tf_sql_replay = {
+    "tf_replay",
+    "SELECT t.n::int4, k.request_hash, " TF_JOB_COLUMNS("j.") " "
+    "FROM unnest($2::text[]) WITH ORDINALITY AS t(key, n) "
+    "JOIN idempotency_keys k ON k.owner = coalesce($1::uuid, '" TF_OWNER_NOBODY "') AND k.key = t.key "
+    "LEFT JOIN jobs j ON j.id = k.job_id",
+    2,
 };
 
 /* jobs_pkey, one partition per id: the executor prunes for every row of t. (Bounds on the ids would prune at start, but
@@ -185,6 +219,12 @@ const tf_sql_t tf_sql_active_queues = {
     0,
 };
 
+/* The audit's row comes with the change, in its transaction; the lock on the chain is held until the commit, so nothing
+ * that is done per job belongs here. */
+#define AUDITED(action, rows)                                                                                \
+    "a AS MATERIALIZED (SELECT audit($3::uuid, $4::text, $5::text, '" action                                 \
+    "', id::text, NULL) FROM " rows ") "
+
 const tf_sql_t tf_sql_cancel_waiting = {
     "tf_cancel_waiting",
     "WITH d AS (SELECT id, status FROM jobs WHERE id = $2 FOR UPDATE), "
@@ -193,9 +233,10 @@ const tf_sql_t tf_sql_cancel_waiting = {
     TF_SQL_RETRYING ") RETURNING j.*, d.status AS was), "
     "c AS (" COUNT("SELECT queue, type, priority, was AS status, -1 AS d FROM u UNION ALL "
                    "SELECT queue, type, priority, status, 1 FROM u") "), "
-    "m AS (" THROUGHPUT("SELECT status, -1::int2 AS bucket, 0 AS us FROM u") ") "
-    "SELECT " TF_JOB_COLUMNS("") " FROM u",
-    2,
+    "m AS (" THROUGHPUT("SELECT status, -1::int2 AS bucket, 0 AS us FROM u") "), "
+    AUDITED("job.cancel", "u")
+    "SELECT " TF_JOB_COLUMNS("u.") " FROM u, a",
+    5,
 };
 
 const tf_sql_t tf_sql_delete = {
@@ -204,7 +245,8 @@ const tf_sql_t tf_sql_delete = {
     TF_SQL_DEAD_LETTER ", " TF_SQL_CANCELLED ") RETURNING id, queue, type, priority, status), "
     "e AS (DELETE FROM job_errors WHERE job_id IN (SELECT id FROM u)), "
     "l AS (DELETE FROM job_logs WHERE job_id IN (SELECT id FROM u)), "
-    "c AS (" COUNT("SELECT queue, type, priority, status, -1 AS d FROM u") ") "
-    "SELECT id FROM u",
-    2,
+    "c AS (" COUNT("SELECT queue, type, priority, status, -1 AS d FROM u") "), "
+    AUDITED("job.delete", "u")
+    "SELECT u.id FROM u, a",
+    5,
 };

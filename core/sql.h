@@ -28,6 +28,19 @@ typedef struct {
  */
 extern const tf_sql_t tf_sql_submit;
 
+/* The owner of idempotency keys where nobody logs in: the nil UUID. */
+#define TF_OWNER_NOBODY "00000000-0000-0000-0000-000000000000"
+
+/* The same for a batch in which some have an idempotency key: $18 key text[] (NULL: none), $19 request_hash
+ * bytea[] (SHA-256). Only who is first with its key becomes a job. Rows: the id (uuid) of every job that has
+ * a key and was inserted, among others that have none. */
+extern const tf_sql_t tf_sql_submit_keyed;
+
+/* What was submitted first with these keys. $1 owner uuid (NULL: nobody logs in), $2 keys text[]. Rows: n
+ * int4 (place in $2, from 1), request_hash bytea, TF_JOB_COLUMNS, all NULL where the job was deleted since.
+ */
+extern const tf_sql_t tf_sql_replay;
+
 /* Claim: QUEUED -> RUNNING. $1 writer, $2 ids uuid[] sorted, $3 incarnation int8, $4 worker text, $5 recover
  * bool: also return jobs that this incarnation already holds (the answer to an earlier claim was lost). Rows:
  * TF_JOB_COLUMNS. */
@@ -69,11 +82,13 @@ extern const tf_sql_t tf_sql_lost_in_redis;
 /* Queues that hold QUEUED jobs. Rows: queue text. */
 extern const tf_sql_t tf_sql_active_queues;
 
-/* Cancel a job that is not running: SCHEDULED, QUEUED, RETRYING -> CANCELLED. $1 writer, $2 id.
+/* Cancel a job that is not running: SCHEDULED, QUEUED, RETRYING -> CANCELLED. $1 writer, $2 id, then who
+ * does it, for the audit: $3 user uuid or NULL, $4 name, $5 address.
  * Rows: TF_JOB_COLUMNS; none: not in such a state, or no such job. */
 extern const tf_sql_t tf_sql_cancel_waiting;
 
-/* Delete a terminal job with its errors and logs. $1 writer, $2 id. One row (id) if deleted. */
+/* Delete a terminal job with its errors and logs. $1 writer, $2 id, $3 to $5 as above. One row (id) if
+ * deleted. */
 extern const tf_sql_t tf_sql_delete;
 
 #endif

@@ -239,6 +239,27 @@ static void check_type_shape(check_t *c, const json_t *value)
     c->job->type = json_text(value);
 }
 
+bool tf_idempotency_key_valid(const char *key, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (key[i] < ' ' || key[i] > '~') {
+            return false;
+        }
+    }
+    return len > 0 && len <= TF_IDEMPOTENCY_KEY_MAX;
+}
+
+static void check_idempotency_key(check_t *c, const json_t *value)
+{
+    if (!json_is_string(value) ||
+        !tf_idempotency_key_valid(json_string_value(value), json_string_length(value))) {
+        complain(c, "/idempotency_key", "must be a text of 1 to %d printable ASCII characters",
+                 TF_IDEMPOTENCY_KEY_MAX);
+        return;
+    }
+    c->job->idempotency_key = json_text(value);
+}
+
 static const struct {
     const char *name;
     void (*check)(check_t *c, const json_t *value);
@@ -254,6 +275,7 @@ static const struct {
     {"delay_seconds", check_delay},
     {"metadata", check_metadata},
     {"retry", check_retry},
+    {"idempotency_key", check_idempotency_key},
 };
 
 static void check_fields(check_t *c, const json_t *body)

@@ -15,6 +15,7 @@
 #define TF_TIMEOUT_SECONDS_MAX 86400
 #define TF_DELAY_SECONDS_MAX (366 * 86400)
 #define TF_JSON_DEPTH_MAX 64
+#define TF_IDEMPOTENCY_KEY_MAX 255 /* bytes */
 
 /* Defaults of a job type, as registered by the workers in job_types. */
 typedef struct {
@@ -28,8 +29,8 @@ typedef const tf_type_defaults_t *(*tf_type_lookup_fn)(void *data, const char *t
 
 /* Checks body (the object a client sent, parsed from text) and fills job: type, queue, name, priority,
  * max_retries, timeout, retry policy, schedule, status (QUEUED, or SCHEDULED when run_at is later than now),
- * created_at = updated_at = now. The id is not set. type, queue and name point into body; payload and
- * metadata are the bytes of text: keep both as long as the job. now_us: microseconds since 1970.
+ * created_at = updated_at = now. The id is not set. type, queue, name and idempotency_key point into body;
+ * payload and metadata are the bytes of text: keep both as long as the job. now_us: microseconds since 1970.
  *
  * All errors are found in one go: true if there are none, else false and `errors` holds a JSON array's
  * members,
@@ -41,6 +42,9 @@ bool tf_submission_check(const json_t *body, tf_str_t text, const char *pointer_
  * payloads may come out as empty objects: they are checked, but no tree is made of them, for that would be
  * most of the work. */
 json_t *tf_submission_parse(tf_str_t text, bool batch, char *error, size_t error_size);
+
+/* 1 to 255 printable ASCII characters. */
+bool tf_idempotency_key_valid(const char *key, size_t len);
 
 /* RFC 3339 with a zone ("2026-11-22T13:00:00Z", fractions, +01:00) to microseconds since 1970. */
 bool tf_time_parse(const char *text, size_t len, int64_t *us);

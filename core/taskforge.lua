@@ -4,7 +4,7 @@
 -- KEYS[1] is always the queue's base key, e.g. tf:{default}; everything else lives in the same hash slot.
 -- PostgreSQL is the truth: losing all of this loses no job.
 
-local VERSION = 1
+local VERSION = 2
 local GROUP = 'workers'
 local LEVELS = 10
 local FAIR_EVERY = 16 -- every 16th claim starts with the level whose first entry is oldest
@@ -226,9 +226,106 @@ local function tf_forget(keys, args)
   return removed
 end
 
+-- A sliding window that all hosts share: docs/limits.md. The key is a text: 6 bytes total, then for each segment 6 bytes
+-- `until` (ms, ascending) and 4 bytes count: so many permits are counted until then. `until` is rounded up to 1/96 of the
+-- window, so there are about 100 segments, and a permit is counted a little too long, never too short.
+local LIMIT_STEPS = 96
+local LIMIT_SEGMENTS = 128
+local LIMIT_RECORD = 10
+
+-- Takes back `unused` permits from the segment that ends at `moment`, if that still stands by itself.
+local function limit_give_back(data, moment, unused)
+  for at = #data - LIMIT_RECORD + 1, 7, -LIMIT_RECORD do
+    local until_ms, count = struct.unpack('>I6I4', data, at)
+    if until_ms == moment then
+      unused = math.min(unused, count)
+      return string.sub(data, 1, at - 1) .. struct.pack('>I6I4', until_ms, count - unused) .. string.sub(data, at + LIMIT_RECORD),
+        unused
+    elseif until_ms < moment then
+      break
+    end
+  end
+  return data, 0
+end
+
+-- FCALL tf_limit 1 key quota window_ms lease_ms need want moment unused -> { granted, free, moment, next_ms, counted }
+-- Reserves permits that may be used for lease_ms from when the caller sent this; each is counted until the lease's end plus
+-- the window. Callers that wait make up `need`; up to `want` are granted while there are plenty. First gives back `unused`
+-- permits of an earlier answer (its moment). next_ms: until permits come back (granted 0: until one is free).
+local function tf_limit(keys, args)
+  local key, quota, window, lease = keys[1], tonumber(args[1]), tonumber(args[2]), tonumber(args[3])
+  local need, want, moment, unused = tonumber(args[4]), tonumber(args[5]), tonumber(args[6]), tonumber(args[7])
+  local time = call('TIME')
+  local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  local data = call('GET', key) or ''
+  local total, first = 0, 7
+  if data == '' then
+    data = struct.pack('>I6', 0)
+  else
+    total = struct.unpack('>I6', data)
+  end
+  while first < #data do
+    local until_ms, count = struct.unpack('>I6I4', data, first)
+    if until_ms > now then
+      break
+    end
+    total = total - count
+    first = first + LIMIT_RECORD
+  end
+  data = string.sub(data, 1, 6) .. string.sub(data, first)
+  if unused > 0 then
+    local given
+    data, given = limit_give_back(data, moment, unused)
+    total = total - given
+  end
+
+  local free, granted, ends = math.max(0, quota - total), 0, 0
+  if need > 0 then
+    granted = math.min(want, math.max(math.min(need, free), math.floor(free / 8)))
+  end
+  if granted > 0 then
+    local step = math.ceil(window / LIMIT_STEPS)
+    ends = math.ceil((now + 1 + lease + window) / step) * step -- the clock was cut to milliseconds
+    local last, count, at = 0, 0, #data - LIMIT_RECORD + 1
+    if at >= 7 then
+      last, count = struct.unpack('>I6I4', data, at)
+    end
+    if last >= ends then
+      ends = last
+      data = string.sub(data, 1, at - 1) .. struct.pack('>I6I4', last, count + granted)
+    else
+      if #data >= 6 + LIMIT_SEGMENTS * LIMIT_RECORD then -- the window was made longer: the oldest two become one
+        local _, one = struct.unpack('>I6I4', data, 7)
+        local later, two = struct.unpack('>I6I4', data, 7 + LIMIT_RECORD)
+        data = string.sub(data, 1, 6) .. struct.pack('>I6I4', later, one + two) .. string.sub(data, 7 + 2 * LIMIT_RECORD)
+      end
+      data = data .. struct.pack('>I6I4', ends, granted)
+    end
+    total = total + granted
+  end
+
+  local next_ms, counted = 0, total
+  for at = 7, #data, LIMIT_RECORD do
+    local until_ms, count = struct.unpack('>I6I4', data, at)
+    counted = counted - count
+    if count > 0 and counted < quota then
+      next_ms = until_ms - now
+      break
+    end
+  end
+  if #data > 6 then
+    local last = struct.unpack('>I6', data, #data - LIMIT_RECORD + 1)
+    call('SET', key, struct.pack('>I6', total) .. string.sub(data, 7), 'PX', math.max(1, last - now))
+  else
+    call('DEL', key)
+  end
+  return { granted, math.max(0, quota - total), ends, next_ms, total }
+end
+
 redis.register_function('tf_claim', tf_claim)
 redis.register_function('tf_done', tf_done)
 redis.register_function('tf_state', tf_state)
 redis.register_function('tf_consumers', tf_consumers)
 redis.register_function('tf_forget', tf_forget)
+redis.register_function('tf_limit', tf_limit)
 redis.register_function{ function_name = 'tf_version', callback = function() return VERSION end, flags = { 'no-writes' } }

@@ -9,7 +9,7 @@
 #define NGX_HTTP_TASKFORGE_ROW_SIZE    256   /* of a row without its data */
 
 
-/* The array parameters of tf_sql_submit, $2 to $17. */
+/* The array parameters of tf_sql_submit, $2 to $17, and tf_sql_submit_keyed. */
 
 enum {
     NGX_HTTP_TASKFORGE_COL_ID = 0,
@@ -28,6 +28,8 @@ enum {
     NGX_HTTP_TASKFORGE_COL_TRACEPARENT,
     NGX_HTTP_TASKFORGE_COL_PAYLOAD,
     NGX_HTTP_TASKFORGE_COL_METADATA,
+    NGX_HTTP_TASKFORGE_COL_KEY,
+    NGX_HTTP_TASKFORGE_COL_HASH,
     NGX_HTTP_TASKFORGE_COLS
 };
 
@@ -71,13 +73,15 @@ static void ngx_http_taskforge_insert_begin(
     ngx_http_taskforge_submit_t *submit);
 static void ngx_http_taskforge_insert_int4(tf_pgarray_t *col, int32_t value);
 static void ngx_http_taskforge_insert_row(ngx_http_taskforge_submit_t *submit,
-    const tf_job_t *job);
+    const ngx_http_taskforge_insert_t *ins);
 static void ngx_http_taskforge_insert_done(void *data, PGresult *res);
 static void ngx_http_taskforge_insert_singly(
     ngx_http_taskforge_insert_batch_t *batch);
 static void ngx_http_taskforge_insert_single_done(void *data, PGresult *res);
+static void ngx_http_taskforge_insert_verdicts(ngx_queue_t *jobs,
+    PGresult *res, ngx_int_t rc);
 static void ngx_http_taskforge_insert_settle(
-    ngx_http_taskforge_submit_t *submit, ngx_queue_t *jobs, ngx_int_t rc);
+    ngx_http_taskforge_submit_t *submit, ngx_queue_t *jobs);
 
 
 static const uint32_t  ngx_http_taskforge_insert_types[] = {
@@ -86,7 +90,8 @@ static const uint32_t  ngx_http_taskforge_insert_types[] = {
     TF_PG_INT2, TF_PG_INT4, TF_PG_INT4,            /* priority ... timeout */
     TF_PG_INT4, TF_PG_INT4, TF_PG_BOOL,            /* retry policy */
     TF_PG_TIMESTAMPTZ, TF_PG_TIMESTAMPTZ,          /* created, scheduled */
-    TF_PG_UUID, TF_PG_TEXT, TF_PG_JSON, TF_PG_JSON
+    TF_PG_UUID, TF_PG_TEXT, TF_PG_JSON, TF_PG_JSON,
+    TF_PG_TEXT, TF_PG_BYTEA                        /* idempotency */
 };
 
 
@@ -213,7 +218,8 @@ ngx_http_taskforge_insert_flush(ngx_event_t *ev)
             ngx_queue_add(&jobs, &batch->jobs);
             ngx_queue_init(&batch->jobs);
 
-            ngx_http_taskforge_insert_settle(submit, &jobs, NGX_AGAIN);
+            ngx_http_taskforge_insert_verdicts(&jobs, NULL, NGX_AGAIN);
+            ngx_http_taskforge_insert_settle(submit, &jobs);
         }
     }
 }
@@ -291,7 +297,10 @@ ngx_http_taskforge_insert_send(ngx_http_taskforge_submit_t *submit,
     ngx_uint_t                    i;
     ngx_queue_t                  *q;
     const char                   *values[NGX_HTTP_TASKFORGE_COLS + 1];
+    const tf_sql_t               *sql;
     ngx_http_taskforge_insert_t  *ins;
+
+    sql = &tf_sql_submit;
 
     ngx_http_taskforge_insert_begin(submit);
 
@@ -300,7 +309,11 @@ ngx_http_taskforge_insert_send(ngx_http_taskforge_submit_t *submit,
          q = ngx_queue_next(q))
     {
         ins = ngx_queue_data(q, ngx_http_taskforge_insert_t, queue);
-        ngx_http_taskforge_insert_row(submit, &ins->job);
+        ngx_http_taskforge_insert_row(submit, ins);
+
+        if (ins->job.idempotency_key.len) {
+            sql = &tf_sql_submit_keyed;
+        }
     }
 
     tf_pg_put_int2(writer, (int16_t) (ngx_worker % NGX_HTTP_TASKFORGE_WRITERS));
@@ -320,8 +333,7 @@ ngx_http_taskforge_insert_send(ngx_http_taskforge_submit_t *submit,
 
     if (ngx_http_taskforge_pg_query(submit->mcf->pg,
                                     NGX_HTTP_TASKFORGE_PG_WRITE,
-                                    &tf_sql_submit, values, lengths, handler,
-                                    data)
+                                    sql, values, lengths, handler, data)
         == NULL)
     {
         return NGX_ERROR;
@@ -358,11 +370,13 @@ ngx_http_taskforge_insert_int4(tf_pgarray_t *col, int32_t value)
 
 static void
 ngx_http_taskforge_insert_row(ngx_http_taskforge_submit_t *submit,
-    const tf_job_t *job)
+    const ngx_http_taskforge_insert_t *ins)
 {
-    tf_pgarray_t  *col;
+    tf_pgarray_t    *col;
+    const tf_job_t  *job;
 
     col = submit->cols;
+    job = &ins->job;
 
     tf_pgarray_bytes(&col[NGX_HTTP_TASKFORGE_COL_ID], job->id, 16);
     tf_pgarray_bytes(&col[NGX_HTTP_TASKFORGE_COL_TYPE],
@@ -401,6 +415,10 @@ ngx_http_taskforge_insert_row(ngx_http_taskforge_submit_t *submit,
                      job->payload.data, job->payload.len);
     tf_pgarray_bytes(&col[NGX_HTTP_TASKFORGE_COL_METADATA],
                      job->metadata.data, job->metadata.len);
+    tf_pgarray_bytes(&col[NGX_HTTP_TASKFORGE_COL_KEY],
+                     job->idempotency_key.data, job->idempotency_key.len);
+    tf_pgarray_bytes(&col[NGX_HTTP_TASKFORGE_COL_HASH],
+                     job->idempotency_key.len ? ins->request_hash : NULL, 32);
 }
 
 
@@ -429,11 +447,13 @@ ngx_http_taskforge_insert_done(void *data, PGresult *res)
     ngx_queue_init(&batch->jobs);
     batch->busy = 0;
 
+    ngx_http_taskforge_insert_verdicts(&jobs, res, rc);
+
     /* the next batch leaves before the answers to this one are written */
 
     ngx_http_taskforge_insert_flush(&submit->flush);
 
-    ngx_http_taskforge_insert_settle(submit, &jobs, rc);
+    ngx_http_taskforge_insert_settle(submit, &jobs);
 }
 
 
@@ -482,7 +502,8 @@ ngx_http_taskforge_insert_singly(ngx_http_taskforge_insert_batch_t *batch)
         ngx_http_taskforge_insert_flush(&submit->flush);
     }
 
-    ngx_http_taskforge_insert_settle(submit, &unsent, NGX_AGAIN);
+    ngx_http_taskforge_insert_verdicts(&unsent, NULL, NGX_AGAIN);
+    ngx_http_taskforge_insert_settle(submit, &unsent);
 }
 
 
@@ -502,13 +523,58 @@ ngx_http_taskforge_insert_single_done(void *data, PGresult *res)
 
     ngx_queue_init(&jobs);
     ngx_queue_insert_tail(&jobs, &ins->queue);
+    ngx_http_taskforge_insert_verdicts(&jobs, res, rc);
 
     if (--batch->pending == 0) {
         batch->busy = 0;
         ngx_http_taskforge_insert_flush(&submit->flush);
     }
 
-    ngx_http_taskforge_insert_settle(submit, &jobs, rc);
+    ngx_http_taskforge_insert_settle(submit, &jobs);
+}
+
+
+/*
+ * What became of each job.  With an idempotency key it is only committed if
+ * its id is in the result; else somebody was there before.
+ */
+
+static void
+ngx_http_taskforge_insert_verdicts(ngx_queue_t *jobs, PGresult *res,
+    ngx_int_t rc)
+{
+    int                           i, n, tries, row;
+    ngx_queue_t                  *q;
+    ngx_http_taskforge_insert_t  *ins;
+
+    n = (rc == NGX_OK && PQnfields(res) == 2) ? PQntuples(res) : 0;
+    row = 0;
+
+    for (q = ngx_queue_head(jobs);
+         q != ngx_queue_sentinel(jobs);
+         q = ngx_queue_next(q))
+    {
+        ins = ngx_queue_data(q, ngx_http_taskforge_insert_t, queue);
+        ins->rc = rc;
+
+        if (rc != NGX_OK || ins->job.idempotency_key.len == 0) {
+            continue;
+        }
+
+        ins->rc = NGX_DONE;
+
+        /* rows come in the order of the jobs, so the next is usually it */
+
+        for (tries = 0; tries < n; tries++) {
+            i = (row + tries) % n;
+
+            if (ngx_memcmp(PQgetvalue(res, i, 0), ins->job.id, 16) == 0) {
+                ins->rc = NGX_OK;
+                row = i + 1;
+                break;
+            }
+        }
+    }
 }
 
 
@@ -516,7 +582,7 @@ ngx_http_taskforge_insert_single_done(void *data, PGresult *res)
 
 static void
 ngx_http_taskforge_insert_settle(ngx_http_taskforge_submit_t *submit,
-    ngx_queue_t *jobs, ngx_int_t rc)
+    ngx_queue_t *jobs)
 {
     int64_t                             now;
     ngx_uint_t                          n;
@@ -526,21 +592,23 @@ ngx_http_taskforge_insert_settle(ngx_http_taskforge_submit_t *submit,
     ngx_http_taskforge_insert_group_t  *group;
 
     n = 0;
+    now = ngx_http_taskforge_now_us();
     redis = submit->mcf->redis_conn;
 
-    if (rc == NGX_OK) {
-        now = ngx_http_taskforge_now_us();
+    for (q = ngx_queue_head(jobs);
+         q != ngx_queue_sentinel(jobs);
+         q = ngx_queue_next(q))
+    {
+        ins = ngx_queue_data(q, ngx_http_taskforge_insert_t, queue);
 
-        for (q = ngx_queue_head(jobs);
-             q != ngx_queue_sentinel(jobs);
-             q = ngx_queue_next(q))
-        {
-            ins = ngx_queue_data(q, ngx_http_taskforge_insert_t, queue);
+        if (ins->rc == NGX_OK) {
             ngx_http_taskforge_publish(&submit->publish, redis, &ins->job,
                                        now);
             n++;
         }
+    }
 
+    if (n) {
         ngx_http_taskforge_publish_flush(&submit->publish, redis);
 
         (void) ngx_atomic_fetch_add(&submit->counters->jobs_submitted, n);
@@ -551,7 +619,6 @@ ngx_http_taskforge_insert_settle(ngx_http_taskforge_submit_t *submit,
         ngx_queue_remove(q);
 
         ins = ngx_queue_data(q, ngx_http_taskforge_insert_t, queue);
-        ins->rc = rc;
 
         /* with the last of its jobs the group may be gone */
 

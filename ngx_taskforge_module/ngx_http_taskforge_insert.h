@@ -26,8 +26,12 @@ typedef struct {
     ngx_http_taskforge_insert_group_t   *group;
     ngx_http_taskforge_insert_batch_t   *batch;
 
+    /* SHA-256 of the submission, where job has an idempotency key */
+    uint8_t                              request_hash[32];
+
     /*
-     * NGX_OK: committed; NGX_DECLINED: refused for what it holds;
+     * NGX_OK: committed; NGX_DONE: not inserted, its idempotency key was
+     * used before; NGX_DECLINED: refused for what it holds;
      * NGX_AGAIN: not known to be committed, the client may try again
      */
     ngx_int_t                            rc;

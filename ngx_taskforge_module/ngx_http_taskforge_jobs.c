@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_taskforge_jobs.h"
+#include "ngx_http_taskforge_accounts.h"
 #include "ngx_http_taskforge_event.h"
 #include "ngx_http_taskforge_pg.h"
 #include "ngx_http_taskforge_reply.h"
@@ -282,30 +283,31 @@ ngx_http_taskforge_jobs_logs_done(ngx_http_request_t *r, void *data,
 
 
 /*
- * The parameters of cancel and delete: $1 writer, $2 id.  A process has one
- * writer number, so its counters are never locked by anybody else.
+ * The parameters of cancel and delete: $1 writer, $2 id, then who does it.  A
+ * process has one writer number, so its counters are never locked by anybody
+ * else.
  */
 
 static void
 ngx_http_taskforge_jobs_change(ngx_http_request_t *r, const tf_sql_t *sql,
     ngx_http_taskforge_pg_request_pt handler)
 {
-    int                        lengths[2];
-    uint8_t                    writer[2];
-    const char                *values[2];
-    ngx_http_taskforge_ctx_t  *ctx;
+    uint8_t                        writer[2];
+    ngx_http_taskforge_ctx_t      *ctx;
+    ngx_http_taskforge_sql_args_t  args;
 
     ctx = ngx_http_taskforge_get_ctx(r);
 
     tf_pg_put_int2(writer, (int16_t) (ngx_worker % 32));
 
-    values[0] = (const char *) writer;
-    lengths[0] = sizeof(writer);
-    values[1] = (const char *) ctx->id;
-    lengths[1] = sizeof(ctx->id);
+    args.nargs = 0;
+    ngx_http_taskforge_sql_bytes(&args, writer, sizeof(writer));
+    ngx_http_taskforge_sql_uuid(&args, ctx->id);
+    ngx_http_taskforge_sql_actor(&args, r);
 
     (void) ngx_http_taskforge_pg_request(r, NGX_HTTP_TASKFORGE_PG_WRITE, sql,
-                                         values, lengths, handler, NULL);
+                                         args.values, args.lengths, handler,
+                                         NULL);
 }
 
 

@@ -37,14 +37,8 @@ static char *ngx_http_taskforge_api(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_taskforge_health(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_http_taskforge_auth(ngx_conf_t *cf, void *post, void *data);
 static ngx_int_t ngx_http_taskforge_init_process(ngx_cycle_t *cycle);
 static void ngx_http_taskforge_exit_process(ngx_cycle_t *cycle);
-
-
-static ngx_conf_post_t  ngx_http_taskforge_auth_post = {
-    ngx_http_taskforge_auth
-};
 
 
 static ngx_command_t  ngx_http_taskforge_commands[] = {
@@ -97,13 +91,6 @@ static ngx_command_t  ngx_http_taskforge_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
-
-    { ngx_string("taskforge_auth"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
-      ngx_conf_set_flag_slot,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_taskforge_loc_conf_t, auth),
-      &ngx_http_taskforge_auth_post },
 
     { ngx_string("taskforge_problems"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
@@ -253,13 +240,6 @@ ngx_http_taskforge_postconfiguration(ngx_conf_t *cf)
 
     *h = ngx_http_taskforge_settle_handler;
 
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    *h = ngx_http_taskforge_access_handler;
-
     return ngx_http_taskforge_reply_init(cf);
 }
 
@@ -345,7 +325,6 @@ ngx_http_taskforge_create_loc_conf(ngx_conf_t *cf)
     }
 
     lcf->problems = NGX_CONF_UNSET;
-    lcf->auth = NGX_CONF_UNSET;
 
     return lcf;
 }
@@ -364,7 +343,6 @@ ngx_http_taskforge_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     ngx_conf_merge_value(conf->problems, prev->problems, 0);
-    ngx_conf_merge_value(conf->auth, prev->auth, 0);
 
     return NGX_CONF_OK;
 }
@@ -520,19 +498,6 @@ ngx_http_taskforge_health(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (lcf->problems == NGX_CONF_UNSET) {
         lcf->problems = 1;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_taskforge_auth(ngx_conf_t *cf, void *post, void *data)
-{
-    ngx_flag_t  *auth = data;
-
-    if (*auth) {
-        return "can only be \"off\" in this version";
     }
 
     return NGX_CONF_OK;

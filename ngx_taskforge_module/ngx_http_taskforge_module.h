@@ -30,6 +30,11 @@ typedef struct ngx_http_taskforge_submit_s  ngx_http_taskforge_submit_t;
 typedef struct ngx_http_taskforge_route_s   ngx_http_taskforge_route_t;
 typedef struct ngx_http_taskforge_shm_s     ngx_http_taskforge_shm_t;
 
+typedef struct ngx_http_taskforge_identity_s
+    ngx_http_taskforge_identity_t;
+typedef struct ngx_http_taskforge_identities_s
+    ngx_http_taskforge_identities_t;
+
 
 typedef enum {
     NGX_HTTP_TASKFORGE_ROLE_NONE = 0,      /* anyone */
@@ -92,7 +97,6 @@ typedef struct {
 
 typedef struct {
     ngx_flag_t                    problems;  /* errors as problem+json */
-    ngx_flag_t                    auth;
     ngx_str_t                     base;      /* "/api/v1"; empty: no API */
 } ngx_http_taskforge_loc_conf_t;
 
@@ -117,7 +121,13 @@ typedef struct {
     ngx_http_taskforge_arg_t      args[NGX_HTTP_TASKFORGE_MAX_ARGS];
     ngx_uint_t                    nargs;
 
-    /* the caller; set by the access phase, empty with taskforge_auth off */
+    /*
+     * The caller, set by the access phase.  identity is NULL, and user and
+     * user_id empty, where nobody logged in; with taskforge_auth off the
+     * role is admin all the same.
+     */
+    ngx_http_taskforge_identity_t
+                                 *identity;
     ngx_str_t                     user;
     ngx_http_taskforge_role_e     role;
     uint8_t                       user_id[16];
@@ -129,6 +139,7 @@ typedef struct {
     void                         *data;
 
     ngx_str_t                     problem;   /* body that replaces nginx's */
+    const char                   *detail;    /* its detail; NULL: by status */
 
     unsigned                      has_user:1;
     unsigned                      replied:1;

@@ -32,7 +32,6 @@ ngx_http_taskforge_pg_query(ngx_http_taskforge_pg_t *pg,
     const char *const *values, const int *lengths,
     ngx_http_taskforge_pg_handler_pt handler, void *data)
 {
-    ngx_http_taskforge_pg_op_t    *op;
     ngx_http_taskforge_pg_conn_t  *pc;
 
     if (pg == NULL) {
@@ -45,7 +44,19 @@ ngx_http_taskforge_pg_query(ngx_http_taskforge_pg_t *pg,
         return NULL;
     }
 
-    op = ngx_calloc(sizeof(ngx_http_taskforge_pg_op_t), pg->log);
+    return ngx_http_taskforge_pg_start(pc, sql, values, lengths, handler,
+                                       data);
+}
+
+
+ngx_http_taskforge_pg_op_t *
+ngx_http_taskforge_pg_start(ngx_http_taskforge_pg_conn_t *pc,
+    const tf_sql_t *sql, const char *const *values, const int *lengths,
+    ngx_http_taskforge_pg_handler_pt handler, void *data)
+{
+    ngx_http_taskforge_pg_op_t  *op;
+
+    op = ngx_calloc(sizeof(ngx_http_taskforge_pg_op_t), pc->pg->log);
     if (op == NULL) {
         return NULL;
     }

@@ -149,6 +149,28 @@ ngx_int_t ngx_http_taskforge_resolve(ngx_conf_t *cf, ngx_str_t *name,
 
 
 /*
+ * Listens to a channel (LISTEN) on one of the read connections, for good;
+ * once per process.  statement: "LISTEN ...", a literal.
+ *
+ * notify(data, payload) is called for each notification.  heard(data, since,
+ * anew) is called about once a second: all that was notified before `since`
+ * (ngx_current_msec) has been passed on; anew: except what was notified while
+ * there was no connection.  While heard is not called, notifications may be
+ * missing.
+ */
+
+typedef void (*ngx_http_taskforge_pg_notify_pt)(void *data,
+    const char *payload);
+
+typedef void (*ngx_http_taskforge_pg_heard_pt)(void *data, ngx_msec_t since,
+    ngx_uint_t anew);
+
+void ngx_http_taskforge_pg_listen(ngx_http_taskforge_pg_t *pg,
+    const char *statement, ngx_http_taskforge_pg_notify_pt notify,
+    ngx_http_taskforge_pg_heard_pt heard, void *data);
+
+
+/*
  * Process start and end.  connected(data) is called whenever a read
  * connection became ready.
  */

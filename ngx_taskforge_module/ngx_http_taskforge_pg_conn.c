@@ -110,6 +110,8 @@ ngx_http_taskforge_pg_destroy(ngx_http_taskforge_pg_t *pg)
         ngx_delete_posted_event(&pg->settle);
     }
 
+    ngx_http_taskforge_pg_listen_stop(pg);
+
     for (i = 0; i < pg->nconns; i++) {
         pc = &pg->conns[i];
 
@@ -266,6 +268,7 @@ ngx_http_taskforge_pg_read(ngx_http_taskforge_pg_conn_t *pc)
 
         pc->draining = 1;
         rc = ngx_http_taskforge_pg_drain(pc);
+        ngx_http_taskforge_pg_listen_take(pc);
         pc->draining = 0;
 
         if (rc != NGX_OK) {
@@ -350,6 +353,8 @@ ngx_http_taskforge_pg_established(ngx_http_taskforge_pg_conn_t *pc)
     ngx_log_error(NGX_LOG_INFO, pc->pg->log, 0,
                   "taskforge: connected to PostgreSQL %d, backend %d",
                   PQserverVersion(pc->conn), PQbackendPID(pc->conn));
+
+    ngx_http_taskforge_pg_listen_begin(pc);
 
     if (pc->kind == NGX_HTTP_TASKFORGE_PG_READ && pc->pg->connected) {
         pc->pg->connected(pc->pg->data);

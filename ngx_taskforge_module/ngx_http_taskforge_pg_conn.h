@@ -67,6 +67,20 @@ struct ngx_http_taskforge_pg_op_s {
 };
 
 
+/* What one of the read connections listens to. */
+
+typedef struct {
+    tf_sql_t                           sql;       /* LISTEN */
+    ngx_http_taskforge_pg_notify_pt    notify;
+    ngx_http_taskforge_pg_heard_pt     heard;     /* NULL: not listening */
+    void                              *data;
+    ngx_http_taskforge_pg_op_t        *op;        /* LISTEN under way */
+    ngx_msec_t                         sent;
+    ngx_event_t                        timer;
+    unsigned                           anew:1;
+} ngx_http_taskforge_pg_listen_t;
+
+
 struct ngx_http_taskforge_pg_s {
     ngx_http_taskforge_main_conf_t    *mcf;
     ngx_log_t                         *log;
@@ -78,7 +92,38 @@ struct ngx_http_taskforge_pg_s {
     ngx_queue_t                        waits;     /* until settled */
     ngx_event_t                        settle;
     unsigned                           settled:1;
+    ngx_http_taskforge_pg_listen_t     listen;
 };
+
+
+/* The connection that listens: the first one for reading. */
+
+#define ngx_http_taskforge_pg_listener(pg)                                    \
+    (&(pg)->conns[(pg)->mcf->write_connections])
+
+
+/*
+ * Sends a statement on a connection that is UP and not broken; otherwise as
+ * ngx_http_taskforge_pg_query().
+ */
+
+ngx_http_taskforge_pg_op_t *ngx_http_taskforge_pg_start(
+    ngx_http_taskforge_pg_conn_t *pc, const tf_sql_t *sql,
+    const char *const *values, const int *lengths,
+    ngx_http_taskforge_pg_handler_pt handler, void *data);
+
+
+/* The connection is UP: listen, if anybody wants to. */
+
+void ngx_http_taskforge_pg_listen_begin(ngx_http_taskforge_pg_conn_t *pc);
+
+
+/* Passes on the notifications that libpq has read. */
+
+void ngx_http_taskforge_pg_listen_take(ngx_http_taskforge_pg_conn_t *pc);
+
+
+void ngx_http_taskforge_pg_listen_stop(ngx_http_taskforge_pg_t *pg);
 
 
 /*

@@ -413,8 +413,8 @@ ngx_http_taskforge_header_filter(ngx_http_request_t *r)
     }
 
     out = (tf_buf_t) TF_BUF_INIT;
-    ngx_http_taskforge_problem_write(&out, r->headers_out.status, NULL, NULL,
-                                     r->uri.len ? &r->uri : NULL);
+    ngx_http_taskforge_problem_write(&out, r->headers_out.status, ctx->detail,
+                                     NULL, r->uri.len ? &r->uri : NULL);
 
     if (!out.failed) {
         ctx->problem.data = ngx_pnalloc(r->pool, out.len);

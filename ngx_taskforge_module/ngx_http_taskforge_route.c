@@ -1,10 +1,15 @@
 
 #include "ngx_http_taskforge_route.h"
+#include "ngx_http_taskforge_apikeys.h"
+#include "ngx_http_taskforge_audit.h"
 #include "ngx_http_taskforge_body.h"
 #include "ngx_http_taskforge_events.h"
 #include "ngx_http_taskforge_jobs.h"
+#include "ngx_http_taskforge_login.h"
 #include "ngx_http_taskforge_reply.h"
+#include "ngx_http_taskforge_session.h"
 #include "ngx_http_taskforge_submit.h"
+#include "ngx_http_taskforge_users.h"
 
 
 static ngx_int_t ngx_http_taskforge_route_match(const ngx_str_t *pattern,
@@ -20,6 +25,18 @@ static ngx_int_t ngx_http_taskforge_route_unescape(ngx_http_request_t *r,
 static void ngx_http_taskforge_route_body(ngx_http_request_t *r);
 
 
+/* What an API key needs: to read, to read jobs, to submit, for the rest. */
+
+#define READ                                                                  \
+    (NGX_HTTP_TASKFORGE_SCOPE_READ|NGX_HTTP_TASKFORGE_SCOPE_MANAGE)
+#define JOBS                                                                  \
+    NGX_HTTP_TASKFORGE_SCOPE_ALL
+#define SUBMIT                                                                \
+    (NGX_HTTP_TASKFORGE_SCOPE_SUBMIT|NGX_HTTP_TASKFORGE_SCOPE_MANAGE)
+#define MANAGE                                                                \
+    NGX_HTTP_TASKFORGE_SCOPE_MANAGE
+
+
 /*
  * Literal segments come before {id} where both would match.  {id} is a UUID.
  */
@@ -28,42 +45,102 @@ static const ngx_http_taskforge_route_t  ngx_http_taskforge_routes[] = {
 
     { NGX_HTTP_POST, ngx_string("/jobs"),
       ngx_http_taskforge_submit_one, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
-      ngx_string("jobs_submit"), NULL, 1 },
+      SUBMIT, ngx_string("jobs_submit"), NULL, 1 },
 
     { NGX_HTTP_POST, ngx_string("/jobs/batch"),
       ngx_http_taskforge_submit_batch, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
-      ngx_string("jobs_batch"), NULL, 1 },
+      SUBMIT, ngx_string("jobs_batch"), NULL, 1 },
 
     { NGX_HTTP_GET, ngx_string("/jobs"),
       ngx_http_taskforge_jobs_list, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
-      ngx_string("jobs_list"), ngx_http_taskforge_list_args, 0 },
+      JOBS, ngx_string("jobs_list"), ngx_http_taskforge_list_args, 0 },
 
     { NGX_HTTP_GET, ngx_string("/jobs/metrics/summary"),
       ngx_http_taskforge_jobs_summary, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
-      ngx_string("jobs_summary"), NULL, 0 },
+      JOBS, ngx_string("jobs_summary"), NULL, 0 },
 
     { NGX_HTTP_GET, ngx_string("/jobs/{id}"),
       ngx_http_taskforge_jobs_get, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
-      ngx_string("jobs_get"), NULL, 0 },
+      JOBS, ngx_string("jobs_get"), NULL, 0 },
 
     { NGX_HTTP_DELETE, ngx_string("/jobs/{id}"),
       ngx_http_taskforge_jobs_delete, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
-      ngx_string("jobs_delete"), NULL, 0 },
+      MANAGE, ngx_string("jobs_delete"), NULL, 0 },
 
     { NGX_HTTP_GET, ngx_string("/jobs/{id}/logs"),
       ngx_http_taskforge_jobs_logs, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
-      ngx_string("jobs_logs"), ngx_http_taskforge_logs_args, 0 },
+      JOBS, ngx_string("jobs_logs"), ngx_http_taskforge_logs_args, 0 },
 
     { NGX_HTTP_POST, ngx_string("/jobs/{id}/cancel"),
       ngx_http_taskforge_jobs_cancel, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
-      ngx_string("jobs_cancel"), NULL, 0 },
+      MANAGE, ngx_string("jobs_cancel"), NULL, 0 },
+
+    { NGX_HTTP_POST, ngx_string("/auth/register"),
+      ngx_http_taskforge_register, NGX_HTTP_TASKFORGE_ROLE_NONE,
+      0, ngx_string("auth_register"), NULL, 1 },
+
+    { NGX_HTTP_POST, ngx_string("/auth/login"),
+      ngx_http_taskforge_login, NGX_HTTP_TASKFORGE_ROLE_NONE,
+      0, ngx_string("auth_login"), NULL, 1 },
+
+    { NGX_HTTP_POST, ngx_string("/auth/refresh"),
+      ngx_http_taskforge_refresh, NGX_HTTP_TASKFORGE_ROLE_NONE,
+      0, ngx_string("auth_refresh"), NULL, 1 },
+
+    { NGX_HTTP_POST, ngx_string("/auth/logout"),
+      ngx_http_taskforge_logout, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      MANAGE, ngx_string("auth_logout"), NULL, 0 },
+
+    { NGX_HTTP_GET, ngx_string("/auth/me"),
+      ngx_http_taskforge_me, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      JOBS, ngx_string("auth_me"), NULL, 0 },
+
+    { NGX_HTTP_POST, ngx_string("/auth/password"),
+      ngx_http_taskforge_password_change, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      MANAGE, ngx_string("auth_password"), NULL, 1 },
+
+    { NGX_HTTP_POST, ngx_string("/auth/api-key"),
+      ngx_http_taskforge_key_replace, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      MANAGE, ngx_string("auth_key_replace"), NULL, 0 },
+
+    { NGX_HTTP_DELETE, ngx_string("/auth/api-key"),
+      ngx_http_taskforge_key_revoke, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      MANAGE, ngx_string("auth_key_revoke"), NULL, 0 },
+
+    { NGX_HTTP_GET, ngx_string("/auth/api-keys"),
+      ngx_http_taskforge_keys_list, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      MANAGE, ngx_string("auth_keys_list"), NULL, 0 },
+
+    { NGX_HTTP_POST, ngx_string("/auth/api-keys"),
+      ngx_http_taskforge_keys_create, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      MANAGE, ngx_string("auth_keys_create"), NULL, 1 },
+
+    { NGX_HTTP_DELETE, ngx_string("/auth/api-keys/{id}"),
+      ngx_http_taskforge_keys_revoke, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      MANAGE, ngx_string("auth_keys_revoke"), NULL, 0 },
+
+    { NGX_HTTP_POST, ngx_string("/auth/ws-ticket"),
+      ngx_http_taskforge_ticket, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      READ, ngx_string("auth_ticket"), NULL, 0 },
+
+    { NGX_HTTP_GET, ngx_string("/users"),
+      ngx_http_taskforge_users_list, NGX_HTTP_TASKFORGE_ROLE_ADMIN,
+      MANAGE, ngx_string("users_list"), ngx_http_taskforge_users_args, 0 },
+
+    { NGX_HTTP_PATCH, ngx_string("/users/{id}"),
+      ngx_http_taskforge_users_change, NGX_HTTP_TASKFORGE_ROLE_ADMIN,
+      MANAGE, ngx_string("users_change"), NULL, 1 },
+
+    { NGX_HTTP_GET, ngx_string("/audit"),
+      ngx_http_taskforge_audit_list, NGX_HTTP_TASKFORGE_ROLE_ADMIN,
+      MANAGE, ngx_string("audit_list"), ngx_http_taskforge_audit_args, 0 },
 
     { NGX_HTTP_GET, ngx_string("/events"),
       ngx_http_taskforge_events, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
-      ngx_string("events_list"), ngx_http_taskforge_events_args, 0 },
+      READ, ngx_string("events_list"), ngx_http_taskforge_events_args, 0 },
 
     { 0, ngx_null_string, NULL, NGX_HTTP_TASKFORGE_ROLE_NONE,
-      ngx_null_string, NULL, 0 }
+      0, ngx_null_string, NULL, 0 }
 };
 
 
@@ -239,8 +316,7 @@ ngx_http_taskforge_route_none(ngx_http_request_t *r, ngx_uint_t allow)
 
     if (allow == 0) {
         ngx_http_taskforge_problem(r, NGX_HTTP_NOT_FOUND,
-                                   "there is nothing here; the id of a job is "
-                                   "a UUID");
+                                   "there is nothing here; an id is a UUID");
         return;
     }
 

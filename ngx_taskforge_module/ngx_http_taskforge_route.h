@@ -9,6 +9,7 @@
 #define _NGX_HTTP_TASKFORGE_ROUTE_H_INCLUDED_
 
 
+#include "ngx_http_taskforge_identity.h"
 #include "ngx_http_taskforge_module.h"
 
 
@@ -26,6 +27,7 @@ struct ngx_http_taskforge_route_s {
     ngx_str_t                     pattern;  /* "/jobs/{id}", below the base */
     ngx_http_taskforge_route_pt   handler;
     ngx_http_taskforge_role_e     role;
+    ngx_uint_t                    scopes;   /* an API key needs one of them */
     ngx_str_t                     name;     /* "jobs_get" */
     const ngx_str_t              *args;     /* known query parameters, ends
                                                with an empty one; NULL: none */

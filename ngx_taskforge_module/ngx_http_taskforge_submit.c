@@ -7,6 +7,7 @@
 
 #include "ngx_http_taskforge_submission.h"
 #include "ngx_http_taskforge_body.h"
+#include "ngx_http_taskforge_idempotency.h"
 #include "ngx_http_taskforge_reply.h"
 #include "ngx_http_taskforge_submit.h"
 #include "json_slice.h"
@@ -36,6 +37,7 @@ static void ngx_http_taskforge_submit_types(void *data, ngx_uint_t ok);
 static void ngx_http_taskforge_submit_done(
     ngx_http_taskforge_insert_group_t *group);
 static void ngx_http_taskforge_submit_finish(ngx_http_request_t *r);
+static void ngx_http_taskforge_submit_reply(ngx_http_request_t *r);
 
 
 void
@@ -287,6 +289,7 @@ ngx_http_taskforge_submit_check_job(ngx_http_taskforge_submission_t *sub,
     ngx_http_taskforge_insert_t  *ins;
 
     ins = &sub->group.jobs[i];
+    ins->group = &sub->group;
     job = &ins->job;
     body = sub->body;
 
@@ -301,7 +304,10 @@ ngx_http_taskforge_submit_check_job(ngx_http_taskforge_submission_t *sub,
 
     if (!tf_submission_check(body, text, pointer, now,
                              ngx_http_taskforge_submit_lookup, sub, job,
-                             &sub->errors))
+                             &sub->errors)
+        || ngx_http_taskforge_idempotency_take(sub->request, text, pointer,
+                                               !sub->batch, ins, &sub->errors)
+           != NGX_OK)
     {
         ins->rc = NGX_DECLINED;
         sub->spans[i].data = (u_char *) before;
@@ -487,6 +493,24 @@ ngx_http_taskforge_submit_finish(ngx_http_request_t *r)
     }
 
     r->write_event_handler = ngx_http_request_empty_handler;
+
+    if (ngx_http_taskforge_idempotency_replay(r, &sub->group,
+                                              ngx_http_taskforge_submit_reply)
+        == NGX_OK)
+    {
+        ngx_http_taskforge_submit_reply(r);
+    }
+}
+
+
+static void
+ngx_http_taskforge_submit_reply(ngx_http_request_t *r)
+{
+    ngx_http_taskforge_ctx_t         *ctx;
+    ngx_http_taskforge_submission_t  *sub;
+
+    ctx = ngx_http_taskforge_get_ctx(r);
+    sub = ctx->data;
 
     if (sub->batch) {
         ngx_http_taskforge_submit_reply_batch(sub);

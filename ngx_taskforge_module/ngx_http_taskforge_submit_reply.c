@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_taskforge_submission.h"
+#include "ngx_http_taskforge_idempotency.h"
 #include "ngx_http_taskforge_reply.h"
 #include "ngx_http_taskforge_shm.h"
 
@@ -51,6 +52,8 @@ ngx_http_taskforge_submit_reply_one(ngx_http_taskforge_submission_t *sub)
     u_char                         *p;
     ngx_str_t                       location;
     tf_buf_t                       *out;
+    ngx_uint_t                      status;
+    const char                     *detail;
     ngx_http_request_t             *r;
     ngx_http_taskforge_ctx_t       *ctx;
     ngx_http_taskforge_insert_t    *ins;
@@ -58,6 +61,13 @@ ngx_http_taskforge_submit_reply_one(ngx_http_taskforge_submission_t *sub)
 
     r = sub->request;
     ins = sub->group.jobs;
+    status = NGX_HTTP_ACCEPTED;
+
+    if (ins->rc == NGX_ABORT || ins->rc == NGX_ERROR) {
+        detail = ngx_http_taskforge_idempotency_problem(ins->rc, &status);
+        ngx_http_taskforge_problem(r, status, "%s", detail);
+        return;
+    }
 
     if (ins->rc == NGX_DECLINED) {
         ngx_http_taskforge_problem(r, NGX_HTTP_TASKFORGE_INVALID,
@@ -65,7 +75,18 @@ ngx_http_taskforge_submit_reply_one(ngx_http_taskforge_submission_t *sub)
         return;
     }
 
-    if (ins->rc != NGX_OK) {
+    if (ins->rc == NGX_DONE) {
+        status = NGX_HTTP_OK;
+
+        if (ngx_http_taskforge_header_add(r, "Idempotent-Replayed",
+                                          (u_char *) "true", 4)
+            != NGX_OK)
+        {
+            ngx_http_finalize_request(r, NGX_ERROR);
+            return;
+        }
+
+    } else if (ins->rc != NGX_OK) {
         ngx_http_taskforge_submit_busy(sub);
         return;
     }
@@ -101,7 +122,7 @@ ngx_http_taskforge_submit_reply_one(ngx_http_taskforge_submission_t *sub)
     tf_buf_reset(out);
     tf_job_write_json(out, &ins->job, true, false);
 
-    ngx_http_taskforge_reply_json(r, NGX_HTTP_ACCEPTED, out);
+    ngx_http_taskforge_reply_json(r, status, out);
 }
 
 
@@ -109,13 +130,17 @@ void
 ngx_http_taskforge_submit_reply_batch(ngx_http_taskforge_submission_t *sub)
 {
     tf_buf_t    out;
-    ngx_uint_t  i, accepted, again;
+    ngx_uint_t  i, accepted, again, used;
 
     accepted = 0;
+    used = 0;
     again = 0;
 
     for (i = 0; i < sub->group.njobs; i++) {
-        accepted += (sub->group.jobs[i].rc == NGX_OK);
+        accepted += (sub->group.jobs[i].rc == NGX_OK
+                     || sub->group.jobs[i].rc == NGX_DONE);
+        used += (sub->group.jobs[i].rc == NGX_ABORT
+                 || sub->group.jobs[i].rc == NGX_ERROR);
         again += (sub->group.jobs[i].rc == NGX_AGAIN);
     }
 
@@ -124,7 +149,7 @@ ngx_http_taskforge_submit_reply_batch(ngx_http_taskforge_submission_t *sub)
         return;
     }
 
-    if (accepted == 0) {
+    if (accepted == 0 && used == 0) {
         ngx_http_taskforge_problem(sub->request, NGX_HTTP_TASKFORGE_INVALID,
                                    "the database refused these jobs");
         return;
@@ -160,6 +185,8 @@ ngx_http_taskforge_submit_write_item(ngx_http_taskforge_submission_t *sub,
 {
     tf_buf_t                      errors;
     ngx_str_t                    *span;
+    ngx_uint_t                    status;
+    const char                   *detail;
     ngx_http_taskforge_insert_t  *ins;
 
     ins = &sub->group.jobs[i];
@@ -168,9 +195,19 @@ ngx_http_taskforge_submit_write_item(ngx_http_taskforge_submission_t *sub,
     tf_buf_addc(out, '{');
     tf_json_kint(out, "index", i);
 
-    if (ins->rc == NGX_OK) {
+    if (ins->rc == NGX_OK || ins->rc == NGX_DONE) {
         tf_json_key(out, "job");
         tf_job_write_json(out, &ins->job, true, false);
+
+        if (ins->rc == NGX_DONE) {
+            tf_json_kbool(out, "replayed", true);
+        }
+
+    } else if (ins->rc == NGX_ABORT || ins->rc == NGX_ERROR) {
+        detail = ngx_http_taskforge_idempotency_problem(ins->rc, &status);
+
+        tf_json_key(out, "problem");
+        ngx_http_taskforge_problem_write(out, status, detail, NULL, NULL);
 
     } else {
         tf_json_key(out, "problem");

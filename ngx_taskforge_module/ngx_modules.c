@@ -11,6 +11,10 @@
 extern ngx_module_t  ngx_http_taskforge_module;
 extern ngx_module_t  ngx_http_taskforge_relay_module;
 extern ngx_module_t  ngx_http_taskforge_ws_module;
+extern ngx_module_t  ngx_http_taskforge_access_module;
+extern ngx_module_t  ngx_http_taskforge_accounts_module;
+extern ngx_module_t  ngx_http_taskforge_headers_module;
+extern ngx_module_t  ngx_http_taskforge_limit_module;
 
 
 __attribute__((visibility("default")))
@@ -18,6 +22,10 @@ ngx_module_t  *ngx_modules[] = {
     &ngx_http_taskforge_module,
     &ngx_http_taskforge_relay_module,
     &ngx_http_taskforge_ws_module,
+    &ngx_http_taskforge_access_module,
+    &ngx_http_taskforge_accounts_module,
+    &ngx_http_taskforge_headers_module,
+    &ngx_http_taskforge_limit_module,
     NULL
 };
 
@@ -26,6 +34,10 @@ char  *ngx_module_names[] = {
     "ngx_http_taskforge_module",
     "ngx_http_taskforge_relay_module",
     "ngx_http_taskforge_ws_module",
+    "ngx_http_taskforge_access_module",
+    "ngx_http_taskforge_accounts_module",
+    "ngx_http_taskforge_headers_module",
+    "ngx_http_taskforge_limit_module",
     NULL
 };
 

@@ -23,6 +23,7 @@ static const struct {
     {&tfs_sql_drop_partitions, true, "partitions_dropped"},
     {&tfs_sql_forget_throughput, false, NULL},
     {&tfs_sql_forget_workers, false, NULL},
+    {&tfs_sql_forget_keys, true, NULL},
 };
 
 #define STEPS ((int)(sizeof(steps) / sizeof(steps[0])))

@@ -64,6 +64,16 @@ const tf_sql_t tfs_sql_forget_throughput = {
     0,
 };
 
+/* idempotency_keys_age */
+const tf_sql_t tfs_sql_forget_keys = {
+    "tfs_forget_keys",
+    "WITH d AS (DELETE FROM idempotency_keys WHERE (owner, key) IN "
+    "(SELECT owner, key FROM idempotency_keys WHERE created_at < now() - interval '24 hours' "
+    "ORDER BY created_at LIMIT 10000) RETURNING 1) "
+    "SELECT count(*)::int4 FROM d",
+    0,
+};
+
 const tf_sql_t tfs_sql_forget_workers = {
     "tfs_forget_workers",
     "DELETE FROM workers WHERE status NOT IN " ALIVE " AND heartbeat_at < now() - interval '7 days'",

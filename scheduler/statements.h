@@ -40,4 +40,7 @@ extern const tf_sql_t tfs_sql_forget_throughput;
 /* Workers that have been gone for more than a week. No rows. */
 extern const tf_sql_t tfs_sql_forget_workers;
 
+/* Idempotency keys older than a day, at most 10,000. One row: count int4. */
+extern const tf_sql_t tfs_sql_forget_keys;
+
 #endif

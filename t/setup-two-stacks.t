@@ -4,16 +4,15 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use HTTP::Tiny;
 use JSON::PP;
-use TaskForge::Command qw(taskforge temporary_home started);
+use TaskForge::Command qw(logged_in taskforge temporary_home started);
 use TaskForge::Stack ();
 use POSIX ();
 use Test::More;
 
 plan skip_all => 'nginx needs a preloaded library with the sanitizers' if $TaskForge::Stack::SANITIZED;
 
-my $http = HTTP::Tiny->new(timeout => 10);
+my $password = $ENV{ADMIN_PASSWORD} = 'a password of the test';
 my @stack = map { {TASKFORGE_HOME => temporary_home(), TASKFORGE_PORT => TaskForge::Stack::free_port()} } 1, 2;
 $stack[1]{TASKFORGE_PORT}++ while $stack[1]{TASKFORGE_PORT} == $stack[0]{TASKFORGE_PORT};
 
@@ -32,14 +31,15 @@ is $code, 0, 'one stack comes up' or diag $text;
 waitpid $child, 0;
 is $? >> 8, 0, '... while another one does';
 
+my %http = map { ($_ => logged_in($_->{TASKFORGE_PORT}, 'admin', $password)) } @stack;
 my %id;
 for my $stack (@stack) {
-    my $answer = $http->post(url($stack), {headers => {'Content-Type' => 'application/json'}, content => '{"type":"noop"}'});
+    my $answer = $http{$stack}->post(url($stack), {headers => {'Content-Type' => 'application/json'}, content => '{"type":"noop"}'});
     is $answer->{status}, 202, 'each takes a job';
     $id{$stack} = decode_json($answer->{content})->{id};
 }
-is $http->get(url($stack[0]) . "/$id{$stack[1]}")->{status}, 404, 'which the other does not know';
-is $http->get(url($stack[1]) . "/$id{$stack[0]}")->{status}, 404, '... in both directions';
+is $http{$stack[0]}->get(url($stack[0]) . "/$id{$stack[1]}")->{status}, 404, 'which the other does not know';
+is $http{$stack[1]}->get(url($stack[1]) . "/$id{$stack[0]}")->{status}, 404, '... in both directions';
 
 ($code, $text) = taskforge({%{$stack[0]}, TASKFORGE_PORT => $stack[1]{TASKFORGE_PORT}}, 'up');
 is $code, 1, "one may not move to the other's port";
@@ -50,6 +50,6 @@ my $before = pids($stack[1]);
 is $code, 0, 'one goes down';
 is_deeply pids($stack[0]), {}, '... with all its processes';
 is_deeply pids($stack[1]), $before, "... and none of the other's";
-is $http->get(url($stack[1]) . "/$id{$stack[1]}")->{status}, 200, 'which goes on answering';
+is $http{$stack[1]}->get(url($stack[1]) . "/$id{$stack[1]}")->{status}, 200, 'which goes on answering';
 
 done_testing;

@@ -4,9 +4,8 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use HTTP::Tiny;
 use JSON::PP;
-use TaskForge::Command qw(taskforge temporary_home started);
+use TaskForge::Command qw(logged_in taskforge temporary_home started);
 use TaskForge::Stack ();
 use Test::More;
 use Time::HiRes 'sleep';
@@ -16,7 +15,6 @@ plan skip_all => 'nginx needs a preloaded library with the sanitizers' if $TaskF
 my $home = temporary_home();
 my $port = TaskForge::Stack::free_port();
 my %env = (TASKFORGE_HOME => $home, TASKFORGE_PORT => $port);
-my $http = HTTP::Tiny->new(timeout => 10);
 my $jobs = "http://127.0.0.1:$port/api/v1/jobs";
 my @parts = qw(logkeeper postgres redis nchan scheduler worker nginx);
 
@@ -39,6 +37,23 @@ is $code, 0, 'up succeeds on an empty home' or BAIL_OUT($text);
 like $text, qr/^  data_processing [0-9a-f-]{36} on \S+: SUCCESS, 50000 rows, /m, '... runs a job over the 50,000 rows';
 like $text, qr/^  revenue +50000 +[\d.]+ +[\d.]+ /m, '... prints its result';
 like $text, qr{http://127\.0\.0\.1:$port/}, '... and the address';
+my ($password) = $text =~ /first admin: admin, password (\S{43}) /;
+ok $password, '... and the password of the first admin';
+ok eval { logged_in($port, 'admin', $password) }, '... who can log in' or diag $@;
+is +(stat "$home/conf/jwt.key")[2] & 0777, 0600, 'only the user reads the key of the access tokens';
+{
+    local $ENV{ADMIN_PASSWORD} = 'a password of the test';
+    my @eve = qw(admin create --username eve --email eve@example.com);
+    my ($code, $text) = taskforge(\%env, @eve, '--role', 'viewer');
+    is $code, 0, 'admin create makes an account' or diag $text;
+    ok eval { logged_in($port, 'eve', $ENV{ADMIN_PASSWORD}) }, '... that can log in' or diag $@;
+    ($code, $text) = taskforge(\%env, @eve);
+    is $code, 1, '... once';
+    like $text, qr/username is taken/, '... and says why';
+}
+($code, $text) = taskforge(\%env, 'audit', 'verify');
+is $code, 0, 'audit verify succeeds' or diag $text;
+like $text, qr/^\d+ rows, none changed, none missing/, '... and says what it saw';
 
 my $first = pids();
 is_deeply [sort keys %$first], [sort @parts], 'every part runs, each with its pid on file';
@@ -67,6 +82,7 @@ like $text, qr/^$_ +running +$first->{$_} /m, "... and shows $_" for @parts;
 
 ($code, $text) = taskforge(\%env, 'up');
 is $code, 0, 'up again succeeds';
+unlike $text, qr/password/, '... and shows no password again';
 is_deeply pids(), $first, '... and touches no process';
 
 ($code, $text) = taskforge({%env, TASKFORGE_WORKER_CONCURRENCY => 2}, 'up');
@@ -89,7 +105,8 @@ like $text, qr/^scheduler +down/m, '... and names it';
 is $code, 0, 'up starts it again, also a killed nginx, whose workers still held the port' or diag $text;
 
 # data outlives a stop
-my $answer = $http->post($jobs, {headers => {'Content-Type' => 'application/json'}, content =>
+my $client = logged_in($port, 'admin', $password);
+my $answer = $client->post($jobs, {headers => {'Content-Type' => 'application/json'}, content =>
     '{"type":"noop","name":"kept","scheduled_at":"2099-01-01T00:00:00Z"}'});
 is $answer->{status}, 202, 'a job is accepted';
 my $id = decode_json($answer->{content})->{id};
@@ -127,8 +144,8 @@ is $code, 3, 'status fails when all is down';
 
 ($code, $text) = taskforge(\%env, 'up');
 is $code, 0, 'up succeeds on the data that was kept' or diag $text;
-$answer = $http->get("$jobs/$id");
-is $answer->{status}, 200, '... and the job of before is there';
+$answer = $client->get("$jobs/$id");
+is $answer->{status}, 200, '... and the job of before is there, with the token of before';
 is decode_json($answer->{content})->{name}, 'kept', '... as it was';
 
 ($code, $text) = taskforge({%env, TASKFORGE_HOME => $home}, 'clean', '--all');

@@ -23,11 +23,13 @@ static void test_keys(void **state)
     assert_string_equal(key, "tf:{default}:p0");
     tf_redis_ctl_key(key, sizeof(key), "defaultXYZ", 7); /* the length counts */
     assert_string_equal(key, "tf:{default}:ctl");
+    assert_int_equal(tf_redis_limit_key(key, sizeof(key), "loginX", 5, "a7f000001X", 9), 26);
+    assert_string_equal(key, "tf:limit:{login:a7f000001}");
 }
 
 static void test_room(void **state)
 {
-    char queue[TF_QUEUE_NAME_MAX], key[80];
+    char queue[TF_QUEUE_NAME_MAX], key[80], limit[TF_REDIS_LIMIT_KEY_MAX];
 
     memset(queue, 'q', sizeof(queue));
     /* 80 bytes are enough for the longest */
@@ -38,6 +40,10 @@ static void test_room(void **state)
     assert_int_equal(tf_redis_queue_base(key, 13, "default", 7), 12);
     assert_int_equal(tf_redis_level_key(key, 15, "default", 7, 1), 0);
     assert_int_equal(tf_redis_ctl_key(key, 16, "default", 7), 0);
+    assert_int_equal(tf_redis_limit_key(limit, sizeof(limit), queue, TF_REDIS_LIMIT_NAME_MAX, queue,
+                                        TF_REDIS_LIMIT_SUBJECT_MAX),
+                     12 + TF_REDIS_LIMIT_NAME_MAX + TF_REDIS_LIMIT_SUBJECT_MAX);
+    assert_int_equal(tf_redis_limit_key(limit, 14, "a", 1, "b", 1), 0);
 }
 
 int main(void)

@@ -4,13 +4,15 @@ package TaskForge::Command;
 
 use strict;
 use warnings;
+use HTTP::Tiny ();
+use JSON::PP ();
 use Cwd qw(abs_path);
 use Exporter 'import';
 use File::Basename qw(dirname);
 use File::Path qw(remove_tree);
 use File::Temp qw(tempdir);
 
-our @EXPORT_OK = qw(taskforge temporary_home started);
+our @EXPORT_OK = qw(taskforge temporary_home started logged_in);
 our $ROOT = abs_path(dirname(__FILE__) . '/../../..');
 
 my @homes;
@@ -62,6 +64,17 @@ END {
         }
         $? = $status;
     }
+}
+
+# A client of the API on this port that has logged in; dies when that fails.
+sub logged_in {
+    my ($port, $username, $password) = @_;
+    my %json = ('Content-Type' => 'application/json');
+    my $answer = HTTP::Tiny->new(timeout => 10)->post("http://127.0.0.1:$port/api/v1/auth/login",
+        {headers => \%json, content => JSON::PP::encode_json({username => $username, password => $password})});
+    die "login: $answer->{status} $answer->{content}\n" unless $answer->{status} == 200;
+    my $token = JSON::PP::decode_json($answer->{content})->{access_token};
+    return HTTP::Tiny->new(timeout => 10, default_headers => {Authorization => "Bearer $token"});
 }
 
 1;

@@ -36,6 +36,8 @@ my %SETTINGS = (
 my @running; # stacks of this test, for END
 
 # parts: what to start, in this order (default: everything, one worker); settings: overrides of the above;
+# limit: requests per minute (default: no limit)
+# auth: true when the API asks who calls (otherwise whoever reaches the port may do everything); registration: open, closed
 # dataset: true when data/sales_q1.csv is wanted; edit: a sub that may change nginx.conf's text before it is written
 sub start {
     my ($class, %o) = @_;
@@ -52,7 +54,7 @@ sub make_home {
     my ($self) = @_;
     my $home = $self->{home} = tempdir('tf-XXXXXX', DIR => $ENV{TMPDIR} // '/tmp');
     mkdir "$home/$_" or die "$home/$_: $!" for qw(bin share share/html conf run data log redis);
-    for my $file (qw(ngx_http_taskforge_module.so taskforge-worker taskforge-scheduler)) {
+    for my $file (qw(ngx_http_taskforge_module.so taskforge-worker taskforge-scheduler taskforge-passwd)) {
         run('cp', '-p', "$BUILD/$file", "$home/bin") if -e "$BUILD/$file";
     }
     run('cp', '-rp', "$ROOT/core/taskforge.lua", "$ROOT/sql", glob("$ROOT/html"), "$home/share");
@@ -167,7 +169,12 @@ sub configure {
     my ($self, $name) = @_;
     my $text = fill_template("$ROOT/conf/$name",
         HOME => $self->{home}, PORT => $self->{port}, MODULES => '/usr/lib/nginx/modules', REDIS_MEMORY => '256mb',
+        REGISTRATION => $self->{registration} // 'open', RATE_LIMIT_REQUESTS => $self->{limit} // 0, RATE_LIMIT_WINDOW => 60,
         DATABASE_URL => $self->{settings}{DATABASE_URL}, REDIS_URL => $self->{settings}{REDIS_URL});
+    if ($name eq 'nginx.conf') {
+        $text =~ s/taskforge_auth +on;/taskforge_auth  off;/g unless $self->{auth};
+        spew("$self->{home}/conf/jwt.key", 'k' x 48) unless -e "$self->{home}/conf/jwt.key";
+    }
     $text = $self->{edit}->($text) if $self->{edit} && $name eq 'nginx.conf';
     spew("$self->{home}/conf/$name", $text);
     return $text;
@@ -190,7 +197,12 @@ sub start_nginx {
     my ($self, $name) = @_;
     my $module = "$self->{home}/bin/ngx_http_taskforge_module.so";
     die "$BUILD has no module; run make\n" unless -e $module;
-    return $self->start_web('nginx', sub { $self->http(timeout => 2)->get('/livez')->status == 200 });
+    # accounts serve when the database is connected
+    my $token = {refresh_token => 'tfr_' . 'A' x 43};
+    return $self->start_web('nginx', sub {
+        my $http = $self->http(timeout => 2);
+        $http->get('/livez')->status == 200 && (!$self->{auth} || $http->post('/api/v1/auth/refresh', $token)->status == 401);
+    });
 }
 
 sub start_nchan {

@@ -1,0 +1,175 @@
+
+#include "ngx_http_taskforge_limit_local.h"
+#include "ngx_http_taskforge_limit.h"
+#include "window.h"
+
+
+typedef struct {
+    ngx_str_node_t                sn;
+    ngx_queue_t                   queue;
+    tf_window_t                   window;
+} ngx_http_taskforge_limit_node_t;
+
+
+typedef struct {
+    ngx_rbtree_t                  tree;
+    ngx_rbtree_node_t             sentinel;
+    ngx_queue_t                   queue;      /* newest first */
+} ngx_http_taskforge_limit_shm_t;
+
+
+static ngx_int_t ngx_http_taskforge_limit_local_init(ngx_shm_zone_t *zone,
+    void *data);
+static ngx_http_taskforge_limit_node_t *ngx_http_taskforge_limit_local_node(
+    ngx_slab_pool_t *pool, ngx_str_t *key);
+static void ngx_http_taskforge_limit_local_forget(ngx_slab_pool_t *pool);
+
+
+static ngx_str_t  ngx_http_taskforge_limit_zone_name =
+    ngx_string("taskforge_limit");
+
+
+ngx_shm_zone_t *
+ngx_http_taskforge_limit_local_add(ngx_conf_t *cf, size_t size)
+{
+    ngx_shm_zone_t  *zone;
+
+    zone = ngx_shared_memory_add(cf, &ngx_http_taskforge_limit_zone_name,
+                                 size, &ngx_http_taskforge_limit_module);
+    if (zone) {
+        zone->init = ngx_http_taskforge_limit_local_init;
+    }
+
+    return zone;
+}
+
+
+static ngx_int_t
+ngx_http_taskforge_limit_local_init(ngx_shm_zone_t *zone, void *data)
+{
+    ngx_slab_pool_t                 *pool;
+    ngx_http_taskforge_limit_shm_t  *shm;
+
+    pool = (ngx_slab_pool_t *) zone->shm.addr;
+
+    if (data || zone->shm.exists) {
+        return NGX_OK;
+    }
+
+    shm = ngx_slab_alloc(pool, sizeof(ngx_http_taskforge_limit_shm_t));
+    if (shm == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_rbtree_init(&shm->tree, &shm->sentinel, ngx_str_rbtree_insert_value);
+    ngx_queue_init(&shm->queue);
+
+    pool->data = shm;
+    pool->log_nomem = 0;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_taskforge_limit_local_take(ngx_shm_zone_t *zone,
+    const ngx_http_taskforge_quota_t *quota, ngx_str_t *key,
+    ngx_http_taskforge_permit_t *permit)
+{
+    int64_t                           now;
+    ngx_slab_pool_t                  *pool;
+    ngx_http_taskforge_limit_node_t  *node;
+
+    pool = (ngx_slab_pool_t *) zone->shm.addr;
+    now = ngx_http_taskforge_permits_now();
+
+    permit->rc = NGX_BUSY;
+    permit->remaining = 0;
+    permit->next = quota->window;
+
+    ngx_shmtx_lock(&pool->mutex);
+
+    node = ngx_http_taskforge_limit_local_node(pool, key);
+
+    if (node) {
+        if (tf_window_take(&node->window, quota->quota, quota->window, now, 1))
+        {
+            permit->rc = NGX_OK;
+        }
+
+        permit->remaining = tf_window_free(&node->window, quota->quota, now);
+        permit->next = tf_window_next_ms(&node->window, quota->quota, now);
+    }
+
+    ngx_shmtx_unlock(&pool->mutex);
+
+    return permit->rc;
+}
+
+
+static ngx_http_taskforge_limit_node_t *
+ngx_http_taskforge_limit_local_node(ngx_slab_pool_t *pool, ngx_str_t *key)
+{
+    size_t                            size;
+    uint32_t                          hash;
+    ngx_uint_t                        tries;
+    ngx_http_taskforge_limit_shm_t   *shm;
+    ngx_http_taskforge_limit_node_t  *node;
+
+    shm = pool->data;
+    hash = ngx_crc32_short(key->data, key->len);
+
+    node = (ngx_http_taskforge_limit_node_t *)
+               ngx_str_rbtree_lookup(&shm->tree, key, hash);
+
+    if (node) {
+        ngx_queue_remove(&node->queue);
+        ngx_queue_insert_head(&shm->queue, &node->queue);
+        return node;
+    }
+
+    size = sizeof(ngx_http_taskforge_limit_node_t) + key->len;
+    node = ngx_slab_calloc_locked(pool, size);
+
+    for (tries = 0; node == NULL && tries < 3; tries++) {
+        ngx_http_taskforge_limit_local_forget(pool);
+        node = ngx_slab_calloc_locked(pool, size);
+    }
+
+    if (node == NULL) {
+        return NULL;
+    }
+
+    node->sn.node.key = hash;
+    node->sn.str.len = key->len;
+    node->sn.str.data = (u_char *) node
+                        + sizeof(ngx_http_taskforge_limit_node_t);
+    ngx_memcpy(node->sn.str.data, key->data, key->len);
+
+    ngx_rbtree_insert(&shm->tree, &node->sn.node);
+    ngx_queue_insert_head(&shm->queue, &node->queue);
+
+    return node;
+}
+
+
+static void
+ngx_http_taskforge_limit_local_forget(ngx_slab_pool_t *pool)
+{
+    ngx_queue_t                      *q;
+    ngx_http_taskforge_limit_shm_t   *shm;
+    ngx_http_taskforge_limit_node_t  *node;
+
+    shm = pool->data;
+
+    if (ngx_queue_empty(&shm->queue)) {
+        return;
+    }
+
+    q = ngx_queue_last(&shm->queue);
+    node = ngx_queue_data(q, ngx_http_taskforge_limit_node_t, queue);
+
+    ngx_queue_remove(q);
+    ngx_rbtree_delete(&shm->tree, &node->sn.node);
+    ngx_slab_free_locked(pool, node);
+}

@@ -1,0 +1,14 @@
+DROP FUNCTION key_revoke(uuid, uuid, text, text, text);
+DROP FUNCTION key_create(uuid, uuid, text, text, bytea, text[], timestamptz, boolean, text, text);
+DROP FUNCTION password_change(uuid, text, text, uuid, text, text);
+DROP FUNCTION session_end(uuid, uuid, text, text);
+DROP FUNCTION session_refresh(bytea, bytea, integer, integer, text);
+DROP FUNCTION session_start(uuid, text, text, uuid, bytea, integer, text, text);
+DROP FUNCTION login_failed(uuid, integer, integer, text);
+DROP FUNCTION user_change(uuid, text, boolean, uuid, text, text);
+DROP FUNCTION user_create(uuid, text, text, text, text, uuid, text, text);
+DROP FUNCTION audit_verify();
+DROP FUNCTION audit(uuid, text, text, text, text, json);
+DROP FUNCTION audit_hash(audit_log);
+DROP TABLE audit_head, audit_log, idempotency_keys, api_keys, refresh_tokens, refresh_families, users;
+DROP FUNCTION keep_an_admin();

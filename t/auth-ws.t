@@ -1,0 +1,100 @@
+# WebSockets log in four ways; a login does not outlive its credential; pages of other origins stay out.
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Digest::SHA qw(sha256_hex);
+use TaskForge;
+use TaskForge::Auth qw(add_user add_key token);
+use TaskForge::Files qw(slurp);
+
+my $tf = TaskForge->start(auth => 1, parts => [qw(postgres redis nchan nginx)], edit => sub {
+    my ($text) = @_;
+    my ($home) = $text =~ m{load_module (\S+)/bin/};
+    $text =~ s{(    access_log [^\n]*\n)}{$1    log_format all '\$request|\$request_uri|\$args|\$arg_token|\$arg_ticket';\n    access_log $home/log/all.log all;\n};
+    $text =~ s{(location = /ws \{)}{$1\n            taskforge_origin https://app.example;};
+    return $text;
+});
+my $user = add_user($tf, 'listener', 'viewer');
+my $token = token($user);
+my @secrets = ($token);
+
+# what POST /auth/ws-ticket leaves in Redis
+sub ticket {
+    my $ticket = 'tft_' . join '', map { ('A' .. 'Z', 'a' .. 'z', 0 .. 9)[rand 62] } 1 .. 43;
+    push @secrets, $ticket;
+    my ($source, $expires) = @_;
+    $tf->redis('SET', 'tf:ticket:' . sha256_hex($ticket), "$user->{id}:" . ($source // $user->{family}) . ':' . ($expires // 0), 'EX', 30);
+    return $ticket;
+}
+
+# "open", or the status that refused it
+sub try {
+    my (%o) = @_;
+    my $ws = eval { TaskForge::WS->connect(port => $tf->{port}, %o) };
+    return $@ =~ /^HTTP\S+ (\d+)/ ? $1 : $@ unless $ws;
+    my $event = $ws->next_event // {};
+    my $answer = ($event->{event} // '') eq 'connected' ? 'open' : 'no greeting';
+    $ws->close;
+    return $answer;
+}
+
+is(try(), 401, 'nobody: 401 at the upgrade');
+is(try(path => '/ws?token=nonsense'), 401, 'a bad token: 401 at the upgrade');
+is(try(headers => {Authorization => "Bearer $token"}), 'open', 'with the Authorization header');
+is(try(headers => {'X-API-Key' => add_key($tf, $user, 'read')}), 'open', 'with an API key');
+is(try(headers => {'X-API-Key' => add_key($tf, $user, 'submit')}), 403, 'an API key that may not read does not listen');
+is(try(path => "/ws?token=$token"), 'open', 'with ?token=');
+my $ticket = ticket();
+is(try(path => "/ws?ticket=$ticket"), 'open', 'with ?ticket=');
+is(try(path => "/ws?ticket=$ticket"), 401, 'a ticket is good for once');
+is(try(path => '/ws?ticket=tft_' . 'x' x 43), 401, 'a ticket that nobody made');
+is(try(path => '/ws?ticket=' . ticket(undef, int(time) - 1)), 401, 'a ticket does not outlive the token it was made with');
+
+# the subprotocol, as a browser offers it
+sub handshake {
+    my ($protocols) = @_;
+    my $http = $tf->http;
+    $http->send_raw("GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            . "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: $protocols\r\n\r\n");
+    $http->fill(time + 5) while index($http->{buffer}, "\r\n\r\n") < 0;
+    return $http->{buffer};
+}
+my $answer = handshake("taskforge, bearer.$token");
+like($answer, qr{^HTTP/1.1 101}, 'with the subprotocol bearer.<token>');
+is(join(',', $answer =~ /^Sec-WebSocket-Protocol: *(.*?)\r$/mig), 'taskforge', 'answered with the one that is no secret');
+like(handshake('taskforge, bearer.nonsense'), qr{^HTTP/1.1 401}, 'a bad one is refused');
+
+# origin
+my %bearer = (Authorization => "Bearer $token");
+is(try(headers => {%bearer, Origin => 'https://app.example'}), 'open', 'a page of an allowed origin');
+is(try(headers => {%bearer, Origin => 'http://localhost'}), 'open', 'a page of our own');
+is(try(headers => {%bearer, Origin => 'https://evil.example'}), 403, 'a page of another origin: 403');
+is(try(headers => {%bearer, Origin => 'null'}), 403, 'a page without an origin: 403');
+
+# the end
+sub ends { my ($ws, $seconds) = @_; return wait_until($seconds, sub { $ws->next_text(0.1); $ws->{closed} }) }
+my $short = token($user, exp => int(time) + 2);
+push @secrets, $short;
+my $leeway = 5;
+my $ws = $tf->subscribe(headers => {Authorization => "Bearer $short"});
+is($ws->{connected}{event}, 'connected', 'a token that ends soon');
+ok(ends($ws, 2 + $leeway + 3), 'the connection ends with it');
+my $staying = add_user($tf, 'staying', 'viewer');
+my $other = $tf->subscribe(headers => {Authorization => 'Bearer ' . token($staying)});
+$ws = $tf->subscribe(path => '/ws?ticket=' . ticket());
+$tf->sql("BEGIN; UPDATE users SET active = false WHERE id = '$user->{id}'; SELECT pg_notify('tf_auth', 'user:$user->{id}'); COMMIT");
+ok(ends($ws, 2), 'the user was deactivated: the connection ends');
+is(try(headers => {%bearer}), 401, 'and there is no way back in');
+$other->send('ping');
+is(($other->next_event // {})->{event}, 'pong', 'others notice nothing');
+# a change while the listener cannot hear it
+$tf->expect_log(qr/terminating|connection|shutting down/);
+$tf->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'taskforge-nginx'; "
+        . "UPDATE users SET active = false WHERE id = '$staying->{id}'; SELECT pg_notify('tf_auth', 'user:$staying->{id}')");
+ok(ends($other, 6), 'what was changed while nobody listened ends connections too');
+
+$tf->stop_part('nginx');
+my $logs = join '', map { slurp($_) } glob "$tf->{home}/log/*";
+like($logs, qr{/ws\?token=\*+ HTTP}, 'the logs show the handshakes');
+is_deeply([grep { index($logs, $_) >= 0 } @secrets], [], 'and no secret');
+
+done_testing;
