@@ -254,8 +254,10 @@ static char *read_file(const char *path, size_t *len)
         die(path);
     }
     long size = ftell(file);
-    rewind(file);
-    char *data = size <= 0 ? NULL : malloc((size_t)size);
+    if (size <= 0 || fseek(file, 0, SEEK_SET) != 0) {
+        die(path);
+    }
+    char *data = malloc((size_t)size);
     if (!data || fread(data, 1, (size_t)size, file) != (size_t)size) {
         die(path);
     }

@@ -252,11 +252,14 @@ void tf_json_str(tf_buf_t *b, const char *s, size_t len)
 void tf_json_key(tf_buf_t *b, const char *key)
 {
     size_t len = strlen(key);
-    char last = b->len ? b->data[b->len - 1] : '{';
+    char last = '{';
     char *p = tf_buf_reserve(b, len + 4);
 
     if (p == NULL) {
         return;
+    }
+    if (b->len > 0) {
+        last = b->data[b->len - 1];
     }
     if (last != '{' && last != '[' && last != ':' && last != ',') {
         *p++ = ',';

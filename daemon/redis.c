@@ -100,10 +100,6 @@ static void link_cleanup(void *data)
 static void link_write(link_t *link)
 {
     link->socket_full = true; /* unless hiredis calls link_del_write because all of it went */
-    if (link->context->c.flags & REDIS_IN_CALLBACK) {
-        link_watch(link); /* hiredis 1.2 does not write from inside a callback: the loop will */
-        return;
-    }
     redisAsyncHandleWrite(link->context);
     if (link->context) {
         link_watch(link);
@@ -262,7 +258,6 @@ static void on_version(redisAsyncContext *context, void *answer, void *data)
         redisAsyncCommand(context, on_greeting, redis, "FUNCTION LOAD REPLACE %b", redis->library->data,
                           redis->library->len);
         redisAsyncCommand(context, on_ready, redis, "FCALL tf_version 0");
-        tfd_redis_flush(redis);
         return;
     }
     on_ready(context, answer, data);
@@ -283,7 +278,6 @@ static void greet(tfd_redis_t *redis)
     }
     redisAsyncCommand(context, on_greeting, redis, "CLIENT SETNAME %s", redis->application);
     redisAsyncCommand(context, on_version, redis, "FCALL tf_version 0");
-    tfd_redis_flush(redis);
 }
 
 static void on_connect(const redisAsyncContext *context, int status)

@@ -63,7 +63,8 @@ bool tfd_redis_send(tfd_redis_t *redis, redisCallbackFn *fn, void *data, int arg
                     const size_t *lengths);
 
 /* Writes what was gathered since the last flush. To be called once per turn of the event loop, before it
- * sleeps (uv_prepare_t). */
+ * sleeps (uv_prepare_t), and never from inside a callback of hiredis, which would write in the middle of
+ * reading (hiredis 1.2 asserts that nobody does). */
 void tfd_redis_flush(tfd_redis_t *redis);
 
 /* true: the reply is an error (logged, within limits) or NULL. command: for the log. An error that says that

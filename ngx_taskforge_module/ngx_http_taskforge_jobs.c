@@ -169,7 +169,7 @@ ngx_http_taskforge_jobs_logs(ngx_http_request_t *r)
     tf_pg_put_int4(wire[0], position.epoch);
     tf_pg_put_int4(wire[1], position.attempt);
     tf_pg_put_int4(wire[2], position.seq);
-    tf_pg_put_int4(wire[3], *limit);
+    tf_pg_put_int4(wire[3], (int32_t) *limit);
 
     for (i = 0; i < 4; i++) {
         values[i + 1] = (const char *) wire[i];

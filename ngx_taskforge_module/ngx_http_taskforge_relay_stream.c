@@ -11,7 +11,7 @@
 
 #define ngx_http_taskforge_relay_send(relay, handler, argv)                   \
     ngx_http_taskforge_relay_command(relay, handler,                          \
-                                     sizeof(argv) / sizeof(argv[0]), argv)
+                                     sizeof(argv) / sizeof((argv)[0]), argv)
 
 
 static void ngx_http_taskforge_relay_command(

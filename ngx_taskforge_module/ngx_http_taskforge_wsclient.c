@@ -49,7 +49,7 @@ static ngx_int_t ngx_http_taskforge_wsclient_frame(
     ngx_http_taskforge_wsclient_t *ws, u_char first, u_char *payload,
     size_t len);
 static ngx_int_t ngx_http_taskforge_wsclient_add(
-    ngx_http_taskforge_wsclient_t *ws, u_char opcode, u_char *data,
+    ngx_http_taskforge_wsclient_t *ws, u_char opcode, const u_char *data,
     size_t len);
 static void ngx_http_taskforge_wsclient_lost(
     ngx_http_taskforge_wsclient_t *ws, const char *why);
@@ -145,7 +145,7 @@ ngx_http_taskforge_wsclient_close(ngx_http_taskforge_wsclient_t *ws)
 
 size_t
 ngx_http_taskforge_wsclient_text(ngx_http_taskforge_wsclient_t *ws,
-    u_char *data, size_t len)
+    const u_char *data, size_t len)
 {
     if (!ws->up
         || ngx_http_taskforge_wsclient_add(ws, NGX_HTTP_TASKFORGE_WS_TEXT,
@@ -165,7 +165,7 @@ ngx_http_taskforge_wsclient_text(ngx_http_taskforge_wsclient_t *ws,
 
 static ngx_int_t
 ngx_http_taskforge_wsclient_add(ngx_http_taskforge_wsclient_t *ws,
-    u_char opcode, u_char *data, size_t len)
+    u_char opcode, const u_char *data, size_t len)
 {
     u_char    *p, mask[4];
     size_t     i;

@@ -59,7 +59,7 @@ void ngx_http_taskforge_wsclient_close(ngx_http_taskforge_wsclient_t *ws);
  */
 
 size_t ngx_http_taskforge_wsclient_text(ngx_http_taskforge_wsclient_t *ws,
-    u_char *data, size_t len);
+    const u_char *data, size_t len);
 
 
 /*

@@ -145,7 +145,7 @@ void tfw_run_progress(tfw_run_t *run, int percent)
     tfw_frame_send(run->env->fd, &frame);
 }
 
-static void send_log(tfw_run_t *run, const char *level, char *text, size_t len)
+static void send_log(tfw_run_t *run, const char *level, const char *text, size_t len)
 {
     tfw_frame_out_t frame = {.head = {.kind = TFW_FRAME_LOG, .seq = run->seq}};
 
@@ -153,7 +153,7 @@ static void send_log(tfw_run_t *run, const char *level, char *text, size_t len)
     frame.head.u.log.level_len = (uint32_t)strlen(level);
     frame.head.body_len = (uint32_t)(strlen(level) + len);
     frame.body[0] = (struct iovec){(void *)level, strlen(level)};
-    frame.body[1] = (struct iovec){text, len};
+    frame.body[1] = (struct iovec){(void *)text, len};
     tfw_frame_send(run->env->fd, &frame);
 }
 

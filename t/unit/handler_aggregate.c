@@ -220,7 +220,8 @@ static void test_value_limit(void **state)
     int i;
 
     for (i = 0; i < COLUMNS; i++) {
-        names[i] = (tf_str_t){texts[i], (size_t)snprintf(texts[i], sizeof(texts[i]), "c%d", i)};
+        snprintf(texts[i], sizeof(texts[i]), "c%d", i);
+        names[i] = (tf_str_t){texts[i], strlen(texts[i])};
         fields[i] = TF_STR("1");
     }
     assert_int_equal(tfw_aggregate_header(a, names, COLUMNS), TFW_AGGREGATE_OK);

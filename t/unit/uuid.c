@@ -15,6 +15,7 @@
 /* The clock that uuid.c sees: the real one moved by this much. */
 static int64_t clock_offset_seconds;
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): libc's begin with __ */
 int clock_gettime(clockid_t id, struct timespec *ts)
 {
     struct timespec now;
