@@ -84,6 +84,8 @@ subtest 'answers' => sub {
 };
 
 subtest 'settings that are none' => sub {
+    # nginx ends at once where it finds an error, and frees nothing
+    local %ENV = (%ENV, %{$tf->sanitizer_env('nginx')}, ASAN_OPTIONS => 'detect_leaks=0');
     for my $bad ('*', 'null', 'https://', 'https://a.example.com/', 'HTTPS://a.example.com', 'a.example.com', 'https://a b') {
         my $text = slurp("$tf->{home}/conf/nginx.conf");
         $text =~ s{taskforge_cors .*?;}{taskforge_cors "$bad";};

@@ -234,7 +234,7 @@ sub sanitizer_env {
         LSAN_OPTIONS  => "print_suppressions=0:suppressions=$self->{home}/conf/lsan.supp",
     );
     # nginx itself never frees these; its own processes end with them
-    spew("$self->{home}/conf/lsan.supp", "leak:ngx_event_process_init\nleak:ngx_set_environment\n");
+    spew("$self->{home}/conf/lsan.supp", "leak:ngx_event_process_init\nleak:ngx_set_environment\nleak:ngx_regex_compile\n");
     $env{LD_PRELOAD} = join ' ', map { my $f = run('gcc', "-print-file-name=$_"); chomp $f; $f } qw(libasan.so libubsan.so)
         if $name eq 'nginx';
     return \%env;
