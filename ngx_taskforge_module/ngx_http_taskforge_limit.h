@@ -7,7 +7,37 @@
 #define _NGX_HTTP_TASKFORGE_LIMIT_H_INCLUDED_
 
 
-#include "ngx_http_taskforge_module.h"
+#include "ngx_http_taskforge_permits.h"
+
+
+typedef enum {
+    NGX_HTTP_TASKFORGE_LIMIT_BY_USER = 0,
+    NGX_HTTP_TASKFORGE_LIMIT_BY_KEY,
+    NGX_HTTP_TASKFORGE_LIMIT_BY_ADDRESS
+} ngx_http_taskforge_limit_by_e;
+
+
+typedef struct {
+    ngx_str_t                         name;
+    ngx_http_taskforge_quota_t        quota;
+    ngx_http_taskforge_limit_by_e     by;
+    ngx_uint_t                        roles;      /* bits; 0: everybody */
+} ngx_http_taskforge_limit_t;
+
+
+typedef struct {
+    ngx_shm_zone_t                   *zone;
+    size_t                            zone_size;
+    ngx_uint_t                        used;
+
+    /* of this worker process */
+    ngx_http_taskforge_permits_t     *permits;
+} ngx_http_taskforge_limit_main_conf_t;
+
+
+typedef struct {
+    ngx_array_t                      *limits;     /* NULL: none */
+} ngx_http_taskforge_limit_loc_conf_t;
 
 
 extern ngx_module_t  ngx_http_taskforge_limit_module;

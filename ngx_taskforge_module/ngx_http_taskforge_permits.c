@@ -432,17 +432,13 @@ static ngx_int_t
 ngx_http_taskforge_permits_send(ngx_http_taskforge_permits_of_t *of,
     ngx_uint_t need, ngx_uint_t want)
 {
-    u_char                               *p, *last;
-    u_char                                text[NGX_HTTP_TASKFORGE_PERMITS_ARGS
-                                               * NGX_INT64_LEN];
-    int64_t                               value[NGX_HTTP_TASKFORGE_PERMITS_ARGS];
-    size_t                                argvlen[4
-                                             + NGX_HTTP_TASKFORGE_PERMITS_ARGS];
-    ngx_int_t                             rc;
-    ngx_uint_t                            i;
-    const char                           *argv[4
-                                             + NGX_HTTP_TASKFORGE_PERMITS_ARGS];
-    ngx_http_taskforge_redis_handler_pt   handler;
+    u_char      *p, *last;
+    u_char       text[NGX_HTTP_TASKFORGE_PERMITS_ARGS * NGX_INT64_LEN];
+    size_t       argvlen[4 + NGX_HTTP_TASKFORGE_PERMITS_ARGS];
+    int64_t      value[NGX_HTTP_TASKFORGE_PERMITS_ARGS];
+    ngx_int_t    rc;
+    ngx_uint_t   i;
+    const char  *argv[4 + NGX_HTTP_TASKFORGE_PERMITS_ARGS];
 
     value[0] = of->quota->quota;
     value[1] = of->quota->window;
@@ -470,10 +466,11 @@ ngx_http_taskforge_permits_send(ngx_http_taskforge_permits_of_t *of,
         argvlen[i + 4] = p - (u_char *) argv[i + 4];
     }
 
-    handler = need ? ngx_http_taskforge_permits_answer : NULL;
-
     rc = ngx_http_taskforge_redis_command(of->permits->mcf->redis_conn,
-                                          handler, of,
+                                          need ?
+                                            ngx_http_taskforge_permits_answer
+                                            : NULL,
+                                          of,
                                           4 + NGX_HTTP_TASKFORGE_PERMITS_ARGS,
                                           argv, argvlen);
 

@@ -1,0 +1,132 @@
+# The rate limit: never more than N requests in any window, however many nginx instances share the Redis.
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use TaskForge;
+use TaskForge::Files qw(spew);
+use POSIX ();
+
+my $URL = '/api/v1/jobs?limit=1';
+
+my $tf = TaskForge->start(parts => [qw(postgres redis scheduler)], edit => sub {
+    my ($text) = @_;
+    $text =~ s/taskforge_limit +default .*?;/taskforge_limit default requests=\@N\@ window=\@W\@;/ or die;
+    $text =~ s/worker_processes +auto/worker_processes 2/;
+    # beside the API: nothing to wait for but the limit
+    $text =~ s[(location = /livez)][
+        location = /high { taskforge_limit high requests=4000 window=5s; root /nowhere; }
+        location = /low { taskforge_limit low requests=50 window=5s; root /nowhere; }
+        location = /file { taskforge_limit low2 requests=2 window=5s by=address; taskforge_limit many requests=10 window=5s; root /nowhere; }
+        $1];
+    $text =~ s/\@N\@/10/g; $text =~ s/\@W\@/3s/g;
+    return $text;
+});
+ok(wait_until(10, sub { eval { $tf->redis('FCALL', 'tf_version', 0) >= 2 } }), 'the function library is loaded');
+$tf->start_part('nginx');
+
+# a second nginx of the same configuration, as on another host
+my $other = TaskForge::Stack::free_port();
+{
+    my $text = $tf->configure('nginx.conf');
+    $text =~ s/127\.0\.0\.1:\d+/127.0.0.1:$other/;
+    $text =~ s{/(run|log)/nginx}{/$1/nginx2}g;
+    spew("$tf->{home}/conf/nginx2.conf", $text);
+    $tf->{parts}{nginx2} = $tf->ready($tf->launch('nginx2', stop => 'QUIT', env => $tf->sanitizer_env('nginx'), command => [
+        TaskForge::Files::find_program('nginx'), '-p', $tf->{home}, '-e', "$tf->{home}/log/nginx2-start.log", '-c', "$tf->{home}/conf/nginx2.conf", '-g', 'daemon off;'
+    ]), sub { TaskForge::HTTP->new(port => $other)->get('/livez')->status == 200 });
+}
+my @door = ($tf->http, TaskForge::HTTP->new(port => $other));
+
+subtest 'ten in three seconds, at either door' => sub {
+    my $begin = time;
+    my @answers = map { $door[$_ % 2]->get($URL) } 0 .. 9;
+    is(scalar(grep { $_->status == 200 } @answers), 10, '10 requests pass');
+    is_deeply([map { $_->header('x-ratelimit-remaining') } @answers], [reverse 0 .. 9], 'X-RateLimit-Remaining counts down over both');
+    is($answers[0]->header('ratelimit-policy'), '"default";q=10;w=3', 'RateLimit-Policy');
+    like($answers[3]->header('ratelimit'), qr/^"default";r=6;t=[1234]$/, 'RateLimit');
+    is($answers[0]->header('x-ratelimit-limit'), 10, 'X-RateLimit-Limit');
+    like($answers[0]->header('x-ratelimit-reset'), qr/^[1-4]$/, 'X-RateLimit-Reset');
+    for my $door (@door) {
+        my $r = $door->get($URL);
+        ok($r->is_problem(429), 'the next one is a problem 429') or diag $r->status . ' ' . $r->body;
+        like($r->header('retry-after'), qr/^[1-4]$/, 'with Retry-After');
+        like($r->json->{detail}, qr/"default" is 10 requests in 3 seconds/, 'that says which limit');
+        is($r->header('x-ratelimit-remaining'), 0, 'nothing remains');
+    }
+    is($tf->get('/livez')->status, 200, 'who only asks whether we live is not counted');
+    my $first;
+    wait_until(10, sub { $first = time; $door[0]->get($URL)->status == 200 });
+    cmp_ok(time - $begin, '>=', 3, 'nothing passes before the window is over');
+    cmp_ok($first - $begin, '<', 5, 'and soon after it something does');
+};
+
+subtest 'several limits in one place' => sub {
+    my $r = $tf->get('/file');
+    is($r->status, 404, 'any location can have limits');
+    is($r->header('ratelimit-policy'), '"low2";q=2;w=5, "many";q=10;w=5', 'all are told');
+    like($r->header('ratelimit'), qr/^"low2";r=1;t=\d, "many";r=9;t=\d$/, 'with what remains of each');
+    $tf->get('/file');
+    my @refused = map { $tf->get('/file') } 1 .. 5;
+    is(scalar(grep { $_->status == 429 } @refused), 5, 'the smallest refuses');
+    like($refused[-1]->header('ratelimit'), qr/"many";r=8;/, 'and what it refuses the others do not count') or diag $refused[-1]->header('ratelimit');
+};
+
+# Hammers $path through both doors for $seconds; [sent, answered, door] of every request that passed.
+sub hammer {
+    my ($path, $seconds, $clients, $pause) = @_;
+    my @pipes;
+    for my $n (1 .. $clients) {
+        my $pid = open(my $in, '-|') // die "fork: $!\n";
+        if (!$pid) {
+            my $http = TaskForge::HTTP->new(port => $n % 2 ? $tf->{port} : $other);
+            my $end = time + $seconds;
+            while ((my $sent = time) < $end) {
+                my $status = $http->get($path)->status;
+                printf "%.6f %.6f\n", $sent, time if $status == 404;
+                sleep $pause if $pause;
+            }
+            close STDOUT;
+            POSIX::_exit(0);
+        }
+        push @pipes, $in;
+    }
+    return sort { $a->[1] <=> $b->[1] } map { my $in = $_; map { [split] } <$in> } @pipes;
+}
+
+# A request was let in somewhere between being sent and being answered. So more than $n that were all sent and answered within
+# less than a window are proof of a passed limit.
+sub most_in_a_window {
+    my ($window, @passed) = @_;
+    my $most = 0;
+    my @by_sent = sort { $a->[0] <=> $b->[0] } @passed;
+    my @start = map { $_->[0] } @by_sent[grep { !($_ % 7) } 0 .. $#by_sent];
+    for my $start (@start) {
+        my ($low, $high) = (0, scalar @by_sent);
+        while ($low < $high) { my $mid = int(($low + $high) / 2); $by_sent[$mid][0] < $start ? ($low = $mid + 1) : ($high = $mid) }
+        my $n = 0;
+        for my $r (@by_sent[$low .. $#by_sent]) {
+            last if $r->[0] >= $start + $window;
+            $n++ if $r->[1] < $start + $window;
+        }
+        $most = $n if $n > $most;
+    }
+    return $most;
+}
+
+for my $case (['/low', 50, 0.002], ['/high', 4000, 0]) {
+    my ($path, $n, $pause) = @$case;
+    subtest "saturated: $n in 5 seconds" => sub {
+        my ($before) = $tf->redis('INFO', 'commandstats') =~ /cmdstat_fcall:calls=(\d+)/;
+        my @passed = hammer($path, 21, 6, $pause);
+        my ($after) = $tf->redis('INFO', 'commandstats') =~ /cmdstat_fcall:calls=(\d+)/;
+        # what is kept is bounded
+        cmp_ok($tf->redis('STRLEN', "tf:limit:{" . substr($path, 1) . ":a7f000001}"), '<=', 6 + 128 * 10, 'in at most 1,286 bytes');
+        like($tf->redis('PTTL', "tf:limit:{" . substr($path, 1) . ":a7f000001}"), qr/^\d+$/, 'that expire by themselves');
+        cmp_ok(most_in_a_window(5, @passed), '<=', $n, 'no window of 5 seconds has more');
+        # 21 s hold four whole windows and the beginning of a fifth
+        cmp_ok(scalar @passed, '>=', 0.95 * 4 * $n, 'and hardly less is let in than may be');
+        note scalar(@passed), " passed, ", $after - $before, " calls of Redis";
+        cmp_ok($after - $before, '<', @passed / 4, 'most requests cost no round trip') if $n >= 1000;
+    };
+}
+
+done_testing;
