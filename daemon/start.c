@@ -26,6 +26,7 @@ static bool read_library(const char *path, tf_buf_t *out, char *error, size_t si
 {
     static const char first_line[] = "#!lua name=" TF_REDIS_LIBRARY;
     FILE *file = fopen(path, "re");
+    bool unreadable;
     char *p;
 
     if (file == NULL) {
@@ -36,11 +37,16 @@ static bool read_library(const char *path, tf_buf_t *out, char *error, size_t si
         size_t n = fread(p, 1, 65536, file);
 
         out->len += n;
-        if (n == 0) {
+        if (n < 65536) {
             break;
         }
     }
+    unreadable = ferror(file) != 0;
     fclose(file);
+    if (unreadable) {
+        snprintf(error, size, "TASKFORGE_REDIS_LIBRARY: %.200s cannot be read", path);
+        return false;
+    }
     if (p == NULL || out->len > LIBRARY_BYTES_MAX || out->len < sizeof(first_line) - 1 ||
         memcmp(out->data, first_line, sizeof(first_line) - 1) != 0) {
         snprintf(error, size, "TASKFORGE_REDIS_LIBRARY: %.200s does not begin with \"%s\"", path, first_line);
