@@ -139,11 +139,12 @@ lint-format:
 	  *) echo "not checked: formatting is checked by version 14, this is $$v" ;; esac
 
 # Not believed: uninitvar (it does not know TAILQ_FOREACH; gcc and clang-tidy look for the same with the headers),
-# varFuncNullUB (in POSIX NULL is a pointer, and gcc checks that tf_log has it at its end), deallocuse in tests (nor
-# cmocka's assertions).
+# varFuncNullUB (in POSIX NULL is a pointer, and gcc checks that tf_log has it at its end), deallocuse and
+# nullPointerOutOfMemory in tests (nor cmocka's assertions).
 lint-cppcheck:
 	cppcheck -q --error-exitcode=1 --enable=warning,performance,portability --inline-suppr --std=c11 -j "$$(nproc)" \
-	  --suppress=uninitvar --suppress=varFuncNullUB '--suppress=deallocuse:t/unit/*' --suppress=normalCheckLevelMaxBranches \
+	  --suppress=uninitvar --suppress=varFuncNullUB --suppress=normalCheckLevelMaxBranches \
+	  '--suppress=deallocuse:t/unit/*' '--suppress=nullPointerOutOfMemory:t/unit/*' \
 	  $(CPPFLAGS) '-DCRLF=""' -Idaemon -Iworker -Ischeduler core daemon worker scheduler bench t ngx_taskforge_module
 
 # NGX_DEBUG=0: else ngx_queue_remove() clears its element, and the analyzer finds it cleared in the list that it left.

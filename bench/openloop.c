@@ -349,8 +349,10 @@ static char *read_file(const char *path)
         die(path);
     }
     long size = ftell(f);
-    rewind(f);
-    char *text = size < 0 ? NULL : malloc((size_t)size + 1);
+    if (size < 0 || fseek(f, 0, SEEK_SET) != 0) {
+        die(path);
+    }
+    char *text = malloc((size_t)size + 1);
     if (!text || fread(text, 1, (size_t)size, f) != (size_t)size) {
         die(path);
     }
