@@ -13,8 +13,12 @@ my $ws = $tf->subscribe;
 my $from = time;
 $events->add(400, 32);
 my @got = $events->arrived($ws, 1);
-$events->add(1, 1);
-push @got, $events->arrived($ws, 30);
+# an event that comes while the relay skips is among those left out
+for my $try (1 .. 5) {
+    $events->add(1, 1);
+    push @got, $events->arrived($ws, 6);
+    last if $got[-1] eq $events->last;
+}
 my $seconds = time - $from;
 
 ok((grep { $_ eq 'resync' } @got), 'a flood of ' . $events->last . ' events: subscribers get a resync');
