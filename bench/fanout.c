@@ -96,10 +96,11 @@ static void subscribe(fanout_t *f, subscriber_t *s)
     if (s->fd < 0 || connect(s->fd, (struct sockaddr *)&f->opt.addr, sizeof(f->opt.addr)) < 0) {
         die("connect");
     }
+    const char *header = getenv("BENCH_HEADER"); /* not an argument: it may be a secret */
     int n = snprintf(request, sizeof(request),
-                     "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                     "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n%s%s"
                      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGFza2ZvcmdlIGJlbmNoIQ==\r\n\r\n",
-                     f->opt.path);
+                     f->opt.path, header ? header : "", header ? "\r\n" : "");
     if (n < 0 || (size_t)n >= sizeof(request) || send(s->fd, request, (size_t)n, MSG_NOSIGNAL) != n) {
         die("subscribe");
     }

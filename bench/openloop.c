@@ -424,11 +424,13 @@ static void build_request(load_t *load)
     const char *tail = marker ? marker + strlen(MARKER) : "";
     size_t body_len = head + strlen(tail) + (marker ? MARKER_DIGITS : 0);
 
+    const char *header = getenv("BENCH_HEADER"); /* not an argument: it may be a secret */
     int len = asprintf(
         &load->request,
-        "POST %s HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n"
+        "POST %s HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n%s%sContent-Length: %zu\r\n\r\n"
         "%.*s%s%s",
-        opt->path, body_len, (int)head, opt->body, marker ? "0000000000000000" : "", tail);
+        opt->path, header ? header : "", header ? "\r\n" : "", body_len, (int)head, opt->body,
+        marker ? "0000000000000000" : "", tail);
     if (len < 0) {
         die("memory");
     }

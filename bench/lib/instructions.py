@@ -33,7 +33,8 @@ def by_perf(ours):
     ours.pause()
     ours.reset()
     n = ours.bench.drain_jobs
-    out, count = perf(ours, "nginx", lambda: ours.bench.wrk(ours.port, 64, ours.bench.body_file("submit"), seconds=3))
+    out, count = perf(ours, "nginx", lambda: ours.bench.wrk(ours.port, 64, ours.bench.body_file("submit"), seconds=3,
+                                                            headers=ours.bearer()))
     ours.bench.result("instructions_submit", count / out["accepted"])
     ours.reset()
     ours.add_jobs(n)
@@ -114,11 +115,11 @@ def submit_under_callgrind(ours, home):
     path = write_file(f"{home}/nginx.conf", conf)
     server = callgrind(home, "nginx", ["/usr/sbin/nginx", "-e", f"{home}/nginx-error.log", "-p", ours.home, "-c", path])
     wait_for("nginx under callgrind", 60, lambda: server.alive() and accepts(("127.0.0.1", port), 2))
-    ours.bench.wrk(port, 16, ours.bench.body_file("submit"), seconds=1)  # connections to PostgreSQL and Redis
+    ours.bench.wrk(port, 16, ours.bench.body_file("submit"), seconds=1, headers=ours.bearer())  # connections to PostgreSQL and Redis
     before = ours.number("SELECT count(*) FROM jobs")
     monitor(server, home, "instrumentation", "on")
     for _ in range(20):
-        ours.bench.wrk(port, 64, ours.bench.body_file("submit"), seconds=1)
+        ours.bench.wrk(port, 64, ours.bench.body_file("submit"), seconds=1, headers=ours.bearer())
         jobs = ours.number("SELECT count(*) FROM jobs") - before
         if jobs >= CALLGRIND_JOBS:
             break

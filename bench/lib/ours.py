@@ -2,7 +2,10 @@
 import http.client
 import json
 import os
+import re
+import secrets
 import shutil
+import signal
 import subprocess
 import time
 
@@ -22,12 +25,16 @@ class Ours:
         self.bench = bench
         self.home = f"{bench.home}/stack"
         self.port = None
+        self.password = secrets.token_hex(16)
 
     # --- the stack
 
     def taskforge(self, command, timeout, check=True):
         env = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
-        env.update(TASKFORGE_HOME=self.home, TASKFORGE_PORT=str(self.port or 3000), TASKFORGE_BUILD=self.bench.build)
+        env.update(TASKFORGE_HOME=self.home, TASKFORGE_PORT=str(self.port or 3000), TASKFORGE_BUILD=self.bench.build,
+                   ADMIN_USERNAME="bench", ADMIN_EMAIL="bench@taskforge.local", ADMIN_PASSWORD=self.password,
+                   # every request is counted, and none is refused
+                   RATE_LIMIT_REQUESTS="9999999", RATE_LIMIT_WINDOW="60")
         child = subprocess.Popen([f"{self.bench.root}/taskforge", command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                  stderr=subprocess.STDOUT, text=True, env=env, start_new_session=True)
         try:
@@ -104,6 +111,41 @@ class Ours:
                          f"{name}: each of {expected} jobs is SUCCESS after exactly one attempt, and the counters agree",
                          {"rows": total, "succeeded once": good, "counters": counters})
 
+    def post(self, path, body, headers=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.request("POST", f"/api/v1{path}", json.dumps(body), {"Content-Type": "application/json", **(headers or {})})
+        answer = connection.getresponse()
+        text = answer.read()
+        connection.close()
+        if answer.status not in (200, 201):
+            raise BenchError(f"POST {path}: {answer.status} {text[:300]}")
+        return json.loads(text)
+
+    def bearer(self):
+        """A header with a fresh access token."""
+        token = self.post("/auth/login", {"username": "bench", "password": self.password})["access_token"]
+        return {"Authorization": f"Bearer {token}"}
+
+    def api_key(self):
+        self.sql("DELETE FROM api_keys WHERE name = 'bench'")
+        return {"X-API-Key": self.post("/auth/api-keys", {"name": "bench", "scopes": ["manage"]}, self.bearer())["api_key"]}
+
+    def reconfigure(self, edit):
+        """nginx with another configuration until it is called with None."""
+        path = f"{self.home}/conf/nginx.conf"
+        if edit:
+            shutil.copy2(path, f"{path}.kept")
+            with open(path) as f:
+                text = f.read()
+            with open(path, "w") as f:
+                f.write(edit(text))
+        else:
+            os.replace(f"{path}.kept", path)
+        old = descendants([self.pid("nginx")])
+        os.kill(self.pid("nginx"), signal.SIGHUP)
+        wait_for("nginx's new workers", 30, lambda: len(set(descendants([self.pid("nginx")])) & set(old)) <= 1)
+        time.sleep(1)
+
     # --- the parts
 
     def memory(self):
@@ -130,28 +172,41 @@ class Ours:
         return seen[-1]
 
     def submit(self):
-        """With the queue paused, so that submits are measured and not what the worker does with them."""
+        """With the queue paused, so that submits are measured and not what the worker does with them. Who calls is an access
+        token unless said otherwise, and every request is counted by the rate limiter."""
         self.up()
         self.pause()
-        for key, connections in (("submit_1", 1), ("submit", 64)):
-            self.reset()
-            out = self.bench.wrk(self.port, connections, self.bench.body_file("submit"))
-            rows = self.settled_rows()
-            # wrk stops without waiting for the answers under way: one a connection may be committed and not counted.
-            self.bench.check(out["accepted"] <= rows <= out["accepted"] + connections,
-                             f"submit with {connections} connections: {out['accepted']} answers 202, {rows} rows "
-                             f"({connections} requests may be under way at the end)")
-            self.bench.result(f"{key}_per_second", out["per_second"])
-            self.bench.result(f"{key}_p50_us", out["p50_us"])
-            self.bench.result(f"{key}_p99_us", out["p99_us"])
+        token, key = self.bearer(), self.api_key()
+        self.submit_once("submit_1", 1, token)
+        self.submit_once("submit", 64, token)
+        self.submit_once("submit_key", 64, key)
+        self.reconfigure(lambda text: re.sub(r"taskforge_limit\s[^;]*;", "", text))
+        self.submit_once("submit_unlimited", 64, token)
+        self.reconfigure(None)
+        self.reconfigure(lambda text: re.sub(r"taskforge_limit\s[^;]*;", "", text).replace("taskforge_auth  on;", "taskforge_auth  off;"))
+        self.submit_once("submit_open", 64, {})
+        self.reconfigure(None)
         self.reset()
+
+    def submit_once(self, key, connections, headers):
+        self.reset()
+        out = self.bench.wrk(self.port, connections, self.bench.body_file("submit"), headers=headers)
+        rows = self.settled_rows()
+        # wrk stops without waiting for the answers under way: one a connection may be committed and not counted.
+        self.bench.check(out["accepted"] <= rows <= out["accepted"] + connections,
+                         f"{key} with {connections} connections: {out['accepted']} answers 202, {rows} rows "
+                         f"({connections} requests may be under way at the end)")
+        self.bench.result(f"{key}_per_second", out["per_second"])
+        self.bench.result(f"{key}_p50_us", out["p50_us"])
+        self.bench.result(f"{key}_p99_us", out["p99_us"])
 
     def batch(self):
         self.up()
         self.pause()
         self.reset()
         connections = 4
-        out = self.bench.wrk(self.port, connections, self.bench.body_file("batch"), "/api/v1/jobs/batch")
+        out = self.bench.wrk(self.port, connections, self.bench.body_file("batch"), "/api/v1/jobs/batch",
+                             headers=self.bearer())
         rows = self.settled_rows()
         jobs = out["accepted"] * BATCH
         self.bench.check(jobs <= rows <= jobs + connections * BATCH,
@@ -164,10 +219,11 @@ class Ours:
         """Exactly n jobs through POST /jobs/batch; every item must have been accepted."""
         with open(self.bench.body_file("batch")) as f:
             jobs = json.load(f)["jobs"]
+        headers = {"Content-Type": "application/json", **self.bearer()}
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         for first in range(0, n, BATCH):
             body = json.dumps({"jobs": jobs[:min(BATCH, n - first)]})
-            connection.request("POST", "/api/v1/jobs/batch", body, {"Content-Type": "application/json"})
+            connection.request("POST", "/api/v1/jobs/batch", body, headers)
             answer = connection.getresponse()
             text = answer.read()
             if answer.status not in (200, 202, 207) or text.count(b'"id"') < min(BATCH, n - first):
@@ -219,7 +275,7 @@ class Ours:
     def openloop(self, seconds):
         return last_json(run([self.bench.tool("openloop"), "-p", str(self.port), "-u", "/api/v1/jobs", "-b",
                               self.bench.body_file("latency"), "-r", "1000", "-d", str(seconds), "-c", "32"],
-                             seconds + 60, check=False))
+                             seconds + 60, check=False, env=self.bench.header_env(self.bearer())))
 
     def fanout(self):
         """The same subscribers, events and window twice: straight at an nchan of its own, then at /ws, with the events
@@ -241,15 +297,15 @@ class Ours:
         lines = "\n".join([event.replace('"seq":"1795342546123-0-3",', "")] * EVENTS_PER_BLOCK)
         words = ["XADD", "tf:events", "MAXLEN", "~", "8192", "*", "e", lines]
         xadd = f"*{len(words)}\r\n" + "".join(f"${len(w)}\r\n{w}\r\n" for w in words)
-        ours = self.fanout_tool(self.port, f"{self.home}/run/redis.sock", xadd, "/ws")
+        ours = self.fanout_tool(self.port, f"{self.home}/run/redis.sock", xadd, "/ws", self.bearer())
         self.bench.result("fanout_per_second", ours["per_second"])
 
-    def fanout_tool(self, port, path, block, name):
+    def fanout_tool(self, port, path, block, name, headers=None):
         seconds = self.bench.seconds
         argv = [self.bench.tool("fanout"), "-p", str(port), "-u", "/ws", "-s", path, "-b",
                 write_file(f"{self.bench.home}/block", block), "-k", str(EVENTS_PER_BLOCK), "-n",
                 str(self.bench.subscribers), "-d", str(seconds), "-w", "512"]
-        out = last_json(run(argv, seconds + 90, check=False))
+        out = last_json(run(argv, seconds + 90, check=False, env=self.bench.header_env(headers)))
         self.bench.check(out["ok"], f"fan-out, {name}: each of {out['subscribers']} subscribers got each of "
                                     f"{out['published']} events once", out)
         return out

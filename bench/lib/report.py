@@ -53,8 +53,14 @@ def table(r):
     rows = [
         row("bare nginx `return 201`, 64 connections", get("bare_per_second"), "req/s"),
         row("bare nginx `return 201`, 1 connection", get("bare_1_per_second"), "req/s"),
-        row("submit, 64 connections", get("submit_per_second"), "jobs/s", named("bare nginx", "bare_per_second"),
+        row("submit with login and rate limit, 64 connections", get("submit_per_second"), "jobs/s", named("bare nginx", "bare_per_second"),
             ratio("submit_per_second", "bare_per_second"), 0.25, 0.5, judged="ratio"),
+        row("submit with an API key, 64 connections", get("submit_key_per_second"), "jobs/s",
+            named("bare nginx", "bare_per_second"), ratio("submit_key_per_second", "bare_per_second")),
+        row("submit without rate limit, 64 connections", get("submit_unlimited_per_second"), "jobs/s",
+            named("bare nginx", "bare_per_second"), ratio("submit_unlimited_per_second", "bare_per_second")),
+        row("submit without login and rate limit, 64 connections", get("submit_open_per_second"), "jobs/s",
+            named("bare nginx", "bare_per_second"), ratio("submit_open_per_second", "bare_per_second")),
         row("submit, 64 connections, against FastAPI + Celery", get("submit_per_second") if get("fastapi_submit_per_second")
             else None, "jobs/s", named("FastAPI", "fastapi_submit_per_second"),
             ratio("submit_per_second", "fastapi_submit_per_second")),

@@ -216,7 +216,7 @@ static void test_value_limit(void **state)
     enum { COLUMNS = 1000 };
     tfw_aggregate_t *a = tfw_aggregate_new(NUMBERS_MAX);
     tf_str_t names[COLUMNS], fields[COLUMNS];
-    char texts[COLUMNS][8];
+    char texts[COLUMNS][16];
     int i;
 
     for (i = 0; i < COLUMNS; i++) {
