@@ -83,6 +83,7 @@ void tf_pgarray_begin(tf_pgarray_t *a, uint32_t element_oid)
     a->oid = element_oid;
     a->count = 0;
     a->has_null = false;
+    a->has_value = false;
     tf_buf_reset(&a->buf);
     if (tf_buf_reserve(&a->buf, ARRAY_HEADER)) {
         a->buf.len = ARRAY_HEADER;
@@ -117,6 +118,7 @@ void tf_pgarray_bytes(tf_pgarray_t *a, const void *data, size_t len)
     }
     a->buf.len += len + 4;
     a->count++;
+    a->has_value = true;
 }
 
 void tf_pgarray_int2(tf_pgarray_t *a, int16_t v)

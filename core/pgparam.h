@@ -28,6 +28,7 @@ typedef struct {
     uint32_t oid;
     uint32_t count;
     bool has_null;
+    bool has_value; /* false: nothing but nulls; unnest() beside longer arrays takes SQL NULL for that */
 } tf_pgarray_t;
 
 void tf_pgarray_begin(tf_pgarray_t *a, uint32_t element_oid);

@@ -4,9 +4,10 @@
 -- KEYS[1] is always the queue's base key, e.g. tf:{default}; everything else lives in the same hash slot.
 -- PostgreSQL is the truth: losing all of this loses no job.
 
-local VERSION = 2
+local VERSION = 3
 local GROUP = 'workers'
 local LEVELS = 10
+local NEVER = '18446744073709551615-18446744073709551615'
 local FAIR_EVERY = 16 -- every 16th claim starts with the level whose first entry is oldest
 
 local function call(...)
@@ -32,6 +33,19 @@ local function read_level(base, level, n, consumer)
     got = call('XREADGROUP', 'GROUP', GROUP, consumer, 'COUNT', n, 'STREAMS', key, '>')
   end
   return got and got[1] and got[1][2] or nil
+end
+
+-- The newest id a stream ever gave out.
+local function last_id(key)
+  if call('EXISTS', key) == 0 then
+    return '0-0'
+  end
+  local info = call('XINFO', 'STREAM', key)
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then
+      return info[i + 1]
+    end
+  end
 end
 
 -- last-delivered-id of the group, last-generated-id of the stream; nil where there is no stream or no group
@@ -119,13 +133,12 @@ local function tf_claim(keys, args)
   if have > 0 then
     return { out, {} }
   end
-  local watch = {}
+  -- a paused queue is woken by its control stream alone
+  local watch, paused = {}, call('EXISTS', base .. ':paused') == 1
   for level = 0, LEVELS do
-    local _, last = marks(level_key(base, level))
-    watch[#watch + 1] = last or '0-0'
+    watch[#watch + 1] = paused and NEVER or last_id(level_key(base, level))
   end
-  local _, last = marks(base .. ':ctl')
-  watch[#watch + 1] = last or '0-0'
+  watch[#watch + 1] = last_id(base .. ':ctl')
   return { {}, watch }
 end
 

@@ -8,6 +8,15 @@
 #define NGX_HTTP_TASKFORGE_WRITERS     32    /* see core/sql.h */
 #define NGX_HTTP_TASKFORGE_ROW_SIZE    256   /* of a row without its data */
 
+/*
+ * A batch of this many jobs tells of clients that submit one job after
+ * another.  Their next ones follow their answers at once: without waiting a
+ * moment for them the clients fall into two groups that take turns, and each
+ * commit, whose cost is nearly fixed, serves half of them.
+ */
+#define NGX_HTTP_TASKFORGE_GATHER_JOBS  8
+#define NGX_HTTP_TASKFORGE_GATHER_TIME  1    /* ms */
+
 
 /* The array parameters of tf_sql_submit, $2 to $17, and tf_sql_submit_keyed. */
 
@@ -53,6 +62,10 @@ struct ngx_http_taskforge_submit_s {
     ngx_uint_t                         nwaiting;
     ngx_event_t                        flush;
 
+    /* while the timer runs: how many jobs end the waiting */
+    ngx_event_t                        gather;
+    ngx_uint_t                         expected;
+
     /* as many as there are connections that write */
     ngx_http_taskforge_insert_batch_t *batches;
 
@@ -63,6 +76,8 @@ struct ngx_http_taskforge_submit_s {
 
 
 static void ngx_http_taskforge_insert_flush(ngx_event_t *ev);
+static void ngx_http_taskforge_insert_gather(
+    ngx_http_taskforge_submit_t *submit, ngx_uint_t njobs);
 static ngx_int_t ngx_http_taskforge_insert_fill(
     ngx_http_taskforge_submit_t *submit,
     ngx_http_taskforge_insert_batch_t *batch);
@@ -112,6 +127,10 @@ ngx_http_taskforge_insert_create(ngx_cycle_t *cycle,
     submit->counters = &ngx_http_taskforge_shm(mcf)->counters;
     ngx_queue_init(&submit->waiting);
 
+    submit->gather.handler = ngx_http_taskforge_insert_flush;
+    submit->gather.data = submit;
+    submit->gather.log = cycle->log;
+
     submit->flush.handler = ngx_http_taskforge_insert_flush;
     submit->flush.data = submit;
     submit->flush.log = cycle->log;
@@ -135,6 +154,10 @@ void
 ngx_http_taskforge_insert_destroy(ngx_http_taskforge_submit_t *submit)
 {
     ngx_uint_t  i;
+
+    if (submit->gather.timer_set) {
+        ngx_del_timer(&submit->gather);
+    }
 
     for (i = 0; i < NGX_HTTP_TASKFORGE_COLS; i++) {
         tf_pgarray_free(&submit->cols[i]);
@@ -183,7 +206,10 @@ ngx_http_taskforge_insert(ngx_http_taskforge_submit_t *submit,
 
     /* at the end of this turn of the event loop, with what else it brings */
 
-    if (!submit->flush.posted) {
+    if (!submit->flush.posted
+        && (!submit->gather.timer_set
+            || submit->nwaiting >= submit->expected))
+    {
         ngx_post_event(&submit->flush, &ngx_posted_events);
     }
 
@@ -200,6 +226,10 @@ ngx_http_taskforge_insert_flush(ngx_event_t *ev)
     ngx_http_taskforge_insert_batch_t  *batch;
 
     submit = ev->data;
+
+    if (submit->gather.timer_set) {
+        ngx_del_timer(&submit->gather);
+    }
 
     for (i = 0; i < submit->mcf->write_connections; i++) {
         batch = &submit->batches[i];
@@ -327,7 +357,10 @@ ngx_http_taskforge_insert_send(ngx_http_taskforge_submit_t *submit,
             return NGX_ERROR;
         }
 
-        values[i + 1] = submit->cols[i].buf.data;
+        /* most columns are NULL in most batches: quicker for both sides */
+
+        values[i + 1] = submit->cols[i].has_value ? submit->cols[i].buf.data
+                                                  : NULL;
         lengths[i + 1] = (int) submit->cols[i].buf.len;
     }
 
@@ -449,11 +482,32 @@ ngx_http_taskforge_insert_done(void *data, PGresult *res)
 
     ngx_http_taskforge_insert_verdicts(&jobs, res, rc);
 
-    /* the next batch leaves before the answers to this one are written */
-
-    ngx_http_taskforge_insert_flush(&submit->flush);
+    ngx_http_taskforge_insert_gather(submit, batch->njobs);
 
     ngx_http_taskforge_insert_settle(submit, &jobs);
+}
+
+
+/*
+ * A batch of njobs is done.  The next one leaves before the answers to it are
+ * written, or waits for who gets them.
+ */
+
+static void
+ngx_http_taskforge_insert_gather(ngx_http_taskforge_submit_t *submit,
+    ngx_uint_t njobs)
+{
+    if (njobs < NGX_HTTP_TASKFORGE_GATHER_JOBS || submit->nwaiting >= njobs) {
+        ngx_http_taskforge_insert_flush(&submit->flush);
+        return;
+    }
+
+    submit->expected = ngx_min(njobs + submit->nwaiting,
+                               submit->mcf->submit_batch_jobs);
+
+    if (!submit->gather.timer_set) {
+        ngx_add_timer(&submit->gather, NGX_HTTP_TASKFORGE_GATHER_TIME);
+    }
 }
 
 
