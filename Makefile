@@ -9,7 +9,8 @@ endif
 ifneq ($(SANITIZE),)
 override BUILD := $(BUILD)-asan
 SANFLAGS := -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined -U_FORTIFY_SOURCE
-OPT      := -O1
+# gcc says of both warnings that sanitizers make them wrong
+OPT      := -O1 -Wno-format-truncation -Wno-maybe-uninitialized
 else
 OPT      := -O2 -D_FORTIFY_SOURCE=2
 endif

@@ -136,7 +136,7 @@ static void queues_of_the_worker(void **state)
     tfw_options_free(&o);
 
     for (int i = 0; i <= TFW_QUEUES_MAX; i++) {
-        char name[8];
+        char name[24];
 
         snprintf(name, sizeof(name), "%sq%d", i ? "," : "", i);
         memcpy(many + strlen(many), name, strlen(name) + 1);
