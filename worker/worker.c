@@ -232,7 +232,10 @@ static void init_connections(tfw_worker_t *w)
         .name = "claim",
         .application = PROGRAM,
         .url = s->database_url,
-        .options = TFD_PG_OPTIONS,
+        /* Claims need not be on disk before they are acted upon: if the server crashes and forgets one, the
+         * job is QUEUED again, its end changes no row, and reconcile puts it back on its stream. The end
+         * itself is flushed, and every earlier claim with it. */
+        .options = TFD_PG_OPTIONS " -c synchronous_commit=off",
         .statements = claims,
         .nstatements = sizeof(claims) / sizeof(claims[0]),
         .answer_ms = TFD_PG_ANSWER_MS,
@@ -240,6 +243,7 @@ static void init_connections(tfw_worker_t *w)
     };
     w->ledger_pg = w->claim_pg;
     w->ledger_pg.name = "ledger";
+    w->ledger_pg.options = TFD_PG_OPTIONS;
     w->ledger_pg.statements = changes;
     w->ledger_pg.nstatements = sizeof(changes) / sizeof(changes[0]);
     w->ledger_pg.up = on_ledger_up;
