@@ -93,7 +93,7 @@ static void bad_settings_are_named(void **state)
         {"TASKFORGE_REDIS_LIBRARY", "/nonexistent", "TASKFORGE_REDIS_LIBRARY: /nonexistent: No such file"},
         {"TASKFORGE_REDIS_LIBRARY", "/etc/passwd", "does not begin with \"#!lua name=taskforge\""},
         {"TASKFORGE_REDIS_LIBRARY", "/dev/zero", "does not begin with"},
-        {"TASKFORGE_REDIS_LIBRARY", "/tmp", "does not begin with"},
+        {"TASKFORGE_REDIS_LIBRARY", "/tmp", "/tmp cannot be read"},
     };
     tfd_settings_t s;
     char error[512];
