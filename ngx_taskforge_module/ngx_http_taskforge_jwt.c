@@ -255,7 +255,7 @@ ngx_http_taskforge_jwt_verify(const ngx_http_taskforge_jwt_t *ring,
     const char                          *dot, *dot2;
     ngx_http_taskforge_jwt_error_e       rc;
     ngx_http_taskforge_jwt_claims_t      found;
-    const ngx_http_taskforge_jwt_key_t  *key;
+    const ngx_http_taskforge_jwt_key_t  *key = NULL;
 
     if (len > ring->max_size) {
         return NGX_HTTP_TASKFORGE_JWT_TOO_LONG;
