@@ -26,6 +26,7 @@ class Ours:
         self.home = f"{bench.home}/stack"
         self.port = None
         self.password = secrets.token_hex(16)
+        self.conf = None  # nginx.conf as ./taskforge wrote it
 
     # --- the stack
 
@@ -133,17 +134,14 @@ class Ours:
     def reconfigure(self, edit):
         """nginx with another configuration until it is called with None."""
         path = f"{self.home}/conf/nginx.conf"
-        if edit:
-            shutil.copy2(path, f"{path}.kept")
-            with open(path) as f:
-                text = f.read()
-            with open(path, "w") as f:
-                f.write(edit(text))
-        else:
-            os.replace(f"{path}.kept", path)
+        # written in place: the file keeps its owner
+        with open(path) as f:
+            self.conf = self.conf or f.read()
+        with open(path, "w") as f:
+            f.write(edit(self.conf) if edit else self.conf)
         old = descendants([self.pid("nginx")])
         os.kill(self.pid("nginx"), signal.SIGHUP)
-        wait_for("nginx's new workers", 30, lambda: len(set(descendants([self.pid("nginx")])) & set(old)) <= 1)
+        wait_for("nginx's new workers", 30, lambda: len(set(descendants([self.pid("nginx")])) - set(old)) >= os.cpu_count())
         time.sleep(1)
 
     # --- the parts
@@ -182,7 +180,6 @@ class Ours:
         self.submit_once("submit_key", 64, key)
         self.reconfigure(lambda text: re.sub(r"taskforge_limit\s[^;]*;", "", text))
         self.submit_once("submit_unlimited", 64, token)
-        self.reconfigure(None)
         self.reconfigure(lambda text: re.sub(r"taskforge_limit\s[^;]*;", "", text).replace("taskforge_auth  on;", "taskforge_auth  off;"))
         self.submit_once("submit_open", 64, {})
         self.reconfigure(None)
