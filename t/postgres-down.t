@@ -32,6 +32,9 @@ for my $round (1, 2) {
 $tf->start_part('postgres');
 my $again = wait_until(15, sub { my $r = $tf->post('/api/v1/jobs', {type => 'noop'}); $r->status == 202 && $r->json->{id} });
 ok($again, 'when it is back submits are accepted, without a restart');
+# every process has connections of its own, and each waits a second at most before it tries again
+ok(wait_until(10, sub { 10 == grep { $tf->get("/api/v1/jobs/$id")->status == 200 } 1 .. 10 }), 'and jobs can be read, in every process');
+sleep 1;
 is($tf->wait_for_end($again, 30)->{status}, 'SUCCESS', 'and jobs run: worker and scheduler found it again too');
 is($tf->job($id)->{status}, 'SUCCESS', 'what was there before is there');
 my $later = $tf->submit({type => 'noop', delay_seconds => 1})->{id};
