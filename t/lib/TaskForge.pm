@@ -56,11 +56,6 @@ sub submit_batch {
 sub job {
     my ($self, $id) = @_;
     my $r = $self->get("/api/v1/jobs/$id");
-    for (1 .. 3) {
-        last unless $r->status == 503 && $r->header('retry-after');
-        sleep $r->header('retry-after'); # as it asks for
-        $r = $self->get("/api/v1/jobs/$id");
-    }
     die "job $id: " . $r->status . ' ' . $r->body . "\n" unless $r->status == 200;
     return $r->json;
 }
