@@ -41,12 +41,17 @@ static const struct {
     {TF_QUEUED, TF_RUNNING, TF_ACTOR_WORKER},      /* claim */
     {TF_RUNNING, TF_SUCCESS, TF_ACTOR_WORKER},
     {TF_RUNNING, TF_RETRYING, TF_ACTOR_WORKER},
-    {TF_RUNNING, TF_DEAD_LETTER, TF_ACTOR_WORKER}, /* retries spent */
-    {TF_RUNNING, TF_FAILED, TF_ACTOR_WORKER},      /* permanent */
-    {TF_RUNNING, TF_CANCELLED, TF_ACTOR_WORKER},   /* asked for */
-    {TF_RUNNING, TF_QUEUED, TF_ACTOR_WORKER},      /* graceful stop gives it back */
-    {TF_RUNNING, TF_RETRYING, TF_ACTOR_REAPER},    /* its worker was lost */
-    {TF_RUNNING, TF_DEAD_LETTER, TF_ACTOR_REAPER}, /* ... once too often */
+    {TF_RUNNING, TF_DEAD_LETTER, TF_ACTOR_WORKER},    /* retries spent */
+    {TF_RUNNING, TF_FAILED, TF_ACTOR_WORKER},         /* permanent */
+    {TF_RUNNING, TF_CANCELLED, TF_ACTOR_WORKER},      /* asked for */
+    {TF_RUNNING, TF_QUEUED, TF_ACTOR_WORKER},         /* graceful stop gives it back */
+    {TF_RUNNING, TF_SCHEDULED, TF_ACTOR_WORKER},      /* snoozed */
+    {TF_RUNNING, TF_RETRYING, TF_ACTOR_REAPER},       /* its worker was lost */
+    {TF_RUNNING, TF_DEAD_LETTER, TF_ACTOR_REAPER},    /* ... once too often */
+    {TF_RUNNING, TF_CANCELLED, TF_ACTOR_REAPER},      /* ... after somebody had asked for it */
+    {TF_SCHEDULED, TF_CANCELLED, TF_ACTOR_SCHEDULER}, /* expired */
+    {TF_QUEUED, TF_CANCELLED, TF_ACTOR_SCHEDULER},
+    {TF_RETRYING, TF_CANCELLED, TF_ACTOR_SCHEDULER},
     {TF_SCHEDULED, TF_CANCELLED, TF_ACTOR_API},
     {TF_QUEUED, TF_CANCELLED, TF_ACTOR_API},
     {TF_RETRYING, TF_CANCELLED, TF_ACTOR_API},
@@ -135,8 +140,9 @@ void tf_job_init(tf_job_t *job)
     job->priority = TF_PRIORITY_DEFAULT;
     job->status = TF_QUEUED;
     job->timeout_seconds = job->retry_base_ms = job->retry_max_ms = job->retry_jitter = -1;
+    job->retry_budget_seconds = -1;
     job->created_at = job->updated_at = job->scheduled_at = job->run_at = TF_TIME_NONE;
-    job->started_at = job->finished_at = TF_TIME_NONE;
+    job->started_at = job->finished_at = job->expires_at = job->retried_at = TF_TIME_NONE;
 }
 
 static void write_uuid(tf_buf_t *out, const char *key, const uint8_t id[16])
@@ -145,6 +151,15 @@ static void write_uuid(tf_buf_t *out, const char *key, const uint8_t id[16])
 
     tf_uuid_format(id, text);
     tf_json_kstr(out, key, text, sizeof(text));
+}
+
+static void write_uuid_or_null(tf_buf_t *out, const char *key, bool given, const uint8_t id[16])
+{
+    if (given) {
+        write_uuid(out, key, id);
+    } else {
+        tf_json_kraw(out, key, NULL, 0);
+    }
 }
 
 static void write_str(tf_buf_t *out, const char *key, tf_str_t s)
@@ -193,7 +208,8 @@ static void write_duration(tf_buf_t *out, const tf_job_t *job)
 
 static void write_retry(tf_buf_t *out, const tf_job_t *job)
 {
-    if (job->retry_base_ms < 0 && job->retry_max_ms < 0 && job->retry_jitter < 0) {
+    if (job->retry_base_ms < 0 && job->retry_max_ms < 0 && job->retry_jitter < 0 &&
+        job->retry_budget_seconds < 0) {
         return;
     }
     tf_json_key(out, "retry");
@@ -206,6 +222,9 @@ static void write_retry(tf_buf_t *out, const tf_job_t *job)
     }
     if (job->retry_jitter >= 0) {
         tf_json_kbool(out, "jitter", job->retry_jitter == 1);
+    }
+    if (job->retry_budget_seconds >= 0) {
+        tf_json_kint(out, "budget_seconds", job->retry_budget_seconds);
     }
     tf_buf_addc(out, '}');
 }
@@ -226,11 +245,9 @@ void tf_job_write_json(tf_buf_t *out, const tf_job_t *job, bool with_data, bool 
     write_int_or_null(out, "timeout_seconds", job->timeout_seconds);
     write_retry(out, job);
     write_str(out, "worker", job->worker);
-    if (job->has_created_by) {
-        write_uuid(out, "created_by", job->created_by);
-    } else {
-        tf_json_kraw(out, "created_by", NULL, 0);
-    }
+    write_uuid_or_null(out, "created_by", job->has_created_by, job->created_by);
+    write_uuid_or_null(out, "parent_id", job->has_parent_id, job->parent_id);
+    write_uuid_or_null(out, "schedule_id", job->has_schedule_id, job->schedule_id);
     write_raw(out, "metadata", job->metadata);
     tf_json_ktime(out, "created_at", job->created_at);
     tf_json_ktime(out, "updated_at", job->updated_at);
@@ -238,8 +255,12 @@ void tf_job_write_json(tf_buf_t *out, const tf_job_t *job, bool with_data, bool 
     tf_json_ktime(out, "run_at", job->run_at);
     tf_json_ktime(out, "started_at", job->started_at);
     tf_json_ktime(out, "finished_at", job->finished_at);
+    tf_json_ktime(out, "expires_at", job->expires_at);
+    tf_json_ktime(out, "retried_at", job->retried_at);
     write_duration(out, job);
+    tf_json_kint(out, "snoozes", job->snoozes);
     tf_json_kbool(out, "cancel_requested", job->cancel_requested);
+    write_str(out, "webhook_url", job->webhook_url);
     write_str(out, "traceparent", job->traceparent);
     write_str(out, "error", job->error);
     if (with_data) {

@@ -66,7 +66,8 @@ int tf_priority_parse(const char *name, size_t len);
 const char *tf_priority_name(int priority);
 
 #define TF_QUEUE_DEFAULT "default"
-#define TF_QUEUE_NAME_MAX 64 /* bytes; [A-Za-z0-9_.-]+ */
+#define TF_QUEUE_INTERNAL '_' /* begins the names of queues that callers may not submit to */
+#define TF_QUEUE_NAME_MAX 64  /* bytes; [A-Za-z0-9_.-]+ */
 
 bool tf_queue_name_valid(const char *name, size_t len);
 
@@ -96,19 +97,28 @@ typedef struct {
     int32_t retry_base_ms;
     int32_t retry_max_ms;
     int32_t retry_jitter; /* -1 not given, 0, 1 */
+    int32_t retry_budget_seconds;
+    int32_t snoozes;
     bool has_created_by;
     uint8_t created_by[16];
+    bool has_parent_id;
+    uint8_t parent_id[16];
+    bool has_schedule_id;
+    uint8_t schedule_id[16];
     int64_t created_at;
     int64_t updated_at;
     int64_t scheduled_at;
     int64_t run_at;
     int64_t started_at;
     int64_t finished_at;
+    int64_t expires_at;
+    int64_t retried_at;
     tf_str_t type;
     tf_str_t queue;
     tf_str_t name;
     tf_str_t worker;
     tf_str_t traceparent;
+    tf_str_t webhook_url;
     tf_str_t idempotency_key; /* of a submission; in no row */
     tf_str_t payload;
     tf_str_t metadata;

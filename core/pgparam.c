@@ -278,18 +278,25 @@ bool tf_job_from_row(tf_job_t *job, const void *row, tf_column_fn column, int fi
     job->retry_base_ms = read_int4(&r);
     job->retry_max_ms = read_int4(&r);
     job->retry_jitter = read_bool(&r);
+    job->retry_budget_seconds = read_int4(&r);
+    job->snoozes = read_int4(&r);
     job->has_created_by = read_uuid(&r, job->created_by);
+    job->has_parent_id = read_uuid(&r, job->parent_id);
+    job->has_schedule_id = read_uuid(&r, job->schedule_id);
     job->created_at = read_time(&r);
     job->updated_at = read_time(&r);
     job->scheduled_at = read_time(&r);
     job->run_at = read_time(&r);
     job->started_at = read_time(&r);
     job->finished_at = read_time(&r);
+    job->expires_at = read_time(&r);
+    job->retried_at = read_time(&r);
     job->type = read_text(&r);
     job->queue = read_text(&r);
     job->name = read_text(&r);
     job->worker = read_text(&r);
     job->traceparent = read_text(&r);
+    job->webhook_url = read_text(&r);
     job->error = read_text(&r);
     job->metadata = read_text(&r);
     if (full) {

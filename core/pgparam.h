@@ -64,11 +64,13 @@ typedef const char *(*tf_column_fn)(const void *row, int column, int *len);
 #define TF_JOB_COLUMNS_LIGHT(a)                                                                              \
     a "id," a "epoch," a "attempt," a "max_retries," a "priority," a "progress," a "status::text," a         \
       "cancel_requested," a "timeout_seconds," a "retry_base_ms," a "retry_max_ms," a "retry_jitter," a      \
-      "created_by," a "created_at," a "updated_at," a "scheduled_at," a "run_at," a "started_at," a          \
-      "finished_at," a "type," a "queue," a "name," a "worker," a "traceparent," a "error," a "metadata"
+      "retry_budget_seconds," a "snoozes," a "created_by," a "parent_id," a "schedule_id," a "created_at," a \
+      "updated_at," a "scheduled_at," a "run_at," a "started_at," a "finished_at," a "expires_at," a         \
+      "retried_at," a "type," a "queue," a "name," a "worker," a "traceparent," a "webhook_url," a           \
+      "error," a "metadata"
 #define TF_JOB_COLUMNS(a) TF_JOB_COLUMNS_LIGHT(a) "," a "payload," a "result," a "traceback"
-#define TF_JOB_NCOLUMNS_LIGHT 26
-#define TF_JOB_NCOLUMNS 29
+#define TF_JOB_NCOLUMNS_LIGHT 33
+#define TF_JOB_NCOLUMNS 36
 
 /* Fills job from a row that starts at column `first` with TF_JOB_COLUMNS_LIGHT (full == false) or
  * TF_JOB_COLUMNS. false: a value has a wrong length or an unknown status. */

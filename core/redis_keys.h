@@ -12,6 +12,12 @@
 #define TF_REDIS_EVENTS_MAXLEN 8192 /* entries, approximate */
 #define TF_REDIS_EVENTS_MAXLEN_TEXT "8192"
 #define TF_REDIS_EVENTS_PER_ENTRY 32
+/* "Look at PostgreSQL now": a worker with that incarnation ("0": every worker) sends a heartbeat at once and
+ * does what its row and its jobs' cancel_requested ask for. Lost entries cost time until the next heartbeat,
+ * no more. */
+#define TF_REDIS_CTL "tf:ctl" /* stream; field "w" = the incarnation as decimal text */
+#define TF_REDIS_CTL_MAXLEN_TEXT "1000"
+#define TF_REDIS_CTL_FIELD "w"
 #define TF_REDIS_JOB_FIELD "i" /* of a queue entry: the job id as text */
 
 /* "tf:{queue}" (plus NUL) into out; returns its length, 0 if it does not fit. 80 bytes are always enough. */

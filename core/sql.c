@@ -37,42 +37,45 @@
 #define SUBMIT_NAMES                                                                                         \
     "id, type, queue, name, priority, max_retries, timeout_seconds, retry_base_ms, retry_max_ms, "           \
     "retry_jitter, created_at, scheduled_at, created_by, traceparent, payload, metadata"
-/* The rows of `from` become jobs and are counted. */
-#define SUBMIT(from)                                                                                         \
+/* The rows of `from` become jobs and are counted. `seldom`: more columns, each after a comma. */
+#define SUBMIT(from, seldom)                                                                                 \
     "new AS (INSERT INTO jobs (id, type, queue, name, priority, max_retries, timeout_seconds, "              \
     "retry_base_ms, retry_max_ms, retry_jitter, created_at, updated_at, scheduled_at, run_at, enqueued_at, " \
-    "status, created_by, traceparent, payload, metadata) "                                                   \
+    "status, created_by, traceparent, payload, metadata" seldom ") "                                         \
     "SELECT id, type, queue, name, priority, max_retries, timeout_seconds, retry_base_ms, retry_max_ms, "    \
     "retry_jitter, created_at, created_at, scheduled_at, scheduled_at, "                                     \
     "CASE WHEN scheduled_at IS NULL THEN created_at END, "                                                   \
     "CASE WHEN scheduled_at IS NULL THEN " TF_SQL_QUEUED "::job_status "                                     \
     "ELSE " TF_SQL_SCHEDULED "::job_status END, "                                                            \
-    "created_by, traceparent, payload, metadata FROM " from " "                                              \
+    "created_by, traceparent, payload, metadata" seldom " FROM " from " "                                    \
     "RETURNING queue, type, priority, status), "                                                             \
     "c AS (" COUNT("SELECT queue, type, priority, status, 1 AS d FROM new") "), "                            \
     "m AS (" THROUGHPUT("SELECT " TF_SQL_QUEUED " AS status, -1::int2 AS bucket, 0 AS us FROM new") ") "
 
 const tf_sql_t tf_sql_submit = {
     "tf_submit",
-    "WITH " SUBMIT("unnest(" SUBMIT_ARRAYS ") AS t(" SUBMIT_NAMES ")")
+    "WITH " SUBMIT("unnest(" SUBMIT_ARRAYS ") AS t(" SUBMIT_NAMES ")", "")
     "SELECT pg_notify('tf_due', '') FROM (SELECT FROM new WHERE status = " TF_SQL_SCHEDULED " LIMIT 1) w",
     17,
 };
 
+#define SELDOM ", retry_budget_seconds, expires_at, webhook_url"
+
 /* Keys in their order, so that two statements with the same keys wait for each other in one direction only; of
  * two equal ones in one statement the first wins. A key that another transaction is about to insert makes this
  * one wait for its end. */
-const tf_sql_t tf_sql_submit_keyed = {
-    "tf_submit_keyed",
-    "WITH t AS (SELECT * FROM unnest(" SUBMIT_ARRAYS ", $18::text[], $19::bytea[]) "
-    "AS t(" SUBMIT_NAMES ", key, request_hash)), "
+const tf_sql_t tf_sql_submit_full = {
+    "tf_submit_full",
+    "WITH t AS (SELECT * FROM unnest(" SUBMIT_ARRAYS ", $18::text[], $19::bytea[], $20::int4[], "
+    "$21::timestamptz[], $22::text[]) AS t(" SUBMIT_NAMES ", key, request_hash" SELDOM ")), "
     "k AS (INSERT INTO idempotency_keys (owner, key, request_hash, job_id, created_at) "
     "SELECT DISTINCT ON (1, 2) coalesce(created_by, '" TF_OWNER_NOBODY "'), key, request_hash, id, created_at "
     "FROM t WHERE key IS NOT NULL ORDER BY 1, 2, id ON CONFLICT (owner, key) DO NOTHING RETURNING job_id), "
-    "w AS (SELECT * FROM t WHERE key IS NULL OR id IN (SELECT job_id FROM k)), " SUBMIT("w")
+    "w AS (SELECT * FROM t WHERE key IS NULL OR id IN (SELECT job_id FROM k)), "
+    "x AS (INSERT INTO job_expiry SELECT expires_at, id FROM w WHERE expires_at IS NOT NULL), " SUBMIT("w", SELDOM)
     "SELECT id, CASE WHEN scheduled_at IS NOT NULL THEN pg_notify('tf_due', '')::text END FROM w "
     "WHERE key IS NOT NULL OR scheduled_at IS NOT NULL",
-    19,
+    22,
 };
 
 /* idempotency_keys_pkey, then jobs_pkey */

@@ -31,10 +31,11 @@ extern const tf_sql_t tf_sql_submit;
 /* The owner of idempotency keys where nobody logs in: the nil UUID. */
 #define TF_OWNER_NOBODY "00000000-0000-0000-0000-000000000000"
 
-/* The same for a batch in which some have an idempotency key: $18 key text[] (NULL: none), $19 request_hash
- * bytea[] (SHA-256). Only who is first with its key becomes a job. Rows: the id (uuid) of every job that has
+/* The same for a batch in which some have what few jobs have: $18 key text[] (idempotency; NULL: none), $19
+ * request_hash bytea[] (SHA-256), $20 retry_budget_seconds int4[], $21 expires_at timestamptz[], $22
+ * webhook_url text[]. Only who is first with its key becomes a job. Rows: the id (uuid) of every job that has
  * a key and was inserted, among others that have none. */
-extern const tf_sql_t tf_sql_submit_keyed;
+extern const tf_sql_t tf_sql_submit_full;
 
 /* What was submitted first with these keys. $1 owner uuid (NULL: nobody logs in), $2 keys text[]. Rows: n
  * int4 (place in $2, from 1), request_hash bytea, TF_JOB_COLUMNS, all NULL where the job was deleted since.

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "json_check.h"
 #include "json_slice.h"
@@ -94,6 +95,10 @@ static void check_queue(check_t *c, const json_t *value)
                  TF_QUEUE_NAME_MAX);
         return;
     }
+    if (json_string_value(value)[0] == TF_QUEUE_INTERNAL) {
+        complain(c, "/queue", "must not begin with '%c': such queues are TaskForge's own", TF_QUEUE_INTERNAL);
+        return;
+    }
     c->job->queue = json_text(value);
 }
 
@@ -143,6 +148,38 @@ static void check_scheduled_at(check_t *c, const json_t *value)
         !tf_time_parse(json_string_value(value), json_string_length(value), &c->job->scheduled_at)) {
         complain(c, "/scheduled_at", "must be a time like 2026-11-22T13:00:00Z (RFC 3339, with a zone)");
     }
+}
+
+static void check_expires_at(check_t *c, const json_t *value)
+{
+    if (!json_is_string(value) ||
+        !tf_time_parse(json_string_value(value), json_string_length(value), &c->job->expires_at)) {
+        complain(c, "/expires_at", "must be a time like 2026-11-22T13:00:00Z (RFC 3339, with a zone)");
+    } else if (c->job->expires_at <= c->job->created_at) {
+        complain(c, "/expires_at", "must not have passed already");
+    }
+}
+
+static void check_webhook_url(check_t *c, const json_t *value)
+{
+    const char *url = json_string_value(value);
+    size_t len = json_string_length(value);
+
+    if (json_is_null(value)) {
+        return;
+    }
+    if (url == NULL || len > TF_WEBHOOK_URL_MAX ||
+        (strncasecmp(url, "http://", 7) != 0 && strncasecmp(url, "https://", 8) != 0)) {
+        complain(c, "/webhook_url", "must be an http or https URL of at most %d bytes", TF_WEBHOOK_URL_MAX);
+        return;
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (url[i] <= ' ' || url[i] > '~') {
+            complain(c, "/webhook_url", "has a character at %zu that a URL must escape", i);
+            return;
+        }
+    }
+    c->job->webhook_url = json_text(value);
 }
 
 static void check_delay(check_t *c, const json_t *value)
@@ -217,6 +254,9 @@ static void check_retry(check_t *c, const json_t *value)
                 complain(c, "/retry/jitter", "must be true or false");
             }
             c->job->retry_jitter = json_is_true(item);
+        } else if (strcmp(key, "budget_seconds") == 0) {
+            take_int(c, item, "/retry/budget_seconds", 1, TF_RETRY_BUDGET_SECONDS_MAX,
+                     &c->job->retry_budget_seconds);
         } else {
             complain_unknown(c, "/retry", key);
         }
@@ -273,6 +313,8 @@ static const struct {
     {"timeout_seconds", check_timeout},
     {"scheduled_at", check_scheduled_at},
     {"delay_seconds", check_delay},
+    {"expires_at", check_expires_at},
+    {"webhook_url", check_webhook_url},
     {"metadata", check_metadata},
     {"retry", check_retry},
     {"idempotency_key", check_idempotency_key},
@@ -335,6 +377,10 @@ bool tf_submission_check(const json_t *body, tf_str_t text, const char *pointer_
         } else if (job->max_retries < 0) {
             job->max_retries = type->max_retries;
         }
+    }
+    if (job->expires_at != TF_TIME_NONE && job->scheduled_at != TF_TIME_NONE &&
+        job->expires_at <= job->scheduled_at) {
+        complain(&c, "/expires_at", "must be later than the time it is scheduled for");
     }
     if (errors->len != c.before) {
         return false;

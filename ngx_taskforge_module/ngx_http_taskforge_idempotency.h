@@ -1,7 +1,7 @@
 
 /*
  * Idempotency keys: the same submission twice is one job.  The rule is kept
- * by PostgreSQL, in the transaction of the submit (tf_sql_submit_keyed);
+ * by PostgreSQL, in the transaction of the submit (tf_sql_submit_full);
  * here keys are read, and answered with what was there before.
  */
 

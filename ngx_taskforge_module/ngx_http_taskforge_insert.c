@@ -18,7 +18,7 @@
 #define NGX_HTTP_TASKFORGE_GATHER_TIME  1    /* ms */
 
 
-/* The array parameters of tf_sql_submit, $2 to $17, and tf_sql_submit_keyed. */
+/* The array parameters of tf_sql_submit, $2 to $17, and tf_sql_submit_full. */
 
 enum {
     NGX_HTTP_TASKFORGE_COL_ID = 0,
@@ -39,6 +39,9 @@ enum {
     NGX_HTTP_TASKFORGE_COL_METADATA,
     NGX_HTTP_TASKFORGE_COL_KEY,
     NGX_HTTP_TASKFORGE_COL_HASH,
+    NGX_HTTP_TASKFORGE_COL_RETRY_BUDGET,
+    NGX_HTTP_TASKFORGE_COL_EXPIRES_AT,
+    NGX_HTTP_TASKFORGE_COL_WEBHOOK_URL,
     NGX_HTTP_TASKFORGE_COLS
 };
 
@@ -84,6 +87,7 @@ static ngx_int_t ngx_http_taskforge_insert_fill(
 static ngx_int_t ngx_http_taskforge_insert_send(
     ngx_http_taskforge_submit_t *submit, ngx_queue_t *jobs,
     ngx_http_taskforge_pg_handler_pt handler, void *data);
+static ngx_uint_t ngx_http_taskforge_insert_full(const tf_job_t *job);
 static void ngx_http_taskforge_insert_begin(
     ngx_http_taskforge_submit_t *submit);
 static void ngx_http_taskforge_insert_int4(tf_pgarray_t *col, int32_t value);
@@ -106,7 +110,8 @@ static const uint32_t  ngx_http_taskforge_insert_types[] = {
     TF_PG_INT4, TF_PG_INT4, TF_PG_BOOL,            /* retry policy */
     TF_PG_TIMESTAMPTZ, TF_PG_TIMESTAMPTZ,          /* created, scheduled */
     TF_PG_UUID, TF_PG_TEXT, TF_PG_JSON, TF_PG_JSON,
-    TF_PG_TEXT, TF_PG_BYTEA                        /* idempotency */
+    TF_PG_TEXT, TF_PG_BYTEA,                       /* idempotency */
+    TF_PG_INT4, TF_PG_TIMESTAMPTZ, TF_PG_TEXT      /* budget ... webhook */
 };
 
 
@@ -341,8 +346,8 @@ ngx_http_taskforge_insert_send(ngx_http_taskforge_submit_t *submit,
         ins = ngx_queue_data(q, ngx_http_taskforge_insert_t, queue);
         ngx_http_taskforge_insert_row(submit, ins);
 
-        if (ins->job.idempotency_key.len) {
-            sql = &tf_sql_submit_keyed;
+        if (ngx_http_taskforge_insert_full(&ins->job)) {
+            sql = &tf_sql_submit_full;
         }
     }
 
@@ -373,6 +378,18 @@ ngx_http_taskforge_insert_send(ngx_http_taskforge_submit_t *submit,
     }
 
     return NGX_OK;
+}
+
+
+/* Whether the job has what few jobs have: the usual statement is quicker. */
+
+static ngx_uint_t
+ngx_http_taskforge_insert_full(const tf_job_t *job)
+{
+    return job->idempotency_key.len != 0
+           || job->retry_budget_seconds >= 0
+           || job->expires_at != TF_TIME_NONE
+           || job->webhook_url.len != 0;
 }
 
 
@@ -452,6 +469,11 @@ ngx_http_taskforge_insert_row(ngx_http_taskforge_submit_t *submit,
                      job->idempotency_key.data, job->idempotency_key.len);
     tf_pgarray_bytes(&col[NGX_HTTP_TASKFORGE_COL_HASH],
                      job->idempotency_key.len ? ins->request_hash : NULL, 32);
+    ngx_http_taskforge_insert_int4(&col[NGX_HTTP_TASKFORGE_COL_RETRY_BUDGET],
+                                   job->retry_budget_seconds);
+    tf_pgarray_time(&col[NGX_HTTP_TASKFORGE_COL_EXPIRES_AT], job->expires_at);
+    tf_pgarray_bytes(&col[NGX_HTTP_TASKFORGE_COL_WEBHOOK_URL],
+                     job->webhook_url.data, job->webhook_url.len);
 }
 
 

@@ -19,6 +19,8 @@ CREATE TABLE jobs (
   retry_base_ms      integer,                         -- NULL: the default of the type
   retry_max_ms       integer,
   retry_jitter       boolean,
+  retry_budget_seconds integer,                       -- no attempt starts later than this after it was first to run
+  snoozes            integer     NOT NULL DEFAULT 0,  -- how often the handler asked to be run later
   incarnation        bigint,                          -- the worker incarnation that holds it while RUNNING (the lease)
   created_by         uuid,
   created_at         timestamptz NOT NULL,
@@ -28,11 +30,16 @@ CREATE TABLE jobs (
   enqueued_at        timestamptz,                     -- when it last became QUEUED
   started_at         timestamptz,                     -- of the latest attempt
   finished_at        timestamptz,
+  expires_at         timestamptz,                     -- cancelled unless it has started by then
+  retried_at         timestamptz,                     -- when somebody last retried it by hand
+  parent_id          uuid,                            -- the job that this one was made for (a webhook's delivery)
+  schedule_id        uuid,                            -- the schedule that submitted it
   type               text        NOT NULL,
   queue              text        NOT NULL,
   name               text,
   worker             text,                            -- hostname/pool of the latest attempt
   traceparent        text,
+  webhook_url        text,                            -- told when it has ended
   payload            json        NOT NULL,
   metadata           json,
   result             json,
@@ -51,6 +58,16 @@ CREATE INDEX jobs_running ON jobs (incarnation) WHERE status = 'RUNNING';
 CREATE INDEX jobs_unhappy ON jobs (status, id) WHERE status IN ('FAILED', 'DEAD_LETTER', 'CANCELLED');
 -- lists by type and by queue, newest first
 CREATE INDEX jobs_type ON jobs (type, id);
+
+-- Every index here costs every job three times. What few jobs have (parent_id, schedule_id, expires_at) is looked up
+-- through tables of its own.
+
+-- Jobs that expire, until they have expired.
+CREATE TABLE job_expiry (
+  expires_at  timestamptz NOT NULL,
+  job_id      uuid        NOT NULL,
+  PRIMARY KEY (expires_at, job_id)
+);
 
 -- One row per failed attempt.
 CREATE TABLE job_errors (
@@ -84,6 +101,13 @@ CREATE TABLE job_logs_default   PARTITION OF job_logs   DEFAULT;
 CREATE FUNCTION uuid_floor(at timestamptz) RETURNS uuid
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
   SELECT (lpad(to_hex(floor(extract(epoch FROM at) * 1000)::bigint), 12, '0') || '00000000000000000000')::uuid
+$$;
+
+-- A UUIDv7 of now (RFC 9562, section 5.7), for jobs that are made inside the database.
+CREATE FUNCTION uuid7() RETURNS uuid LANGUAGE sql VOLATILE PARALLEL SAFE AS $$
+  SELECT encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) PLACING
+    substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3) FROM 1 FOR 6), 52, 1), 53, 1),
+    'hex')::uuid
 $$;
 
 -- Makes the weekly partitions (Monday 00:00 UTC) that cover now to now + weeks ahead. Safe to call at any time. Rows

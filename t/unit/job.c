@@ -28,11 +28,11 @@ static const char *const allowed[TF_ACTOR_REAPER + 1][TF_STATUS_COUNT] = {
         },
     [TF_ACTOR_SCHEDULER] =
         {
-            [TF_SCHEDULED] = "-Q------",
-            [TF_QUEUED] = "--------",
+            [TF_SCHEDULED] = "-Q-----C",
+            [TF_QUEUED] = "-------C",
             [TF_RUNNING] = "--------",
             [TF_SUCCESS] = "--------",
-            [TF_RETRYING] = "-Q------",
+            [TF_RETRYING] = "-Q-----C",
             [TF_FAILED] = "--------",
             [TF_DEAD_LETTER] = "--------",
             [TF_CANCELLED] = "--------",
@@ -41,7 +41,7 @@ static const char *const allowed[TF_ACTOR_REAPER + 1][TF_STATUS_COUNT] = {
         {
             [TF_SCHEDULED] = "--------",
             [TF_QUEUED] = "--R-----",
-            [TF_RUNNING] = "-Q-SRFDC",
+            [TF_RUNNING] = "SQ-SRFDC",
             [TF_SUCCESS] = "--------",
             [TF_RETRYING] = "--------",
             [TF_FAILED] = "--------",
@@ -52,7 +52,7 @@ static const char *const allowed[TF_ACTOR_REAPER + 1][TF_STATUS_COUNT] = {
         {
             [TF_SCHEDULED] = "--------",
             [TF_QUEUED] = "--------",
-            [TF_RUNNING] = "----R-D-",
+            [TF_RUNNING] = "----R-DC",
             [TF_SUCCESS] = "--------",
             [TF_RETRYING] = "--------",
             [TF_FAILED] = "--------",

@@ -140,18 +140,25 @@ static const cell_t full_row[] = {
     CELL("\0\0\3\xE8"),                               /* retry_base_ms */
     {NULL, 0},                                        /* retry_max_ms */
     CELL("\0"),                                       /* retry_jitter */
+    CELL("\0\0\1\0"),                                 /* retry_budget_seconds */
+    CELL("\0\0\0\5"),                                 /* snoozes */
     CELL("ABCDEFGHIJKLMNOP"),                         /* created_by */
+    CELL("abcdefghijklmnop"),                         /* parent_id */
+    {NULL, 0},                                        /* schedule_id */
     CELL("\0\0\0\0\0\0\0\1"),                         /* created_at */
     CELL("\0\0\0\0\0\0\0\2"),                         /* updated_at */
     {NULL, 0},                                        /* scheduled_at */
     {NULL, 0},                                        /* run_at */
     CELL("\0\0\0\0\0\0\0\3"),                         /* started_at */
     {NULL, 0},                                        /* finished_at */
+    CELL("\0\0\0\0\0\0\0\4"),                         /* expires_at */
+    {NULL, 0},                                        /* retried_at */
     CELL("sleep"),                                    /* type */
     CELL("default"),                                  /* queue */
     CELL(""),                                         /* name */
     CELL("host/pool"),                                /* worker */
     {NULL, 0},                                        /* traceparent */
+    CELL("http://a/"),                                /* webhook_url */
     CELL("went wrong"),                               /* error */
     CELL("{\"k\":\"v\"}"),                            /* metadata */
     CELL("{\"seconds\":1}"),                          /* payload */
@@ -180,7 +187,14 @@ static void test_row(void **state)
     assert_int_equal(job.retry_base_ms, 1000);
     assert_int_equal(job.retry_max_ms, -1);
     assert_int_equal(job.retry_jitter, 0);
+    assert_int_equal(job.retry_budget_seconds, 256);
+    assert_int_equal(job.snoozes, 5);
     assert_true(job.has_created_by);
+    assert_true(job.has_parent_id);
+    assert_memory_equal(job.parent_id, "abcdefghijklmnop", 16);
+    assert_false(job.has_schedule_id);
+    assert_true(job.expires_at == epoch + 4 && job.retried_at == TF_TIME_NONE);
+    assert_int_equal(job.webhook_url.len, 9);
     assert_memory_equal(job.created_by, "ABCDEFGHIJKLMNOP", 16);
     assert_true(job.created_at == epoch + 1 && job.updated_at == epoch + 2 && job.started_at == epoch + 3);
     assert_true(job.scheduled_at == TF_TIME_NONE && job.run_at == TF_TIME_NONE &&
@@ -208,7 +222,7 @@ static void test_bad_rows(void **state)
     tf_job_t job;
     int i;
 
-    for (i = 1; i <= 19; i++) {
+    for (i = 1; i <= 25; i++) {
         memcpy(row, full_row, sizeof(row));
         if (row[i].data == NULL) {
             row[i].data = "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";

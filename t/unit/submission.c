@@ -94,7 +94,8 @@ static void test_everything(void **state)
         "{\"type\":\"noop\",\"payload\":{\"a\":[1,\"\xC3\xA9\"]},\"queue\":\"mail\",\"priority\":\"high\","
         "\"name\":\"n\",\"max_retries\":0,\"timeout_seconds\":9,\"delay_seconds\":1.5,"
         "\"metadata\":{\"k\":\"v\"},\"retry\":{\"strategy\":\"exponential\",\"base_seconds\":0.5,"
-        "\"max_seconds\":86400,\"jitter\":false}}",
+        "\"max_seconds\":86400,\"jitter\":false,\"budget_seconds\":600},"
+        "\"expires_at\":\"2026-11-23T00:00:00Z\",\"webhook_url\":\"https://example.com/hook?a=1\"}",
         "#");
 
     assert_true(c.ok);
@@ -108,6 +109,9 @@ static void test_everything(void **state)
     assert_int_equal(c.job.retry_base_ms, 500);
     assert_int_equal(c.job.retry_max_ms, 86400000);
     assert_int_equal(c.job.retry_jitter, 0);
+    assert_int_equal(c.job.retry_budget_seconds, 600);
+    assert_true(c.job.expires_at == NOW + INT64_C(11) * 3600 * 1000000);
+    assert_true(str_is(c.job.webhook_url, "https://example.com/hook?a=1"));
     assert_int_equal(c.job.status, TF_SCHEDULED);
     assert_true(c.job.scheduled_at == NOW + 1500000 && c.job.run_at == c.job.scheduled_at);
     done(&c);
@@ -192,6 +196,14 @@ static void test_one_error(void **state)
         {"\"scheduled_at\":\"tomorrow\"", "#/scheduled_at"},
         {"\"scheduled_at\":1795352400", "#/scheduled_at"},
         {"\"delay_seconds\":1,\"scheduled_at\":\"2026-11-22T13:00:00Z\"", "#/delay_seconds"},
+        {"\"queue\":\"_webhooks\"", "#/queue"},
+        {"\"expires_at\":\"soon\"", "#/expires_at"},
+        {"\"expires_at\":\"2001-01-01T00:00:00Z\"", "#/expires_at"},
+        {"\"expires_at\":\"2026-11-22T13:00:01Z\",\"delay_seconds\":2", "#/expires_at"},
+        {"\"webhook_url\":7", "#/webhook_url"},
+        {"\"webhook_url\":\"ftp://a/\"", "#/webhook_url"},
+        {"\"webhook_url\":\"http://a/b c\"", "#/webhook_url"},
+        {"\"retry\":{\"budget_seconds\":0}", "#/retry/budget_seconds"},
         {"\"metadata\":[]", "#/metadata"},
         {"\"metadata\":{\"a\":1}", "#/metadata"},
         {"\"retry\":5", "#/retry"},
