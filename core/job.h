@@ -69,6 +69,9 @@ const char *tf_priority_name(int priority);
 #define TF_QUEUE_INTERNAL '_' /* begins the names of queues that callers may not submit to */
 #define TF_QUEUE_NAME_MAX 64  /* bytes; [A-Za-z0-9_.-]+ */
 
+#define TF_QUEUE_OWN "_taskforge" /* internal queue of TaskForge's own jobs */
+#define TF_TYPE_BULK "bulk_action"
+
 bool tf_queue_name_valid(const char *name, size_t len);
 
 /* A text inside somebody else's memory (a result row, a request body). data == NULL: SQL NULL or not given.

@@ -228,28 +228,97 @@ const tf_sql_t tf_sql_active_queues = {
     "a AS MATERIALIZED (SELECT audit($3::uuid, $4::text, $5::text, '" action                                 \
     "', id::text, NULL) FROM " rows ") "
 
-const tf_sql_t tf_sql_cancel_waiting = {
-    "tf_cancel_waiting",
-    "WITH d AS (SELECT id, status FROM jobs WHERE id = $2 FOR UPDATE), "
-    "u AS (UPDATE jobs j SET status = " TF_SQL_CANCELLED ", run_at = NULL, finished_at = now(), updated_at = now() "
-    "FROM d WHERE j.id = $2 AND j.id = d.id AND d.status IN (" TF_SQL_SCHEDULED ", " TF_SQL_QUEUED ", "
-    TF_SQL_RETRYING ") RETURNING j.*, d.status AS was), "
-    "c AS (" COUNT("SELECT queue, type, priority, was AS status, -1 AS d FROM u UNION ALL "
-                   "SELECT queue, type, priority, status, 1 FROM u") "), "
-    "m AS (" THROUGHPUT("SELECT status, -1::int2 AS bucket, 0 AS us FROM u") "), "
-    AUDITED("job.cancel", "u")
-    "SELECT " TF_JOB_COLUMNS("u.") " FROM u, a",
+/* The jobs $2, locked one after the other in the order of the array, with the states that they have then. */
+#define LOCKED(ids) "d AS (SELECT j.id, j.status FROM unnest(" ids ") AS t(id) JOIN jobs j ON j.id = t.id FOR UPDATE OF j)"
+#define ONE "ARRAY[$2::uuid]"
+#define MANY "$2::uuid[]"
+
+/* What waits is CANCELLED; what runs is asked to stop, by its worker. */
+#define CANCEL(ids)                                                                                          \
+    LOCKED(ids) ", "                                                                                         \
+    "u AS (UPDATE jobs j SET "                                                                               \
+    "status = CASE d.status WHEN " TF_SQL_RUNNING " THEN d.status ELSE " TF_SQL_CANCELLED " END, "           \
+    "cancel_requested = j.cancel_requested OR d.status = " TF_SQL_RUNNING ", run_at = NULL, "                \
+    "finished_at = CASE d.status WHEN " TF_SQL_RUNNING " THEN j.finished_at ELSE now() END, "                \
+    "updated_at = now() FROM d WHERE j.id = d.id AND d.status IN (" TF_SQL_SCHEDULED ", " TF_SQL_QUEUED ", " \
+    TF_SQL_RETRYING ", " TF_SQL_RUNNING ") RETURNING j.*, d.status AS was), "                                \
+    "w AS (SELECT * FROM u WHERE was <> " TF_SQL_RUNNING "), "                                               \
+    "c AS (" COUNT("SELECT queue, type, priority, was AS status, -1 AS d FROM w UNION ALL "                  \
+                   "SELECT queue, type, priority, status, 1 FROM w") "), "                                   \
+    "m AS (" THROUGHPUT("SELECT status, -1::int2 AS bucket, 0 AS us FROM w") ") "
+
+const tf_sql_t tf_sql_cancel = {
+    "tf_cancel",
+    "WITH " CANCEL(ONE) ", " AUDITED("job.cancel", "u") "SELECT " TF_JOB_COLUMNS("u.") ", u.incarnation FROM u, a",
     5,
 };
 
+const tf_sql_t tf_sql_cancel_many = {
+    "tf_cancel_many",
+    "WITH " CANCEL(MANY) "SELECT " TF_JOB_COLUMNS_LIGHT("") ", incarnation FROM u",
+    2,
+};
+
+/* A new life: nothing is left of the last one but its errors and logs, which carry its epoch. */
+#define RETRY(ids)                                                                                           \
+    LOCKED(ids) ", "                                                                                         \
+    "u AS (UPDATE jobs j SET status = " TF_SQL_QUEUED ", epoch = j.epoch + 1, attempt = 0, "                 \
+    "worker_losses = 0, snoozes = 0, progress = 0, cancel_requested = false, incarnation = NULL, "           \
+    "worker = NULL, run_at = NULL, expires_at = NULL, started_at = NULL, finished_at = NULL, "               \
+    "result = NULL, error = NULL, traceback = NULL, retried_at = now(), enqueued_at = now(), "               \
+    "updated_at = now() FROM d WHERE j.id = d.id AND d.status IN (" TF_SQL_FAILED ", " TF_SQL_DEAD_LETTER    \
+    ", " TF_SQL_CANCELLED ") RETURNING j.*, d.status AS was), "                                              \
+    "c AS (" COUNT("SELECT queue, type, priority, was AS status, -1 AS d FROM u UNION ALL "                  \
+                   "SELECT queue, type, priority, status, 1 FROM u") ") "
+
+const tf_sql_t tf_sql_retry = {
+    "tf_retry",
+    "WITH " RETRY(ONE) ", " AUDITED("job.retry", "u") "SELECT " TF_JOB_COLUMNS("u.") " FROM u, a",
+    5,
+};
+
+const tf_sql_t tf_sql_retry_many = {
+    "tf_retry_many",
+    "WITH " RETRY(MANY) "SELECT " TF_JOB_COLUMNS_LIGHT("") " FROM u",
+    2,
+};
+
+#define DELETE(ids)                                                                                          \
+    "u AS (DELETE FROM jobs j USING unnest(" ids ") AS t(id) WHERE j.id = t.id AND j.status::text IN ("      \
+    TF_SQL_SUCCESS ", " TF_SQL_FAILED ", " TF_SQL_DEAD_LETTER ", " TF_SQL_CANCELLED ") "                     \
+    "RETURNING j.id, j.queue, j.type, j.priority, j.status), "                                               \
+    "e AS (DELETE FROM job_errors WHERE job_id IN (SELECT id FROM u)), "                                     \
+    "l AS (DELETE FROM job_logs WHERE job_id IN (SELECT id FROM u)), "                                       \
+    "c AS (" COUNT("SELECT queue, type, priority, status, -1 AS d FROM u") ") "
+
 const tf_sql_t tf_sql_delete = {
     "tf_delete",
-    "WITH u AS (DELETE FROM jobs WHERE id = $2 AND status IN (" TF_SQL_SUCCESS ", " TF_SQL_FAILED ", "
-    TF_SQL_DEAD_LETTER ", " TF_SQL_CANCELLED ") RETURNING id, queue, type, priority, status), "
-    "e AS (DELETE FROM job_errors WHERE job_id IN (SELECT id FROM u)), "
-    "l AS (DELETE FROM job_logs WHERE job_id IN (SELECT id FROM u)), "
-    "c AS (" COUNT("SELECT queue, type, priority, status, -1 AS d FROM u") "), "
-    AUDITED("job.delete", "u")
-    "SELECT u.id FROM u, a",
+    "WITH " DELETE(ONE) ", " AUDITED("job.delete", "u") "SELECT u.id FROM u, a",
     5,
+};
+
+const tf_sql_t tf_sql_delete_many = {
+    "tf_delete_many",
+    "WITH " DELETE(MANY) "SELECT id FROM u",
+    2,
+};
+
+/* Not through SUBMIT: it is one job, and its row in the audit belongs into the same transaction. */
+const tf_sql_t tf_sql_submit_bulk = {
+    "tf_submit_bulk",
+    "WITH new AS (INSERT INTO jobs (id, type, queue, priority, max_retries, status, created_at, updated_at, "
+    "enqueued_at, created_by, payload) VALUES ($2::uuid, '" TF_TYPE_BULK "', '" TF_QUEUE_OWN "', 5, 3, "
+    TF_SQL_QUEUED ", now(), now(), now(), $3::uuid, $6::json) RETURNING *), "
+    "c AS (" COUNT("SELECT queue, type, priority, status, 1 AS d FROM new") "), "
+    "m AS (" THROUGHPUT("SELECT status, -1::int2 AS bucket, 0 AS us FROM new") "), "
+    "a AS MATERIALIZED (SELECT audit($3::uuid, $4::text, $5::text, $7::text, id::text, $6::json) FROM new) "
+    "SELECT " TF_JOB_COLUMNS("new.") " FROM new, a",
+    7,
+};
+
+const tf_sql_t tf_sql_bulk_done = {
+    "tf_bulk_done",
+    "SELECT audit(j.created_by, coalesce(u.username, '-'), NULL, $2::text, j.id::text, $3::json) "
+    "FROM jobs j LEFT JOIN users u ON u.id = j.created_by WHERE j.id = $1::uuid",
+    3,
 };

@@ -1,7 +1,8 @@
 /* sql.h: every statement that changes a job's state, and the counters with it, in one place. Each is one
  * round trip and one transaction. Parameters are binary (pgparam.h), results are read in binary. Arrays are
  * parallel and sorted by id, so that two batches never wait for each other in a circle. $writer: 0-31 nginx
- * workers, 32-62 worker daemons (32 + incarnation % 31), 63 the scheduler's leader, 64 drop_partitions. */
+ * workers, 32-62 worker daemons (32 + incarnation % 31), 63 the scheduler's leader, 64 drop_partitions, 65
+ * the executors of bulk actions. */
 #ifndef TF_SQL_H
 #define TF_SQL_H
 
@@ -13,6 +14,7 @@ typedef struct {
 
 #define TF_WRITER_WORKER(incarnation) ((int16_t)(32 + (incarnation) % 31))
 #define TF_WRITER_SCHEDULER 63
+#define TF_WRITER_BULK 65
 
 /* Connection options for every daemon and nginx worker: prepared once, planned once, never a scan of a whole
  * table. */
@@ -83,13 +85,33 @@ extern const tf_sql_t tf_sql_lost_in_redis;
 /* Queues that hold QUEUED jobs. Rows: queue text. */
 extern const tf_sql_t tf_sql_active_queues;
 
-/* Cancel a job that is not running: SCHEDULED, QUEUED, RETRYING -> CANCELLED. $1 writer, $2 id, then who
- * does it, for the audit: $3 user uuid or NULL, $4 name, $5 address.
- * Rows: TF_JOB_COLUMNS; none: not in such a state, or no such job. */
-extern const tf_sql_t tf_sql_cancel_waiting;
+/* Cancel: SCHEDULED, QUEUED, RETRYING -> CANCELLED; RUNNING stays, with cancel_requested: after the commit
+ * tell the worker (TF_REDIS_CTL). $1 writer, $2 id, then who does it, for the audit: $3 user uuid or NULL, $4
+ * name, $5 address. Rows: TF_JOB_COLUMNS, incarnation int8; none: not in such a state, or no such job. */
+extern const tf_sql_t tf_sql_cancel;
 
-/* Delete a terminal job with its errors and logs. $1 writer, $2 id, $3 to $5 as above. One row (id) if
- * deleted. */
+/* The same for many, without a row in the audit. $1 writer, $2 ids uuid[] sorted. Rows: TF_JOB_COLUMNS_LIGHT,
+ * incarnation int8 of every job that was in such a state. */
+extern const tf_sql_t tf_sql_cancel_many;
+
+/* Retry by hand: FAILED, DEAD_LETTER, CANCELLED -> QUEUED in a new epoch. $1 to $5 as for tf_sql_cancel.
+ * Rows: TF_JOB_COLUMNS. */
+extern const tf_sql_t tf_sql_retry;
+
+/* $1 writer, $2 ids uuid[] sorted. Rows: TF_JOB_COLUMNS_LIGHT. */
+extern const tf_sql_t tf_sql_retry_many;
+
+/* Delete a terminal job with its errors and logs. $1 to $5 as for tf_sql_cancel. One row (id) if deleted. */
 extern const tf_sql_t tf_sql_delete;
+
+/* $1 writer, $2 ids uuid[] sorted. Rows: id. */
+extern const tf_sql_t tf_sql_delete_many;
+
+/* A job that changes many (worker/handlers/bulk_action.c), with its row in the audit. $1 writer, $2 id, $3
+ * user uuid or NULL, $4 name, $5 address, $6 payload json, $7 the audit's action. One row: TF_JOB_COLUMNS. */
+extern const tf_sql_t tf_sql_submit_bulk;
+
+/* Its second row in the audit, by whom it was submitted. $1 id, $2 the audit's action, $3 detail json. */
+extern const tf_sql_t tf_sql_bulk_done;
 
 #endif

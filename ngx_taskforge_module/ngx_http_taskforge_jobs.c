@@ -1,12 +1,9 @@
 
 /*
- * One job: read it whole, read its log, cancel it while it waits, delete it
- * when it has ended.
+ * One job: read it whole, read its log.
  */
 
 #include "ngx_http_taskforge_jobs.h"
-#include "ngx_http_taskforge_accounts.h"
-#include "ngx_http_taskforge_event.h"
 #include "ngx_http_taskforge_pg.h"
 #include "ngx_http_taskforge_reply.h"
 #include "ngx_http_taskforge_route.h"
@@ -32,15 +29,6 @@ static ngx_int_t ngx_http_taskforge_logs_cursor(ngx_str_t *arg,
     ngx_http_taskforge_log_position_t *position);
 static void ngx_http_taskforge_jobs_logs_done(ngx_http_request_t *r,
     void *data, PGresult *res);
-static void ngx_http_taskforge_jobs_cancel_done(ngx_http_request_t *r,
-    void *data, PGresult *res);
-static void ngx_http_taskforge_jobs_delete_done(ngx_http_request_t *r,
-    void *data, PGresult *res);
-static void ngx_http_taskforge_jobs_why_not(ngx_http_request_t *r,
-    const char *action);
-static void ngx_http_taskforge_jobs_why_not_done(ngx_http_request_t *r,
-    void *data, PGresult *res);
-static void ngx_http_taskforge_jobs_not_found(ngx_http_request_t *r);
 
 
 const ngx_str_t  ngx_http_taskforge_logs_args[] = {
@@ -57,11 +45,6 @@ static const tf_sql_t  ngx_http_taskforge_sql_job = {
 static const tf_sql_t  ngx_http_taskforge_sql_logs = {
     "tfr_logs", NGX_HTTP_TASKFORGE_SQL_LOGS, 5
 };
-
-static const tf_sql_t  ngx_http_taskforge_sql_status = {
-    "tfr_status", NGX_HTTP_TASKFORGE_SQL_STATUS, 1
-};
-
 
 void
 ngx_http_taskforge_jobs_get(ngx_http_request_t *r)
@@ -282,144 +265,7 @@ ngx_http_taskforge_jobs_logs_done(ngx_http_request_t *r, void *data,
 }
 
 
-/*
- * The parameters of cancel and delete: $1 writer, $2 id, then who does it.  A
- * process has one writer number, so its counters are never locked by anybody
- * else.
- */
-
-static void
-ngx_http_taskforge_jobs_change(ngx_http_request_t *r, const tf_sql_t *sql,
-    ngx_http_taskforge_pg_request_pt handler)
-{
-    uint8_t                        writer[2];
-    ngx_http_taskforge_ctx_t      *ctx;
-    ngx_http_taskforge_sql_args_t  args;
-
-    ctx = ngx_http_taskforge_get_ctx(r);
-
-    tf_pg_put_int2(writer, (int16_t) (ngx_worker % 32));
-
-    args.nargs = 0;
-    ngx_http_taskforge_sql_bytes(&args, writer, sizeof(writer));
-    ngx_http_taskforge_sql_uuid(&args, ctx->id);
-    ngx_http_taskforge_sql_actor(&args, r);
-
-    (void) ngx_http_taskforge_pg_request(r, NGX_HTTP_TASKFORGE_PG_WRITE, sql,
-                                         args.values, args.lengths, handler,
-                                         NULL);
-}
-
-
 void
-ngx_http_taskforge_jobs_cancel(ngx_http_request_t *r)
-{
-    ngx_http_taskforge_jobs_change(r, &tf_sql_cancel_waiting,
-                                   ngx_http_taskforge_jobs_cancel_done);
-}
-
-
-static void
-ngx_http_taskforge_jobs_cancel_done(ngx_http_request_t *r, void *data,
-    PGresult *res)
-{
-    tf_buf_t                      out = TF_BUF_INIT;
-    tf_job_t                      job;
-    ngx_http_taskforge_pg_row_t   row = { res, 0 };
-
-    if (ngx_http_taskforge_pg_check(r, res) != NGX_OK) {
-        return;
-    }
-
-    if (PQntuples(res) == 0) {
-        ngx_http_taskforge_jobs_why_not(r, "cancelled");
-        return;
-    }
-
-    if (!tf_job_from_row(&job, &row, ngx_http_taskforge_pg_column, 0, true)) {
-        ngx_http_taskforge_problem(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                                   "the job is cancelled, but cannot be read");
-        return;
-    }
-
-    ngx_http_taskforge_event(r, &job);
-
-    tf_job_write_json(&out, &job, true, false);
-    ngx_http_taskforge_reply_json(r, NGX_HTTP_OK, &out);
-    tf_buf_free(&out);
-}
-
-
-void
-ngx_http_taskforge_jobs_delete(ngx_http_request_t *r)
-{
-    ngx_http_taskforge_jobs_change(r, &tf_sql_delete,
-                                   ngx_http_taskforge_jobs_delete_done);
-}
-
-
-static void
-ngx_http_taskforge_jobs_delete_done(ngx_http_request_t *r, void *data,
-    PGresult *res)
-{
-    if (ngx_http_taskforge_pg_check(r, res) != NGX_OK) {
-        return;
-    }
-
-    if (PQntuples(res) == 0) {
-        ngx_http_taskforge_jobs_why_not(r, "deleted");
-        return;
-    }
-
-    ngx_http_taskforge_reply_empty(r, NGX_HTTP_NO_CONTENT);
-}
-
-
-/* A change met no row: there is no such job, or its state forbids it. */
-
-static void
-ngx_http_taskforge_jobs_why_not(ngx_http_request_t *r, const char *action)
-{
-    int                        length;
-    const char                *value;
-    ngx_http_taskforge_ctx_t  *ctx;
-
-    ctx = ngx_http_taskforge_get_ctx(r);
-
-    value = (const char *) ctx->id;
-    length = sizeof(ctx->id);
-
-    (void) ngx_http_taskforge_pg_request(r, NGX_HTTP_TASKFORGE_PG_WRITE,
-                                         &ngx_http_taskforge_sql_status,
-                                         &value, &length,
-                                         ngx_http_taskforge_jobs_why_not_done,
-                                         (void *) action);
-}
-
-
-static void
-ngx_http_taskforge_jobs_why_not_done(ngx_http_request_t *r, void *data,
-    PGresult *res)
-{
-    const char  *action = data;
-
-    if (ngx_http_taskforge_pg_check(r, res) != NGX_OK) {
-        return;
-    }
-
-    if (PQntuples(res) == 0) {
-        ngx_http_taskforge_jobs_not_found(r);
-        return;
-    }
-
-    ngx_http_taskforge_problem(r, NGX_HTTP_CONFLICT,
-                               "the job is %.*s and cannot be %s",
-                               PQgetlength(res, 0, 0), PQgetvalue(res, 0, 0),
-                               action);
-}
-
-
-static void
 ngx_http_taskforge_jobs_not_found(ngx_http_request_t *r)
 {
     ngx_http_taskforge_problem(r, NGX_HTTP_NOT_FOUND, "there is no such job");

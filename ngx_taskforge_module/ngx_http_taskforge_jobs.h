@@ -1,6 +1,6 @@
 
 /*
- * The routes that read jobs and change single ones.
+ * The routes that read jobs.
  */
 
 #ifndef _NGX_HTTP_TASKFORGE_JOBS_H_INCLUDED_
@@ -23,12 +23,6 @@ void ngx_http_taskforge_jobs_get(ngx_http_request_t *r);
 /* GET /jobs/{id}/logs */
 void ngx_http_taskforge_jobs_logs(ngx_http_request_t *r);
 
-/* POST /jobs/{id}/cancel */
-void ngx_http_taskforge_jobs_cancel(ngx_http_request_t *r);
-
-/* DELETE /jobs/{id} */
-void ngx_http_taskforge_jobs_delete(ngx_http_request_t *r);
-
 /* GET /jobs/metrics/summary */
 void ngx_http_taskforge_jobs_summary(ngx_http_request_t *r);
 
@@ -41,6 +35,11 @@ void ngx_http_taskforge_jobs_summary(ngx_http_request_t *r);
 ngx_int_t ngx_http_taskforge_arg_int(ngx_http_taskforge_ctx_t *ctx,
     const char *name, ngx_int_t min, ngx_int_t max, ngx_int_t fallback,
     tf_buf_t *errors);
+
+
+/* 404 */
+
+void ngx_http_taskforge_jobs_not_found(ngx_http_request_t *r);
 
 
 #endif /* _NGX_HTTP_TASKFORGE_JOBS_H_INCLUDED_ */

@@ -86,3 +86,32 @@ ngx_http_taskforge_publish_flush(ngx_http_taskforge_publish_t *pub,
     tf_buf_reset(&pub->events);
     pub->nevents = 0;
 }
+
+
+void
+ngx_http_taskforge_publish_order(ngx_http_taskforge_redis_t *redis,
+    int64_t incarnation)
+{
+    u_char       text[NGX_INT64_LEN + 1];
+    size_t       argvlen[8];
+    const char  *argv[8];
+    ngx_uint_t   i;
+
+    argv[0] = "XADD";
+    argv[1] = TF_REDIS_CTL;
+    argv[2] = "MAXLEN";
+    argv[3] = "~";
+    argv[4] = TF_REDIS_CTL_MAXLEN_TEXT;
+    argv[5] = "*";
+    argv[6] = TF_REDIS_CTL_FIELD;
+    argv[7] = (const char *) text;
+
+    (void) ngx_sprintf(text, "%L%Z", incarnation);
+
+    for (i = 0; i < 8; i++) {
+        argvlen[i] = ngx_strlen(argv[i]);
+    }
+
+    (void) ngx_http_taskforge_redis_command(redis, NULL, NULL, 8, argv,
+                                            argvlen);
+}

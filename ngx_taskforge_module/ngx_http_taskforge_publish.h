@@ -1,7 +1,7 @@
 
 /*
- * What Redis hears of submitted jobs: an entry in the job's stream, and
- * events, many in one entry.
+ * What Redis hears of jobs: an entry in the job's stream, and events, many in
+ * one entry; and of orders to workers.
  */
 
 #ifndef _NGX_HTTP_TASKFORGE_PUBLISH_H_INCLUDED_
@@ -33,6 +33,16 @@ void ngx_http_taskforge_publish(ngx_http_taskforge_publish_t *pub,
 
 void ngx_http_taskforge_publish_flush(ngx_http_taskforge_publish_t *pub,
     ngx_http_taskforge_redis_t *redis);
+
+
+/*
+ * After a commit: the worker of that incarnation (0: every worker) shall look
+ * into PostgreSQL for what is wanted of it or of its jobs.  Redis away: it
+ * looks with its next heartbeat.
+ */
+
+void ngx_http_taskforge_publish_order(ngx_http_taskforge_redis_t *redis,
+    int64_t incarnation);
 
 
 #endif /* _NGX_HTTP_TASKFORGE_PUBLISH_H_INCLUDED_ */

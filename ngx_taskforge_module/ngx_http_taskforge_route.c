@@ -3,6 +3,7 @@
 #include "ngx_http_taskforge_apikeys.h"
 #include "ngx_http_taskforge_audit.h"
 #include "ngx_http_taskforge_body.h"
+#include "ngx_http_taskforge_change.h"
 #include "ngx_http_taskforge_events.h"
 #include "ngx_http_taskforge_jobs.h"
 #include "ngx_http_taskforge_login.h"
@@ -64,7 +65,7 @@ static const ngx_http_taskforge_route_t  ngx_http_taskforge_routes[] = {
       JOBS, ngx_string("jobs_get"), NULL, 0 },
 
     { NGX_HTTP_DELETE, ngx_string("/jobs/{id}"),
-      ngx_http_taskforge_jobs_delete, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
+      ngx_http_taskforge_delete, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
       MANAGE, ngx_string("jobs_delete"), NULL, 0 },
 
     { NGX_HTTP_GET, ngx_string("/jobs/{id}/logs"),
@@ -72,8 +73,12 @@ static const ngx_http_taskforge_route_t  ngx_http_taskforge_routes[] = {
       JOBS, ngx_string("jobs_logs"), ngx_http_taskforge_logs_args, 0 },
 
     { NGX_HTTP_POST, ngx_string("/jobs/{id}/cancel"),
-      ngx_http_taskforge_jobs_cancel, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
+      ngx_http_taskforge_cancel, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
       MANAGE, ngx_string("jobs_cancel"), NULL, 0 },
+
+    { NGX_HTTP_POST, ngx_string("/jobs/{id}/retry"),
+      ngx_http_taskforge_retry, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
+      MANAGE, ngx_string("jobs_retry"), NULL, 0 },
 
     { NGX_HTTP_POST, ngx_string("/auth/register"),
       ngx_http_taskforge_register, NGX_HTTP_TASKFORGE_ROLE_NONE,

@@ -15,6 +15,7 @@ my %EXPECTED = (
     'DELETE /jobs/{id}'          => [operator => qw(manage)],
     'GET /jobs/{id}/logs'        => [viewer => qw(read submit manage)],
     'POST /jobs/{id}/cancel'     => [operator => qw(manage)],
+    'POST /jobs/{id}/retry'      => [operator => qw(manage)],
     'GET /events'                => [viewer => qw(read manage)],
     'POST /auth/register'        => ['anyone'],
     'POST /auth/login'           => ['anyone'],
