@@ -1,4 +1,4 @@
-DROP TABLE queues, job_types, workers, job_throughput, job_counts, job_logs, job_errors, jobs;
+DROP TABLE job_types, workers, job_throughput, job_counts, job_logs, job_errors, jobs;
 DROP SEQUENCE worker_incarnations;
 DROP FUNCTION drop_partitions(interval);
 DROP FUNCTION make_partitions(integer);

@@ -260,9 +260,3 @@ CREATE TABLE job_types (
   retry_jitter     boolean     NOT NULL,
   updated_at       timestamptz NOT NULL
 );
-
-CREATE TABLE queues (
-  name        text        PRIMARY KEY,
-  paused      boolean     NOT NULL DEFAULT false,
-  updated_at  timestamptz NOT NULL
-);

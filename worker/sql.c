@@ -11,7 +11,8 @@ const tf_sql_t tfw_sql_register = {
     "pid = excluded.pid, version = excluded.version, queues = excluded.queues, concurrency = "
     "excluded.concurrency, "
     "active = 0, processed = 0, failed = 0, started_at = excluded.started_at, heartbeat_at = "
-    "excluded.heartbeat_at "
+    "excluded.heartbeat_at, desired_status = NULL, desired_concurrency = NULL, last_fetch_at = NULL, "
+    "stuck_since = NULL "
     "RETURNING w.id, w.incarnation",
     7,
 };

@@ -87,12 +87,12 @@ class Ours:
 
     def pause(self):
         """The worker claims nothing: PostgreSQL holds the decision, Redis the copy that claims look at."""
-        self.sql("INSERT INTO queues (name, paused, updated_at) VALUES ('default', true, now()) "
-                 "ON CONFLICT (name) DO UPDATE SET paused = true, updated_at = now()")
+        self.sql("INSERT INTO queues (name, state) VALUES ('default', 'paused') "
+                 "ON CONFLICT (name) DO UPDATE SET state = 'paused', version = queues.version + 1")
         self.redis("SET", f"{QUEUE}:paused", "1")
 
     def resume(self):
-        self.sql("UPDATE queues SET paused = false, updated_at = now() WHERE name = 'default'")
+        self.sql("UPDATE queues SET state = 'active', version = version + 1 WHERE name = 'default'")
         self.redis("DEL", f"{QUEUE}:paused")
         self.redis("XADD", f"{QUEUE}:ctl", "MAXLEN", "~", "100", "*", "e", "resume")
 
