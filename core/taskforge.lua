@@ -4,7 +4,7 @@
 -- KEYS[1] is always the queue's base key, e.g. tf:{default}; everything else lives in the same hash slot.
 -- PostgreSQL is the truth: losing all of this loses no job.
 
-local VERSION = 3
+local VERSION = 4
 local GROUP = 'workers'
 local LEVELS = 10
 local NEVER = '18446744073709551615-18446744073709551615'
@@ -140,6 +140,27 @@ local function tf_claim(keys, args)
   end
   watch[#watch + 1] = last_id(base .. ':ctl')
   return { {}, watch }
+end
+
+-- FCALL tf_pause 1 base paused version -> 1 when that changed something, else 0
+-- Whether the queue is paused ('1' or '0'), as a version of its row in PostgreSQL says. Messages may come in any order: of
+-- two the newer version counts. Wakes the queue's workers.
+local function tf_pause(keys, args)
+  local base, paused, version = keys[1], args[1] == '1', tonumber(args[2])
+  if version < tonumber(call('GET', base .. ':version') or '0') then
+    return 0
+  end
+  call('SET', base .. ':version', args[2])
+  if paused == (call('EXISTS', base .. ':paused') == 1) then
+    return 0
+  end
+  if paused then
+    call('SET', base .. ':paused', '1')
+  else
+    call('DEL', base .. ':paused')
+  end
+  call('XADD', base .. ':ctl', 'MAXLEN', '~', 100, '*', 'e', paused and 'pause' or 'resume')
+  return 1
 end
 
 -- FCALL tf_done 1 base level entry level entry ...  -> number of entries removed
@@ -336,6 +357,7 @@ local function tf_limit(keys, args)
 end
 
 redis.register_function('tf_claim', tf_claim)
+redis.register_function('tf_pause', tf_pause)
 redis.register_function('tf_done', tf_done)
 redis.register_function('tf_state', tf_state)
 redis.register_function('tf_consumers', tf_consumers)

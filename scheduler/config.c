@@ -9,6 +9,8 @@ static const tf_setting_t table[] = {
      "seconds without a heartbeat after which a worker is lost"},
     {"TASKFORGE_POISON_LIMIT", TF_SETTING_INT, FIELD(poison_limit), "3", 1, 1000,
      "lost workers after which a job is dead"},
+    {"TASKFORGE_STUCK_SECONDS", TF_SETTING_INT, FIELD(stuck_seconds), "30", 1, 86400,
+     "seconds without asking for jobs, while some wait, after which a worker is called stuck"},
     {"TASKFORGE_RECONCILE_SECONDS", TF_SETTING_INT, FIELD(reconcile_seconds), "5", 1, 3600,
      "seconds between two comparisons of PostgreSQL and Redis"},
     {"TASKFORGE_RECONCILE_GRACE_MS", TF_SETTING_INT, FIELD(reconcile_grace_ms), "2000", 0, 600000,

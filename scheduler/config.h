@@ -12,6 +12,7 @@ typedef struct {
     tfd_settings_t shared;
     int64_t lost_seconds;
     int64_t poison_limit;
+    int64_t stuck_seconds;
     int64_t reconcile_seconds;
     int64_t reconcile_grace_ms;
     int64_t retention_days;

@@ -31,6 +31,7 @@ static void work_up(void *data)
     tfd_pg_send(&s->work, &tfs_sql_listen, NULL, on_listening, s);
     tfs_rescue_start(&s->rescue);
     tfs_reconcile_start(&s->reconcile);
+    tfs_stuck_start(&s->stuck);
 }
 
 static void work_down(void *data)
@@ -40,6 +41,7 @@ static void work_down(void *data)
     tfs_due_stop(&s->due);
     tfs_rescue_stop(&s->rescue);
     tfs_reconcile_stop(&s->reconcile);
+    tfs_stuck_stop(&s->stuck);
 }
 
 static void notified(void *data, const char *channel)
@@ -66,7 +68,7 @@ static void log_stats(uv_timer_t *timer)
     if (memcmp(n, &nothing, sizeof(nothing)) != 0) {
         tf_log(TF_LOG_INFO, "stats", "i:promoted", n->promoted, "i:rescued", n->rescued, "i:dead_letter",
                n->buried, "i:added_again", n->added_again, "i:forgotten_entries", n->forgotten,
-               "i:redis_failed", n->redis_failed, NULL);
+               "i:queues_mirrored", n->mirrored, "i:redis_failed", n->redis_failed, NULL);
         s->stats = nothing;
     }
 }
@@ -101,6 +103,7 @@ static void close_all(tfs_scheduler_t *s)
     tfs_due_close(&s->due);
     tfs_rescue_close(&s->rescue);
     tfs_reconcile_close(&s->reconcile);
+    tfs_stuck_close(&s->stuck);
     tfs_janitor_close(&s->janitor);
     uv_close((uv_handle_t *)&s->turn, NULL);
     uv_close((uv_handle_t *)&s->stats_timer, NULL);
@@ -152,6 +155,8 @@ static void init_connections(tfs_scheduler_t *s)
         &tfs_sql_now,
         &tf_sql_active_queues,
         &tf_sql_lost_in_redis,
+        &tfs_sql_queue_states,
+        &tfs_sql_mark_stuck,
     };
 
     s->work = (tfd_pg_t){
@@ -192,6 +197,7 @@ static bool init(tfs_scheduler_t *s)
     tfs_due_init(&s->due, s);
     tfs_rescue_init(&s->rescue, s);
     tfs_reconcile_init(&s->reconcile, s);
+    tfs_stuck_init(&s->stuck, s);
     tfs_janitor_init(&s->janitor, s);
     uv_prepare_init(&s->loop, &s->turn);
     uv_timer_init(&s->loop, &s->stats_timer);

@@ -214,7 +214,7 @@ static void next_queue(tfs_reconcile_t *r)
     }
 }
 
-/* First: what time is it, and which queues have waiting jobs? */
+/* First: what time is it, are paused queues paused, and which queues have waiting jobs? */
 
 static void on_queues(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
 {
@@ -228,18 +228,28 @@ static void on_queues(void *data, tfd_pg_outcome_t outcome, const PGresult *resu
     next_queue(r);
 }
 
-static void on_now(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
+static void on_mirrored(void *data)
 {
     tfs_reconcile_t *r = data;
     tfs_scheduler_t *s = r->scheduler;
 
-    if (result == NULL || PQntuples(result) != 1 || !tfs_may_work(s) ||
-        !tfd_pg_send(&s->work, &tf_sql_active_queues, NULL, on_queues, r)) {
+    if (!tfs_may_work(s) || !tfd_pg_send(&s->work, &tf_sql_active_queues, NULL, on_queues, r)) {
+        end_round(r);
+    }
+}
+
+static void on_now(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
+{
+    tfs_reconcile_t *r = data;
+
+    if (result == NULL || PQntuples(result) != 1) {
         end_round(r);
         return;
     }
     r->pg_now_us = tf_pg_get_time(PQgetvalue(result, 0, 0));
     r->pg_now_at_ns = uv_hrtime(); /* a moment late, so that pg_now() is behind rather than ahead */
+    /* before jobs come back: those of a paused queue must find it paused */
+    tfs_mirror_run(&r->mirror, r->scheduler, on_mirrored, r);
 }
 
 static void begin_round(uv_timer_t *timer)

@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "job.h"
+#include "mirror.h"
 #include "names.h"
 #include "pgparam.h"
 
@@ -29,8 +30,9 @@ typedef struct {
 typedef struct {
     struct tfs_scheduler_s *scheduler;
     uv_timer_t timer;
-    bool busy;             /* a round is under way */
-    bool again;            /* another one is wanted at once */
+    bool busy;  /* a round is under way */
+    bool again; /* another one is wanted at once */
+    tfs_mirror_t mirror;
     int64_t pg_now_us;     /* PostgreSQL's clock ... */
     uint64_t pg_now_at_ns; /* ... at this moment of uv_hrtime() */
     tfs_names_t queues;

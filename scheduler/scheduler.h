@@ -12,10 +12,12 @@
 #include "due.h"
 #include "janitor.h"
 #include "leader.h"
+#include "mirror.h"
 #include "daemon/pg.h"
 #include "reconcile.h"
 #include "daemon/redis.h"
 #include "rescue.h"
+#include "stuck.h"
 
 /* Since the last log line "stats". */
 typedef struct {
@@ -24,6 +26,7 @@ typedef struct {
     int64_t buried;       /* RUNNING -> DEAD_LETTER */
     int64_t added_again;  /* by reconcile */
     int64_t forgotten;    /* entries taken from dead consumers */
+    int64_t mirrored;     /* queues whose copy in Redis was wrong */
     int64_t redis_failed; /* commands */
 } tfs_stats_t;
 
@@ -36,6 +39,7 @@ typedef struct tfs_scheduler_s {
     tfs_due_t due;
     tfs_rescue_t rescue;
     tfs_reconcile_t reconcile;
+    tfs_stuck_t stuck;
     tfs_janitor_t janitor;
     tfs_stats_t stats;
     uv_prepare_t turn;

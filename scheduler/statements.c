@@ -37,6 +37,31 @@ const tf_sql_t tfs_sql_queues = {
     0,
 };
 
+const tf_sql_t tfs_sql_queue_states = {
+    "tfs_queue_states",
+    "SELECT name, state = 'paused', version FROM queues ORDER BY name",
+    0,
+};
+
+/* job_counts says which levels have jobs at all; of those jobs_queued has the oldest. */
+const tf_sql_t tfs_sql_mark_stuck = {
+    "tfs_mark_stuck",
+    "WITH late AS (SELECT DISTINCT c.queue FROM (SELECT queue, priority FROM job_counts "
+    "WHERE status = " TF_SQL_QUEUED " GROUP BY queue, priority HAVING sum(n) > 0) c "
+    "LEFT JOIN queues q ON q.name = c.queue WHERE q.state IS DISTINCT FROM 'paused' AND EXISTS (SELECT FROM "
+    "jobs j "
+    "WHERE j.queue = c.queue AND j.priority = c.priority AND j.status = " TF_SQL_QUEUED
+    " AND j.enqueued_at < now() - $1 * interval '1 second')), "
+    "stuck AS (SELECT w.incarnation FROM workers w WHERE w.status = 'online' "
+    "AND w.heartbeat_at > now() - $2 * interval '1 second' AND w.active < w.concurrency "
+    "AND coalesce(w.last_fetch_at, w.started_at) < now() - $1 * interval '1 second' "
+    "AND EXISTS (SELECT FROM late, unnest(w.queues) AS e WHERE queue_matches(late.queue, e))) "
+    "UPDATE workers w SET stuck_since = CASE WHEN w.stuck_since IS NULL THEN now() END "
+    "WHERE (w.stuck_since IS NULL) = (w.incarnation IN (SELECT incarnation FROM stuck)) "
+    "RETURNING w.id, w.incarnation, w.hostname, w.pool, w.stuck_since IS NOT NULL",
+    2,
+};
+
 /* workers_incarnation_key */
 const tf_sql_t tfs_sql_dead_incarnations = {
     "tfs_dead_incarnations",

@@ -25,6 +25,13 @@ extern const tf_sql_t tfs_sql_now;
 /* Queues that workers serve or served lately, and queues with waiting jobs: text. */
 extern const tf_sql_t tfs_sql_queues;
 
+/* Every queue that somebody decided something about: name text, paused bool, version int8. */
+extern const tf_sql_t tfs_sql_queue_states;
+
+/* Marks who became stuck and unmarks who is not any more. $1 stuck after int4, $2 lost after int4, in
+ * seconds. Rows, of those that changed: id uuid, incarnation int8, hostname, pool, stuck bool. */
+extern const tf_sql_t tfs_sql_mark_stuck;
+
 /* Of the incarnations in $1 int8[] those that are not alive: text. */
 extern const tf_sql_t tfs_sql_dead_incarnations;
 
