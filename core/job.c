@@ -118,6 +118,21 @@ const char *tf_priority_name(int priority)
     return priority <= 3 ? "low" : priority <= 6 ? "normal" : priority <= 8 ? "high" : "critical";
 }
 
+bool tf_type_is_internal(const char *type, size_t len)
+{
+    static const tf_str_t internal[] = {
+        {TF_TYPE_BULK, sizeof(TF_TYPE_BULK) - 1},
+        {TF_TYPE_WEBHOOK, sizeof(TF_TYPE_WEBHOOK) - 1},
+    };
+
+    for (size_t i = 0; i < sizeof(internal) / sizeof(internal[0]); i++) {
+        if (internal[i].len == len && memcmp(internal[i].data, type, len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool tf_queue_name_valid(const char *name, size_t len)
 {
     if (len == 0 || len > TF_QUEUE_NAME_MAX) {

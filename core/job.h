@@ -70,7 +70,12 @@ const char *tf_priority_name(int priority);
 #define TF_QUEUE_NAME_MAX 64  /* bytes; [A-Za-z0-9_.-]+ */
 
 #define TF_QUEUE_OWN "_taskforge" /* internal queue of TaskForge's own jobs */
+#define TF_QUEUE_WEBHOOKS "_webhooks"
 #define TF_TYPE_BULK "bulk_action"
+#define TF_TYPE_WEBHOOK "webhook"
+
+/* Types that only TaskForge itself may submit. */
+bool tf_type_is_internal(const char *type, size_t len);
 
 bool tf_queue_name_valid(const char *name, size_t len);
 

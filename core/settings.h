@@ -29,7 +29,7 @@ void tf_settings_free(const tf_setting_t *table, size_t count, void *target);
 
 /* "redis://[[user]:password@]host[:port][/db]", "unix:///path/to.sock[?db=n]". All texts are malloc'd; free
  * with tf_redis_url_free. */
-typedef struct {
+typedef struct tf_redis_url_s {
     char *socket_path; /* NULL for TCP */
     char *host;
     int port;

@@ -1,6 +1,5 @@
 #include "submission.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,6 +7,7 @@
 #include <strings.h>
 
 #include "json_check.h"
+#include "json_error.h"
 #include "json_slice.h"
 
 /* The checking of one submission. */
@@ -24,51 +24,22 @@ static void complain(check_t *c, const char *pointer, const char *fmt, ...)
 /* pointer: "/priority", or "" for the whole body. */
 static void complain(check_t *c, const char *pointer, const char *fmt, ...)
 {
-    tf_buf_t text = TF_BUF_INIT;
-    char detail[512];
+    char full[TF_JSON_POINTER_SIZE], detail[512];
     va_list args;
 
     va_start(args, fmt);
     vsnprintf(detail, sizeof(detail), fmt, args);
     va_end(args);
-    if (c->errors->len > 0 && c->errors->data[c->errors->len - 1] == '}') {
-        tf_buf_addc(c->errors, ',');
-    }
-    tf_buf_adds(&text, c->prefix);
-    tf_buf_adds(&text, pointer);
-    tf_buf_addc(c->errors, '{');
-    tf_json_kstr(c->errors, "pointer", text.data, text.len);
-    tf_json_kcstr(c->errors, "detail", detail);
-    tf_buf_addc(c->errors, '}');
-    tf_buf_free(&text);
+    snprintf(full, sizeof(full), "%s%s", c->prefix, pointer);
+    tf_json_error(c->errors, full, "%s", detail);
 }
 
-/* A field that nobody knows, at `parent` ("" or "/retry"). Its name becomes part of the pointer: RFC 6901,
- * with the escapes of a URI fragment (section 6); of a long name only the beginning. */
+/* A field that nobody knows, at `parent` ("" or "/retry"). */
 static void complain_unknown(check_t *c, const char *parent, const char *key)
 {
-    static const char hex[] = "0123456789ABCDEF";
-    char pointer[256];
-    size_t len = strlen(parent);
+    char pointer[TF_JSON_POINTER_SIZE];
 
-    memcpy(pointer, parent, len);
-    pointer[len++] = '/';
-    for (const char *p = key; *p && p < key + 64; p++) {
-        unsigned char ch = (unsigned char)*p;
-
-        if (ch == '~' || ch == '/') {
-            pointer[len++] = '~';
-            pointer[len++] = ch == '~' ? '0' : '1';
-        } else if (isalnum(ch) || ch == '_' || ch == '-' || ch == '.') {
-            pointer[len++] = (char)ch;
-        } else {
-            pointer[len++] = '%';
-            pointer[len++] = hex[ch >> 4];
-            pointer[len++] = hex[ch & 15];
-        }
-    }
-    pointer[len] = '\0';
-    complain(c, pointer, "unknown field \"%.64s\"", key);
+    complain(c, tf_json_pointer(pointer, parent, key), "unknown field \"%.64s\"", key);
 }
 
 static tf_str_t json_text(const json_t *value)

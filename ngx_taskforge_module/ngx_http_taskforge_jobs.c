@@ -265,6 +265,43 @@ ngx_http_taskforge_jobs_logs_done(ngx_http_request_t *r, void *data,
 }
 
 
+ngx_int_t
+ngx_http_taskforge_jobs_location(ngx_http_request_t *r, const uint8_t id[16])
+{
+    u_char                         *p, *location;
+    size_t                          len;
+    ngx_http_taskforge_ctx_t       *ctx;
+    ngx_http_taskforge_loc_conf_t  *lcf;
+
+    ctx = ngx_http_taskforge_get_ctx(r);
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_taskforge_module);
+
+    len = lcf->base.len + sizeof("/jobs/") - 1 + TF_UUID_TEXT_LEN;
+    location = ngx_pnalloc(r->pool, len);
+
+    if (location == NULL) {
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(location, lcf->base.data, lcf->base.len);
+    p = ngx_cpymem(p, "/jobs/", sizeof("/jobs/") - 1);
+    tf_uuid_format(id, (char *) p);
+
+    ctx->job_id.data = p;
+    ctx->job_id.len = TF_UUID_TEXT_LEN;
+
+    if (ngx_http_taskforge_header_add(r, "Location", location, len)
+        != NGX_OK)
+    {
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
 void
 ngx_http_taskforge_jobs_not_found(ngx_http_request_t *r)
 {

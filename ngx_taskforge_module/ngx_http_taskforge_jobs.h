@@ -37,6 +37,15 @@ ngx_int_t ngx_http_taskforge_arg_int(ngx_http_taskforge_ctx_t *ctx,
     tf_buf_t *errors);
 
 
+/*
+ * Location of a new job, and $taskforge_job_id.  NGX_ERROR: the request has
+ * been answered.
+ */
+
+ngx_int_t ngx_http_taskforge_jobs_location(ngx_http_request_t *r,
+    const uint8_t id[16]);
+
+
 /* 404 */
 
 void ngx_http_taskforge_jobs_not_found(ngx_http_request_t *r);

@@ -1,5 +1,6 @@
 
 #include "ngx_http_taskforge_route.h"
+#include "ngx_http_taskforge_actions.h"
 #include "ngx_http_taskforge_apikeys.h"
 #include "ngx_http_taskforge_audit.h"
 #include "ngx_http_taskforge_body.h"
@@ -51,6 +52,10 @@ static const ngx_http_taskforge_route_t  ngx_http_taskforge_routes[] = {
     { NGX_HTTP_POST, ngx_string("/jobs/batch"),
       ngx_http_taskforge_submit_batch, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
       SUBMIT, ngx_string("jobs_batch"), NULL, 1 },
+
+    { NGX_HTTP_POST, ngx_string("/jobs/actions"),
+      ngx_http_taskforge_actions, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
+      MANAGE, ngx_string("jobs_actions"), NULL, 1 },
 
     { NGX_HTTP_GET, ngx_string("/jobs"),
       ngx_http_taskforge_jobs_list, NGX_HTTP_TASKFORGE_ROLE_VIEWER,

@@ -5,6 +5,7 @@
 
 #include "ngx_http_taskforge_submission.h"
 #include "ngx_http_taskforge_idempotency.h"
+#include "ngx_http_taskforge_jobs.h"
 #include "ngx_http_taskforge_reply.h"
 #include "ngx_http_taskforge_shm.h"
 
@@ -49,15 +50,11 @@ ngx_http_taskforge_submit_busy(ngx_http_taskforge_submission_t *sub)
 void
 ngx_http_taskforge_submit_reply_one(ngx_http_taskforge_submission_t *sub)
 {
-    u_char                         *p;
-    ngx_str_t                       location;
-    tf_buf_t                       *out;
-    ngx_uint_t                      status;
-    const char                     *detail;
-    ngx_http_request_t             *r;
-    ngx_http_taskforge_ctx_t       *ctx;
-    ngx_http_taskforge_insert_t    *ins;
-    ngx_http_taskforge_loc_conf_t  *lcf;
+    tf_buf_t                     *out;
+    ngx_uint_t                    status;
+    const char                   *detail;
+    ngx_http_request_t           *r;
+    ngx_http_taskforge_insert_t  *ins;
 
     r = sub->request;
     ins = sub->group.jobs;
@@ -91,29 +88,7 @@ ngx_http_taskforge_submit_reply_one(ngx_http_taskforge_submission_t *sub)
         return;
     }
 
-    lcf = ngx_http_get_module_loc_conf(r, ngx_http_taskforge_module);
-
-    location.len = lcf->base.len + sizeof("/jobs/") - 1 + TF_UUID_TEXT_LEN;
-    location.data = ngx_pnalloc(r->pool, location.len);
-
-    if (location.data == NULL) {
-        ngx_http_finalize_request(r, NGX_ERROR);
-        return;
-    }
-
-    p = ngx_cpymem(location.data, lcf->base.data, lcf->base.len);
-    p = ngx_cpymem(p, "/jobs/", sizeof("/jobs/") - 1);
-    tf_uuid_format(ins->job.id, (char *) p);
-
-    ctx = ngx_http_taskforge_get_ctx(r);
-    ctx->job_id.data = p;
-    ctx->job_id.len = TF_UUID_TEXT_LEN;
-
-    if (ngx_http_taskforge_header_add(r, "Location", location.data,
-                                      location.len)
-        != NGX_OK)
-    {
-        ngx_http_finalize_request(r, NGX_ERROR);
+    if (ngx_http_taskforge_jobs_location(r, ins->job.id) != NGX_OK) {
         return;
     }
 

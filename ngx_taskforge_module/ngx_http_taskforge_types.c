@@ -140,7 +140,7 @@ static ngx_int_t
 ngx_http_taskforge_types_take(ngx_http_taskforge_types_t *types,
     PGresult *res)
 {
-    int                  i, n;
+    int                  i, k, n;
     PGresult            *copy;
     tf_type_defaults_t  *rows;
 
@@ -155,10 +155,14 @@ ngx_http_taskforge_types_take(ngx_http_taskforge_types_t *types,
         return NGX_ERROR;
     }
 
-    for (i = 0; i < n; i++) {
-        rows[i].type = PQgetvalue(copy, i, 0);
-        rows[i].type_len = PQgetlength(copy, i, 0);
-        rows[i].max_retries = tf_pg_get_int4(PQgetvalue(copy, i, 1));
+    for (i = 0, k = 0; i < n; i++) {
+        rows[k].type = PQgetvalue(copy, i, 0);
+        rows[k].type_len = PQgetlength(copy, i, 0);
+        rows[k].max_retries = tf_pg_get_int4(PQgetvalue(copy, i, 1));
+
+        /* nobody may submit one that is TaskForge's own */
+
+        k += !tf_type_is_internal(rows[k].type, rows[k].type_len);
     }
 
     PQclear(types->res);
@@ -166,7 +170,7 @@ ngx_http_taskforge_types_take(ngx_http_taskforge_types_t *types,
 
     types->res = copy;
     types->rows = rows;
-    types->nrows = n;
+    types->nrows = k;
     types->ready = 1;
 
     return NGX_OK;

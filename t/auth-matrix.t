@@ -9,6 +9,7 @@ use TaskForge::Files qw(slurp);
 my %EXPECTED = (
     'POST /jobs'                 => [operator => qw(submit manage)],
     'POST /jobs/batch'           => [operator => qw(submit manage)],
+    'POST /jobs/actions'         => [operator => qw(manage)],
     'GET /jobs'                  => [viewer => qw(read submit manage)],
     'GET /jobs/metrics/summary'  => [viewer => qw(read submit manage)],
     'GET /jobs/{id}'             => [viewer => qw(read submit manage)],

@@ -50,7 +50,10 @@ void tfw_executor_free(tfw_executor_t *ex)
 static void child(tfw_executor_t *ex, pid_t daemon, int fd, int output_fd)
 {
     const tfw_options_t *o = &ex->worker->options;
-    tfw_executor_env_t env = {CHILD_FD, ex->board, o->data_dir, o->result_max_bytes, o->log_lines_max};
+    tfw_executor_env_t env = {CHILD_FD,         ex->board,
+                              o->data_dir,      o->result_max_bytes,
+                              o->log_lines_max, o->shared.database_url,
+                              &o->shared.redis};
     int null = open("/dev/null", O_RDONLY);
     sigset_t none;
 

@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "buf.h"
 #include "retry.h"
@@ -56,6 +57,14 @@ void tfw_run_log(tfw_run_t *run, const char *level, const char *fmt, ...)
 
 /* true once somebody asked for this job to stop: the handler should return TFW_CANCELLED soon. */
 bool tfw_run_cancelled(tfw_run_t *run);
+
+/* The id of the job, 16 bytes. Owned by the run. */
+const uint8_t *tfw_run_id(tfw_run_t *run);
+
+/* Where the daemon keeps jobs, for TaskForge's own handlers (worker/direct.h). They hold passwords: never
+ * print them. */
+const char *tfw_run_database_url(tfw_run_t *run);
+const struct tf_redis_url_s *tfw_run_redis_url(tfw_run_t *run);
 
 /* The directory of datasets (TASKFORGE_DATA_DIR), absolute. */
 const char *tfw_run_data_dir(tfw_run_t *run);

@@ -16,6 +16,8 @@ static const tf_setting_t table[] = {
     {"TASKFORGE_WORKER_HOSTNAME", TF_SETTING_TEXT, AT(hostname), "", 0, 0, "default: the system's"},
     {"TASKFORGE_WORKER_POOL", TF_SETTING_TEXT, AT(pool), "default", 0, 0, "name of this worker on its host"},
     {"TASKFORGE_WORKER_QUEUES", TF_SETTING_TEXT, AT(queue_list), TF_QUEUE_DEFAULT, 0, 0, "comma-separated"},
+    {"TASKFORGE_WORKER_INTERNAL", TF_SETTING_BOOL, AT(internal), "true", 0, 0,
+     "serve TaskForge's own queues"},
     {"TASKFORGE_WORKER_CONCURRENCY", TF_SETTING_INT, AT(concurrency), "4", 1, TFW_CONCURRENCY_MAX,
      "processes"},
     {"TASKFORGE_HEARTBEAT_SECONDS", TF_SETTING_INT, AT(heartbeat_seconds), "5", 1, 3600, "seconds"},
@@ -36,26 +38,48 @@ static bool name_valid(const char *name, const char *setting, char *error, size_
     return true;
 }
 
+static bool serves(const tfw_options_t *o, const char *queue)
+{
+    for (int i = 0; i < o->nqueues; i++) {
+        if (strcmp(o->queues[i], queue) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool add_queue(tfw_options_t *o, char *queue, char *error, size_t error_size)
+{
+    if (o->nqueues == TFW_QUEUES_MAX) {
+        snprintf(error, error_size, "TASKFORGE_WORKER_QUEUES: more than %d queues", TFW_QUEUES_MAX);
+        return false;
+    }
+    o->queues[o->nqueues++] = queue;
+    return true;
+}
+
 /* Cuts queue_list at its commas, in place. */
 static bool split_queues(tfw_options_t *o, char *error, size_t error_size)
 {
+    static char own[][16] = {TF_QUEUE_OWN, TF_QUEUE_WEBHOOKS};
     char *rest = o->queue_list, *piece;
 
     while ((piece = strsep(&rest, ",")) != NULL) {
         if (!name_valid(piece, "TASKFORGE_WORKER_QUEUES", error, error_size)) {
             return false;
         }
-        for (int i = 0; i < o->nqueues; i++) {
-            if (strcmp(o->queues[i], piece) == 0) {
-                snprintf(error, error_size, "TASKFORGE_WORKER_QUEUES: \"%s\" is there twice", piece);
-                return false;
-            }
-        }
-        if (o->nqueues == TFW_QUEUES_MAX) {
-            snprintf(error, error_size, "TASKFORGE_WORKER_QUEUES: more than %d queues", TFW_QUEUES_MAX);
+        if (serves(o, piece)) {
+            snprintf(error, error_size, "TASKFORGE_WORKER_QUEUES: \"%s\" is there twice", piece);
             return false;
         }
-        o->queues[o->nqueues++] = piece;
+        if (!add_queue(o, piece, error, error_size)) {
+            return false;
+        }
+    }
+    for (size_t i = 0; o->internal && i < sizeof(own) / sizeof(own[0]); i++) {
+        if (!serves(o, own[i]) && !add_queue(o, own[i], error, error_size)) {
+            return false;
+        }
     }
     return true;
 }

@@ -17,6 +17,7 @@ typedef struct {
     char *hostname; /* "": not set until tfw_options_load has asked the system */
     char *pool;
     char *queue_list;
+    bool internal; /* TaskForge's own queues too */
     int64_t concurrency;
     int64_t heartbeat_seconds;
     int64_t shutdown_seconds;
@@ -25,7 +26,7 @@ typedef struct {
     int64_t log_lines_max;
 
     /* derived */
-    char *queues[TFW_QUEUES_MAX]; /* pieces of queue_list */
+    char *queues[TFW_QUEUES_MAX]; /* pieces of queue_list, and TaskForge's own */
     int nqueues;
 } tfw_options_t;
 

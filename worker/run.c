@@ -14,6 +14,7 @@
 #include "catalogue.h"
 #include "frame.h"
 #include "held.h"
+#include "settings.h"
 #include "submission.h"
 
 #define PROGRESS_INTERVAL_US 100000
@@ -21,6 +22,7 @@
 struct tfw_run_s {
     const tfw_executor_env_t *env;
     uint32_t seq;
+    const uint8_t *job_id;
     const char *payload_text;
     size_t payload_len;
     json_t *payload; /* NULL: not asked for yet */
@@ -202,6 +204,21 @@ const char *tfw_run_data_dir(tfw_run_t *run)
     return run->env->data_dir;
 }
 
+const uint8_t *tfw_run_id(tfw_run_t *run)
+{
+    return run->job_id;
+}
+
+const char *tfw_run_database_url(tfw_run_t *run)
+{
+    return run->env->database_url;
+}
+
+const tf_redis_url_t *tfw_run_redis_url(tfw_run_t *run)
+{
+    return run->env->redis_url;
+}
+
 int tfw_run_open_data(tfw_run_t *run, const char *relative_path)
 {
     struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
@@ -270,6 +287,7 @@ static bool run_job(const tfw_executor_env_t *env, const tfw_frame_in_t *frame)
     bool sent;
 
     run.error[0] = run.trouble[0] = '\0';
+    run.job_id = frame->head.u.job.id;
     atomic_store_explicit(&env->board->started_us, started, memory_order_relaxed);
     atomic_store_explicit(&env->board->running, run.seq, memory_order_release);
     outcome = settle(&run, tfw_catalogue_at(frame->head.u.job.handler)->run(&run));

@@ -24,6 +24,8 @@ typedef struct {
     const char *data_dir;
     int64_t result_max_bytes;
     int64_t log_lines_max;
+    const char *database_url; /* for handlers that work on jobs themselves */
+    const struct tf_redis_url_s *redis_url;
 } tfw_executor_env_t;
 
 /* The life of an executor, until the daemon closes its end. Returns the exit status. */
