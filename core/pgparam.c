@@ -306,3 +306,33 @@ bool tf_job_from_row(tf_job_t *job, const void *row, tf_column_fn column, int fi
     }
     return r.ok;
 }
+
+bool tf_job_from_claim(tf_job_t *job, const void *row, tf_column_fn column)
+{
+    reader_t r = {row, column, 0, true};
+
+    tf_job_init(job);
+    if (!read_uuid(&r, job->id)) {
+        return false;
+    }
+    job->status = TF_RUNNING;
+    job->epoch = read_int4(&r);
+    job->attempt = read_int4(&r);
+    job->max_retries = read_int4(&r);
+    job->priority = read_int2(&r);
+    job->timeout_seconds = read_int4(&r);
+    job->retry_base_ms = read_int4(&r);
+    job->retry_max_ms = read_int4(&r);
+    job->retry_jitter = read_bool(&r);
+    job->retry_budget_seconds = read_int4(&r);
+    job->snoozes = read_int4(&r);
+    job->created_at = read_time(&r);
+    job->retried_at = read_time(&r);
+    job->type = read_text(&r);
+    job->queue = read_text(&r);
+    job->name = read_text(&r);
+    job->traceparent = read_text(&r);
+    job->error = read_text(&r);
+    job->payload = read_text(&r);
+    return r.ok;
+}

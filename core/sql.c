@@ -14,10 +14,14 @@
     "GROUP BY queue, type, priority, status ORDER BY queue, type, priority, status "                         \
     "ON CONFLICT (writer, queue, type, priority, status) DO UPDATE SET n = k.n + excluded.n"
 
-/* One row less in `from`, one more in `to`, for every row of the common table expression `rows`. */
+/* All rows of the common table expression `rows` go from one status to another, both known: one group and two counters
+ * per kind of job, in the order of COUNT. */
 #define MOVED(rows, from, to)                                                                                \
-    "SELECT queue, type, priority, " from " AS status, -1 AS d FROM " rows " UNION ALL "                     \
-    "SELECT queue, type, priority, " to ", 1 FROM " rows
+    "INSERT INTO job_counts AS k (writer, queue, type, priority, status, n) "                                \
+    "SELECT $1, queue, type, priority, v.status, g.n * v.d "                                                 \
+    "FROM (SELECT queue, type, priority, count(*) AS n FROM " rows " GROUP BY queue, type, priority) g, "    \
+    "(VALUES (" from "::job_status, -1), (" to ", 1)) v(status, d) ORDER BY queue, type, priority, status "  \
+    "ON CONFLICT (writer, queue, type, priority, status) DO UPDATE SET n = k.n + excluded.n"
 
 /* A status compared as text matches no partial index: a row that is looked up by its id is found through the primary
  * key, whatever the planner believes about a table that it has not analysed yet. */
@@ -32,47 +36,48 @@
 
 #define SUBMIT_ARRAYS                                                                                        \
     "$2::uuid[], $3::text[], $4::text[], $5::text[], $6::int2[], $7::int4[], $8::int4[], $9::int4[], "       \
-    "$10::int4[], $11::bool[], $12::timestamptz[], $13::timestamptz[], $14::uuid[], $15::text[], "           \
-    "$16::json[], $17::json[]"
+    "$10::int4[], $11::bool[], $12::timestamptz[], $13::uuid[], $14::text[], $15::json[], $16::json[]"
 #define SUBMIT_NAMES                                                                                         \
     "id, type, queue, name, priority, max_retries, timeout_seconds, retry_base_ms, retry_max_ms, "           \
-    "retry_jitter, created_at, scheduled_at, created_by, traceparent, payload, metadata"
-/* The rows of `from` become jobs and are counted. `seldom`: more columns, each after a comma. */
-#define SUBMIT(from, seldom)                                                                                 \
-    "new AS (INSERT INTO jobs (id, type, queue, name, priority, max_retries, timeout_seconds, "              \
-    "retry_base_ms, retry_max_ms, retry_jitter, created_at, updated_at, scheduled_at, run_at, enqueued_at, " \
-    "status, created_by, traceparent, payload, metadata" seldom ") "                                         \
-    "SELECT id, type, queue, name, priority, max_retries, timeout_seconds, retry_base_ms, retry_max_ms, "    \
-    "retry_jitter, created_at, created_at, scheduled_at, scheduled_at, "                                     \
-    "CASE WHEN scheduled_at IS NULL THEN created_at END, "                                                   \
-    "CASE WHEN scheduled_at IS NULL THEN " TF_SQL_QUEUED "::job_status "                                     \
-    "ELSE " TF_SQL_SCHEDULED "::job_status END, "                                                            \
-    "created_by, traceparent, payload, metadata" seldom " FROM " from " "                                    \
-    "RETURNING queue, type, priority, status), "                                                             \
-    "c AS (" COUNT("SELECT queue, type, priority, status, 1 AS d FROM new") "), "                            \
-    "m AS (" THROUGHPUT("SELECT " TF_SQL_QUEUED " AS status, -1::int2 AS bucket, 0 AS us FROM new") ") "
+    "retry_jitter, created_at, created_by, traceparent, payload, metadata"
 
+/* Every row goes in, so who sends them can count them: nothing flows from the insert to the counters. */
 const tf_sql_t tf_sql_submit = {
     "tf_submit",
-    "WITH " SUBMIT("unnest(" SUBMIT_ARRAYS ") AS t(" SUBMIT_NAMES ")", "")
-    "SELECT pg_notify('tf_due', '') FROM (SELECT FROM new WHERE status = " TF_SQL_SCHEDULED " LIMIT 1) w",
-    17,
+    "WITH c AS (INSERT INTO job_counts AS k (writer, queue, type, priority, status, n) "
+    "SELECT $1, queue, type, priority, " TF_SQL_QUEUED ", sum(n) "
+    "FROM unnest($17::text[], $18::text[], $19::int2[], $20::int4[]) AS g(queue, type, priority, n) "
+    "GROUP BY queue, type, priority ORDER BY queue, type, priority "
+    "ON CONFLICT (writer, queue, type, priority, status) DO UPDATE SET n = k.n + excluded.n), "
+    "m AS (INSERT INTO job_throughput AS k (minute, writer, status, bucket, n, duration_us) "
+    "VALUES (date_trunc('minute', now()), $1, " TF_SQL_QUEUED ", -1, $21::int4, 0) "
+    "ON CONFLICT (minute, writer, status, bucket) DO UPDATE SET n = k.n + excluded.n) "
+    "INSERT INTO jobs (updated_at, enqueued_at, status, " SUBMIT_NAMES ") "
+    "SELECT created_at, created_at, " TF_SQL_QUEUED ", " SUBMIT_NAMES " "
+    "FROM unnest(" SUBMIT_ARRAYS ") AS t(" SUBMIT_NAMES ")",
+    21,
 };
 
-#define SELDOM ", retry_budget_seconds, expires_at, webhook_url"
+#define SELDOM ", scheduled_at, retry_budget_seconds, expires_at, webhook_url"
 
 /* Keys in their order, so that two statements with the same keys wait for each other in one direction only; of
  * two equal ones in one statement the first wins. A key that another transaction is about to insert makes this
  * one wait for its end. */
 const tf_sql_t tf_sql_submit_full = {
     "tf_submit_full",
-    "WITH t AS (SELECT * FROM unnest(" SUBMIT_ARRAYS ", $18::text[], $19::bytea[], $20::int4[], "
-    "$21::timestamptz[], $22::text[]) AS t(" SUBMIT_NAMES ", key, request_hash" SELDOM ")), "
+    "WITH t AS (SELECT * FROM unnest(" SUBMIT_ARRAYS ", $17::timestamptz[], $18::int4[], $19::timestamptz[], "
+    "$20::text[], $21::text[], $22::bytea[]) AS t(" SUBMIT_NAMES SELDOM ", key, request_hash)), "
     "k AS (INSERT INTO idempotency_keys (owner, key, request_hash, job_id, created_at) "
     "SELECT DISTINCT ON (1, 2) coalesce(created_by, '" TF_OWNER_NOBODY "'), key, request_hash, id, created_at "
     "FROM t WHERE key IS NOT NULL ORDER BY 1, 2, id ON CONFLICT (owner, key) DO NOTHING RETURNING job_id), "
     "w AS (SELECT * FROM t WHERE key IS NULL OR id IN (SELECT job_id FROM k)), "
-    "x AS (INSERT INTO job_expiry SELECT expires_at, id FROM w WHERE expires_at IS NOT NULL), " SUBMIT("w", SELDOM)
+    "x AS (INSERT INTO job_expiry SELECT expires_at, id FROM w WHERE expires_at IS NOT NULL), "
+    "new AS (INSERT INTO jobs (updated_at, run_at, enqueued_at, status, " SUBMIT_NAMES SELDOM ") "
+    "SELECT created_at, scheduled_at, CASE WHEN scheduled_at IS NULL THEN created_at END, "
+    "CASE WHEN scheduled_at IS NULL THEN " TF_SQL_QUEUED "::job_status ELSE " TF_SQL_SCHEDULED "::job_status END, "
+    SUBMIT_NAMES SELDOM " FROM w RETURNING queue, type, priority, status), "
+    "c AS (" COUNT("SELECT queue, type, priority, status, 1 AS d FROM new") "), "
+    "m AS (" THROUGHPUT("SELECT " TF_SQL_QUEUED " AS status, -1::int2 AS bucket, 0 AS us FROM new") ") "
     "SELECT id, CASE WHEN scheduled_at IS NOT NULL THEN pg_notify('tf_due', '')::text END FROM w "
     "WHERE key IS NOT NULL OR scheduled_at IS NOT NULL",
     22,
@@ -88,24 +93,47 @@ const tf_sql_t tf_sql_replay = {
     2,
 };
 
-/* jobs_pkey, one partition per id: the executor prunes for every row of t. (Bounds on the ids would prune at start, but
- * then an unanalysed table makes the planner scan the whole range between them.) */
-const tf_sql_t tf_sql_claim = {
-    "tf_claim",
-    "WITH t AS (SELECT unnest($2::uuid[]) AS id), "
-    "u AS (UPDATE jobs j SET status = " TF_SQL_RUNNING ", attempt = j.attempt + 1, incarnation = $3, worker = $4, "
-    "started_at = now(), finished_at = NULL, updated_at = now(), progress = 0 FROM t "
-    "WHERE j.id = t.id AND " STATUS_IS("j.status", TF_SQL_QUEUED) " RETURNING j.*), "
-    "c AS (" COUNT(MOVED("u", TF_SQL_QUEUED, TF_SQL_RUNNING)) ") "
-    "SELECT " TF_JOB_COLUMNS("") " FROM u "
-    "UNION ALL SELECT " TF_JOB_COLUMNS("j.") " FROM t JOIN jobs j ON j.id = t.id "
-    "WHERE $5 AND " STATUS_IS("j.status", TF_SQL_RUNNING) " AND j.incarnation = $3",
-    5,
+/* jobs_pkey; the bounds prune the partitions before the statement starts. */
+#define CLAIM                                                                                                \
+    "WITH u AS (UPDATE jobs SET status = " TF_SQL_RUNNING ", attempt = attempt + 1, incarnation = $3, "      \
+    "worker = $4, started_at = now(), finished_at = NULL, updated_at = now(), progress = 0 "                 \
+    "WHERE id = ANY ($2::uuid[]) AND id BETWEEN $5 AND $6 AND " STATUS_IS("status", TF_SQL_QUEUED) " "       \
+    "RETURNING " TF_CLAIM_COLUMNS "), "                                                                      \
+    "c AS (" MOVED("u", TF_SQL_QUEUED, TF_SQL_RUNNING) ") "                                                  \
+    "SELECT " TF_CLAIM_COLUMNS " FROM u"
+
+const tf_sql_t tf_sql_claim = {"tf_claim", CLAIM, 6};
+
+const tf_sql_t tf_sql_claim_again = {
+    "tf_claim_again",
+    CLAIM " UNION ALL SELECT " TF_CLAIM_COLUMNS " FROM jobs WHERE id = ANY ($2) AND id BETWEEN $5 AND $6 "
+    "AND " STATUS_IS("status", TF_SQL_RUNNING) " AND incarnation = $3",
+    6,
 };
 
 /* Of a duration in microseconds, see job_throughput. In floating point: PostgreSQL's numeric logarithm costs more than
  * the rest of the statement. */
 #define BUCKET(us) "floor(4 * ln(greatest(" us ", 1)::float8) / ln(2::float8))::int2"
+
+/* The fence of an attempt that ended: of t, and $2. */
+#define HELD                                                                                                 \
+    "j.id = t.id AND " STATUS_IS("j.status", TF_SQL_RUNNING) " AND j.epoch = t.epoch "                       \
+    "AND j.attempt = t.attempt AND j.incarnation = $2"
+
+const tf_sql_t tf_sql_succeed = {
+    "tf_succeed",
+    "WITH u AS (UPDATE jobs j SET status = " TF_SQL_SUCCESS ", incarnation = NULL, "
+    "started_at = now() - t.started_ago * interval '1 microsecond', "
+    "finished_at = now() - t.finished_ago * interval '1 microsecond', run_at = NULL, progress = 100, "
+    "result = t.result, error = NULL, traceback = NULL, updated_at = now() "
+    "FROM unnest($3::uuid[], $4::int4[], $5::int4[], $6::int8[], $7::int8[], $8::json[]) "
+    "AS t(id, epoch, attempt, started_ago, finished_ago, result) WHERE " HELD " "
+    "RETURNING j.id, j.queue, j.type, j.priority, j.started_at, j.finished_at, t.started_ago - t.finished_ago AS us), "
+    "c AS (" MOVED("u", TF_SQL_RUNNING, TF_SQL_SUCCESS) "), "
+    "m AS (" THROUGHPUT("SELECT " TF_SQL_SUCCESS " AS status, " BUCKET("us") " AS bucket, us FROM u") ") "
+    "SELECT id, started_at, finished_at, NULL::timestamptz FROM u",
+    8,
+};
 
 const tf_sql_t tf_sql_finish = {
     "tf_finish",
@@ -123,8 +151,7 @@ const tf_sql_t tf_sql_finish = {
     "progress = CASE WHEN t.status = " TF_SQL_SUCCESS " THEN 100 "
     "WHEN t.status = " TF_SQL_QUEUED " THEN 0 ELSE j.progress END, "
     "result = t.result, error = t.error, traceback = t.traceback, updated_at = now() FROM t "
-    "WHERE j.id = t.id AND " STATUS_IS("j.status", TF_SQL_RUNNING) " AND j.epoch = t.epoch "
-    "AND j.attempt = t.attempt AND j.incarnation = $2 "
+    "WHERE " HELD " "
     "RETURNING j.id, j.epoch, t.attempt, j.status, j.queue, j.type, j.priority, j.started_at, j.finished_at, "
     "j.run_at, j.worker, t.error, t.traceback, t.started_ago - t.finished_ago AS us), "
     "c AS (" COUNT("SELECT queue, type, priority, " TF_SQL_RUNNING " AS status, -1 AS d FROM u UNION ALL "

@@ -22,21 +22,23 @@ typedef struct {
     "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off "                    \
     "-c enable_mergejoin=off -c enable_material=off -c jit=off -c synchronous_commit=on -c timezone=UTC"
 
-/* Submit. $1 writer int2, then arrays: $2 id uuid, $3 type, $4 queue, $5 name, $6 priority int2, $7
- * max_retries int4, $8 timeout_seconds int4, $9 retry_base_ms int4, $10 retry_max_ms int4, $11 retry_jitter
- * bool, $12 created_at timestamptz (also updated_at; enqueued_at when not scheduled), $13 scheduled_at
- * timestamptz (NULL: QUEUED now; else SCHEDULED, and run_at), $14 created_by uuid, $15 traceparent, $16
- * payload json, $17 metadata json. No rows; wakes the scheduler (NOTIFY tf_due) when something is SCHEDULED.
- */
+/* Submit of jobs that are QUEUED at once. $1 writer int2, then arrays: $2 id uuid, $3 type, $4 queue, $5
+ * name, $6 priority int2, $7 max_retries int4, $8 timeout_seconds int4, $9 retry_base_ms int4, $10
+ * retry_max_ms int4, $11 retry_jitter bool, $12 created_at timestamptz (also updated_at and enqueued_at), $13
+ * created_by uuid, $14 traceparent, $15 payload json, $16 metadata json. For the counters, which must say the
+ * same as the rows: arrays $17 queue, $18 type, $19 priority int2, $20 n int4 (a kind of job may come more
+ * than once), and $21 the sum of all n, int4. No rows. */
 extern const tf_sql_t tf_sql_submit;
 
 /* The owner of idempotency keys where nobody logs in: the nil UUID. */
 #define TF_OWNER_NOBODY "00000000-0000-0000-0000-000000000000"
 
-/* The same for a batch in which some have what few jobs have: $18 key text[] (idempotency; NULL: none), $19
- * request_hash bytea[] (SHA-256), $20 retry_budget_seconds int4[], $21 expires_at timestamptz[], $22
- * webhook_url text[]. Only who is first with its key becomes a job. Rows: the id (uuid) of every job that has
- * a key and was inserted, among others that have none. */
+/* Submit of a batch in which some have what few jobs have; it counts by itself. $1 to $16 as above, then the
+ * arrays $17 scheduled_at timestamptz (NULL: QUEUED now; else SCHEDULED, and run_at), $18
+ * retry_budget_seconds int4, $19 expires_at timestamptz, $20 webhook_url, $21 key text (idempotency; NULL:
+ * none), $22 request_hash bytea (SHA-256). Only who is first with its key becomes a job. Rows: the id (uuid)
+ * of every job that has a key and was inserted, among others that have none. Wakes the scheduler (NOTIFY
+ * tf_due) when something is SCHEDULED. */
 extern const tf_sql_t tf_sql_submit_full;
 
 /* What was submitted first with these keys. $1 owner uuid (NULL: nobody logs in), $2 keys text[]. Rows: n
@@ -44,10 +46,17 @@ extern const tf_sql_t tf_sql_submit_full;
  */
 extern const tf_sql_t tf_sql_replay;
 
-/* Claim: QUEUED -> RUNNING. $1 writer, $2 ids uuid[] sorted, $3 incarnation int8, $4 worker text, $5 recover
- * bool: also return jobs that this incarnation already holds (the answer to an earlier claim was lost). Rows:
- * TF_JOB_COLUMNS. */
+/* Claim: QUEUED -> RUNNING. $1 writer, $2 ids uuid[], $3 incarnation int8, $4 worker text, $5 and $6 the
+ * smallest and the largest of the ids. Rows: TF_CLAIM_COLUMNS. */
 extern const tf_sql_t tf_sql_claim;
+
+/* The same when the answer to an earlier claim was lost: also returns jobs that this incarnation holds. */
+extern const tf_sql_t tf_sql_claim_again;
+
+/* The end of attempts that succeeded: RUNNING -> SUCCESS, nearly all of them. $1 writer, $2 incarnation int8,
+ * arrays: $3 id, $4 epoch int4, $5 attempt int4, $6 started age int8, $7 finished age int8, $8 result json.
+ * Ages and rows as of tf_sql_finish. */
+extern const tf_sql_t tf_sql_succeed;
 
 /* The end of attempts: RUNNING -> SUCCESS, FAILED, RETRYING, DEAD_LETTER, CANCELLED, or QUEUED (give back:
  * attempt-1). $1 writer, $2 incarnation int8, arrays: $3 id, $4 epoch int4, $5 attempt int4, $6 status text,

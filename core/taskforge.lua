@@ -35,17 +35,25 @@ local function read_level(base, level, n, consumer)
   return got and got[1] and got[1][2] or nil
 end
 
--- The newest id a stream ever gave out.
+-- The levels that hold entries, delivered or not, highest first. One XREAD tells of all of them.
+local function used_levels(base)
+  local command, levels = { 'COUNT', 1, 'STREAMS' }, {}
+  for level = LEVELS, 0, -1 do
+    command[#command + 1] = level_key(base, level)
+  end
+  for _ = 0, LEVELS do
+    command[#command + 1] = '0-0'
+  end
+  for _, stream in ipairs(call('XREAD', unpack(command)) or {}) do
+    levels[#levels + 1] = tonumber(string.match(stream[1], '%d+$'))
+  end
+  return levels
+end
+
+-- The id of a stream's newest entry: what is read from there on is new.
 local function last_id(key)
-  if call('EXISTS', key) == 0 then
-    return '0-0'
-  end
-  local info = call('XINFO', 'STREAM', key)
-  for i = 1, #info, 2 do
-    if info[i] == 'last-generated-id' then
-      return info[i + 1]
-    end
-  end
+  local entry = call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+  return entry and entry[1] or '0-0'
 end
 
 -- last-delivered-id of the group, last-generated-id of the stream; nil where there is no stream or no group
@@ -95,12 +103,14 @@ local function oldest_level(base)
   return best
 end
 
--- FCALL tf_claim 1 base n consumer
--- -> { {level, entry id, job id, level, entry id, job id, ...}, {} }             jobs to run, highest level first
--- -> { {}, {last id of p0, ..., of p10, of ctl} }                                 nothing: block on these with XREAD
+-- FCALL tf_claim 1 base n consumer -> { {level, entry id, job id, level, entry id, job id, ...}, watch }
+-- Jobs to run, highest level first. Fewer than n: nothing more waits, and watch is {id of p0, ..., of p10, of ctl}, on which
+-- to block with XREAD; else it is empty.
 local function tf_claim(keys, args)
   local base, n, consumer = keys[1], tonumber(args[1]), args[2]
-  local out, have = {}, 0
+  local paused = call('EXISTS', base .. ':paused') == 1
+  local levels = paused and {} or used_levels(base)
+  local out, have, watch = {}, 0, {}
 
   local function take(level, most)
     local entries = read_level(base, level, most, consumer)
@@ -114,32 +124,30 @@ local function tf_claim(keys, args)
     end
   end
 
-  if call('EXISTS', base .. ':paused') == 0 then
-    local turn = call('INCR', base .. ':turn')
-    if turn % FAIR_EVERY == 0 then
-      local level = oldest_level(base)
-      if level then
-        take(level, math.max(1, math.floor(n / 4)))
-      end
+  if #levels > 1 and call('INCR', base .. ':turn') % FAIR_EVERY == 0 then
+    local level = oldest_level(base)
+    if level then
+      take(level, math.max(1, math.floor(n / 4)))
     end
-    for level = LEVELS, 0, -1 do
-      if have >= n then
-        break
-      end
-      take(level, n - have)
+  end
+  for _, level in ipairs(levels) do
+    if have >= n then
+      break
     end
+    take(level, n - have)
   end
 
-  if have > 0 then
-    return { out, {} }
+  if have < n then
+    -- a paused queue is woken by its control stream alone
+    for level = 0, LEVELS do
+      watch[level + 1] = paused and NEVER or '0-0'
+    end
+    for _, level in ipairs(levels) do
+      watch[level + 1] = last_id(level_key(base, level))
+    end
+    watch[#watch + 1] = last_id(base .. ':ctl')
   end
-  -- a paused queue is woken by its control stream alone
-  local watch, paused = {}, call('EXISTS', base .. ':paused') == 1
-  for level = 0, LEVELS do
-    watch[#watch + 1] = paused and NEVER or last_id(level_key(base, level))
-  end
-  watch[#watch + 1] = last_id(base .. ':ctl')
-  return { {}, watch }
+  return { out, watch }
 end
 
 -- FCALL tf_pause 1 base paused version -> 1 when that changed something, else 0

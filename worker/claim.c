@@ -129,7 +129,7 @@ static bool take_rows(tfw_worker_t *w, tfw_claimed_t *c, const PGresult *result)
         tfd_pg_row_t at = {result, row};
         int i;
 
-        if (!tf_job_from_row(&job->row, &at, tfd_pg_column, 0, true) ||
+        if (!tf_job_from_claim(&job->row, &at, tfd_pg_column) ||
             (i = find_item(c, job->row.id, expected)) < 0) {
             tf_log(TF_LOG_ERROR, "claim_unreadable", NULL);
             continue;
@@ -193,8 +193,10 @@ static void send_claimed(tfw_worker_t *w, tfw_claimed_t *c)
     tfd_pg_array(&params, ids);
     tfd_pg_int8(&params, c->incarnation);
     tfd_pg_bytes(&params, worker, (size_t)n);
-    tfd_pg_bool(&params, c->recover);
-    c->sent = tfd_pg_send(&w->claim_pg, &tf_sql_claim, &params, on_claimed, c);
+    tfd_pg_bytes(&params, c->items[0].id, 16);
+    tfd_pg_bytes(&params, c->items[c->count - 1].id, 16);
+    c->sent =
+        tfd_pg_send(&w->claim_pg, c->recover ? &tf_sql_claim_again : &tf_sql_claim, &params, on_claimed, c);
 }
 
 /* ---- the first half: Redis ---- */
@@ -288,7 +290,9 @@ static void on_asked(redisAsyncContext *context, void *answer, void *data)
         if (c) {
             claim->under_way[claim->nunder_way++] = c;
         }
-        return;
+        if (watch && watch->elements == 0) {
+            return; /* as many as were asked for: more may wait */
+        }
     }
     for (size_t i = 0; watch && i < TFW_WATCHES; i++) {
         if (!entry_id(queue->watch[i], element(watch, i, REDIS_REPLY_STRING))) {

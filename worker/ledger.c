@@ -13,6 +13,9 @@ static const uint32_t column_types[TFW_LEDGER_COLUMNS] = {
     TF_PG_INT8, TF_PG_INT8, TF_PG_JSON, TF_PG_TEXT, TF_PG_TEXT,
 };
 
+/* Those of tf_sql_succeed, in its order. */
+static const int success_columns[] = {0, 1, 2, 4, 5, 7};
+
 static const tf_str_t unstorable = {"the result was refused by the database", 38};
 
 void tfw_ledger_start(tfw_ledger_t *ledger, tfw_worker_t *worker)
@@ -243,10 +246,39 @@ static void on_answer(void *data, tfd_pg_outcome_t outcome, const PGresult *resu
     }
 }
 
-void tfw_ledger_flush(tfw_worker_t *w)
+/* Nearly always all attempts of a flight succeeded, and their statement costs less. */
+static bool all_succeeded(const tfw_ledger_t *l)
+{
+    for (int i = 0; i < l->nflight; i++) {
+        if (l->flight[i]->row.status != TF_SUCCESS) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool send_flight(tfw_worker_t *w)
 {
     tfw_ledger_t *l = &w->ledger;
     tfd_pg_params_t params = {0};
+
+    tfd_pg_int2(&params, TF_WRITER_WORKER(w->registration.incarnation));
+    tfd_pg_int8(&params, w->registration.incarnation);
+    if (all_succeeded(l)) {
+        for (size_t i = 0; i < sizeof(success_columns) / sizeof(success_columns[0]); i++) {
+            tfd_pg_array(&params, &l->columns[success_columns[i]]);
+        }
+        return tfd_pg_send(&w->ledger_pg, &tf_sql_succeed, &params, on_answer, w);
+    }
+    for (int c = 0; c < TFW_LEDGER_COLUMNS; c++) {
+        tfd_pg_array(&params, &l->columns[c]);
+    }
+    return tfd_pg_send(&w->ledger_pg, &tf_sql_finish, &params, on_answer, w);
+}
+
+void tfw_ledger_flush(tfw_worker_t *w)
+{
+    tfw_ledger_t *l = &w->ledger;
 
     if (l->sent || !w->registration.incarnation || !tfd_pg_ready(&w->ledger_pg) ||
         (int64_t)uv_now(&w->loop) < l->not_before || !tfw_journal_flush(w)) {
@@ -258,12 +290,7 @@ void tfw_ledger_flush(tfw_worker_t *w)
     if (l->nflight == 0 || !compose(l)) {
         return;
     }
-    tfd_pg_int2(&params, TF_WRITER_WORKER(w->registration.incarnation));
-    tfd_pg_int8(&params, w->registration.incarnation);
-    for (int c = 0; c < TFW_LEDGER_COLUMNS; c++) {
-        tfd_pg_array(&params, &l->columns[c]);
-    }
-    l->sent = tfd_pg_send(&w->ledger_pg, &tf_sql_finish, &params, on_answer, w);
+    l->sent = send_flight(w);
 }
 
 int tfw_ledger_count(const tfw_ledger_t *ledger)

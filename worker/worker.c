@@ -221,10 +221,10 @@ static void on_redis_up(void *data)
 /* What the connections are there for; whoever has something to send looks at them in its turn. */
 static void init_connections(tfw_worker_t *w)
 {
-    static const tf_sql_t *const claims[] = {&tf_sql_claim};
-    static const tf_sql_t *const changes[] = {&tf_sql_finish,     &tf_sql_progress, &tfw_sql_register,
-                                              &tfw_sql_heartbeat, &tfw_sql_owner,   &tfw_sql_job_types,
-                                              &tfw_sql_log};
+    static const tf_sql_t *const claims[] = {&tf_sql_claim, &tf_sql_claim_again};
+    static const tf_sql_t *const changes[] = {&tf_sql_succeed,    &tf_sql_finish,     &tf_sql_progress,
+                                              &tfw_sql_register,  &tfw_sql_heartbeat, &tfw_sql_owner,
+                                              &tfw_sql_job_types, &tfw_sql_log};
     const tfd_settings_t *s = &w->options.shared;
 
     w->claim_pg = (tfd_pg_t){

@@ -214,6 +214,58 @@ static void test_row(void **state)
     assert_null(job.payload.data); /* not asked for */
 }
 
+static void test_claimed_row(void **state)
+{
+    cell_t row[] = {
+        CELL("\0\1\2\3\4\5\6\7\x8\x9\xA\xB\xC\xD\xE\xF"), /* id */
+        CELL("\0\0\0\2"),                                 /* epoch */
+        CELL("\0\0\0\3"),                                 /* attempt */
+        CELL("\0\0\0\4"),                                 /* max_retries */
+        CELL("\0\x8"),                                    /* priority */
+        CELL("\0\0\0\x3C"),                               /* timeout_seconds */
+        {NULL, 0},                                        /* retry_base_ms */
+        CELL("\0\0\3\xE8"),                               /* retry_max_ms */
+        CELL("\1"),                                       /* retry_jitter */
+        CELL("\0\0\1\0"),                                 /* retry_budget_seconds */
+        CELL("\0\0\0\5"),                                 /* snoozes */
+        CELL("\0\0\0\0\0\0\0\1"),                         /* created_at */
+        {NULL, 0},                                        /* retried_at */
+        CELL("sleep"),                                    /* type */
+        CELL("default"),                                  /* queue */
+        {NULL, 0},                                        /* name */
+        CELL("00-1"),                                     /* traceparent */
+        CELL("went wrong"),                               /* error */
+        CELL("{\"seconds\":1}"),                          /* payload */
+    };
+    tf_job_t job;
+
+    assert_true(tf_job_from_claim(&job, row, cell));
+    assert_int_equal(job.id[15], 15);
+    assert_int_equal(job.status, TF_RUNNING);
+    assert_int_equal(job.progress, 0);
+    assert_int_equal(job.epoch, 2);
+    assert_int_equal(job.attempt, 3);
+    assert_int_equal(job.max_retries, 4);
+    assert_int_equal(job.priority, 8);
+    assert_int_equal(job.timeout_seconds, 60);
+    assert_int_equal(job.retry_base_ms, -1);
+    assert_int_equal(job.retry_max_ms, 1000);
+    assert_int_equal(job.retry_jitter, 1);
+    assert_int_equal(job.retry_budget_seconds, 256);
+    assert_int_equal(job.snoozes, 5);
+    assert_true(job.created_at == INT64_C(946684800000001) && job.retried_at == TF_TIME_NONE);
+    assert_memory_equal(job.type.data, "sleep", 5);
+    assert_memory_equal(job.queue.data, "default", 7);
+    assert_null(job.name.data);
+    assert_int_equal(job.traceparent.len, 4);
+    assert_int_equal(job.error.len, 10);
+    assert_int_equal(job.payload.len, 13);
+    row[2].len = 3;
+    assert_false(tf_job_from_claim(&job, row, cell));
+    row[0].data = NULL;
+    assert_false(tf_job_from_claim(&job, row, cell));
+}
+
 /* A value of a wrong length, in any column with a fixed one, is noticed; so are no id and an unknown status.
  */
 static void test_bad_rows(void **state)
@@ -251,8 +303,9 @@ static void test_bad_rows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_arrays), cmocka_unit_test(test_array_too_large), cmocka_unit_test(test_scalars),
-        cmocka_unit_test(test_row),    cmocka_unit_test(test_bad_rows),
+        cmocka_unit_test(test_arrays),      cmocka_unit_test(test_array_too_large),
+        cmocka_unit_test(test_scalars),     cmocka_unit_test(test_row),
+        cmocka_unit_test(test_claimed_row), cmocka_unit_test(test_bad_rows),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
