@@ -94,20 +94,30 @@ const tf_sql_t tf_sql_replay = {
 };
 
 /* jobs_pkey; the bounds prune the partitions before the statement starts. */
-#define CLAIM                                                                                                \
-    "WITH u AS (UPDATE jobs SET status = " TF_SQL_RUNNING ", attempt = attempt + 1, incarnation = $3, "      \
-    "worker = $4, started_at = now(), finished_at = NULL, updated_at = now(), progress = 0 "                 \
-    "WHERE id = ANY ($2::uuid[]) AND id BETWEEN $5 AND $6 AND " STATUS_IS("status", TF_SQL_QUEUED) " "       \
-    "RETURNING " TF_CLAIM_COLUMNS "), "                                                                      \
-    "c AS (" MOVED("u", TF_SQL_QUEUED, TF_SQL_RUNNING) ") "                                                  \
-    "SELECT " TF_CLAIM_COLUMNS " FROM u"
+#define CLAIM_SET "status = " TF_SQL_RUNNING ", incarnation = $3, worker = $4, finished_at = NULL, updated_at = now()"
+#define CLAIM_IDS "id = ANY ($2::uuid[]) AND id BETWEEN $5 AND $6"
 
-const tf_sql_t tf_sql_claim = {"tf_claim", CLAIM, 6};
+const tf_sql_t tf_sql_claim = {
+    "tf_claim",
+    "WITH u AS (UPDATE jobs SET " CLAIM_SET ", attempt = attempt + 1, started_at = now(), progress = 0 "
+    "WHERE " CLAIM_IDS " AND " STATUS_IS("status", TF_SQL_QUEUED) " RETURNING " TF_CLAIM_COLUMNS "), "
+    "c AS (" MOVED("u", TF_SQL_QUEUED, TF_SQL_RUNNING) ") "
+    "SELECT " TF_CLAIM_COLUMNS " FROM u",
+    6,
+};
 
+/* The session of the earlier sending may still be about to commit: then this one waits at the row and sees what that one
+ * made of it, which a SELECT beside the UPDATE would not. started_at tells whose claim it was. */
 const tf_sql_t tf_sql_claim_again = {
     "tf_claim_again",
-    CLAIM " UNION ALL SELECT " TF_CLAIM_COLUMNS " FROM jobs WHERE id = ANY ($2) AND id BETWEEN $5 AND $6 "
-    "AND " STATUS_IS("status", TF_SQL_RUNNING) " AND incarnation = $3",
+    "WITH u AS (UPDATE jobs SET " CLAIM_SET ", attempt = attempt + (status = " TF_SQL_QUEUED ")::int, "
+    "started_at = CASE WHEN status = " TF_SQL_QUEUED " THEN now() ELSE started_at END, "
+    "progress = CASE WHEN status = " TF_SQL_QUEUED " THEN 0 ELSE progress END "
+    "WHERE " CLAIM_IDS " AND (" STATUS_IS("status", TF_SQL_QUEUED) " "
+    "OR " STATUS_IS("status", TF_SQL_RUNNING) " AND incarnation = $3) RETURNING " TF_CLAIM_COLUMNS ", started_at), "
+    "n AS (SELECT * FROM u WHERE started_at = now()), "
+    "c AS (" MOVED("n", TF_SQL_QUEUED, TF_SQL_RUNNING) ") "
+    "SELECT " TF_CLAIM_COLUMNS " FROM u",
     6,
 };
 

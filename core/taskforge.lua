@@ -4,7 +4,7 @@
 -- KEYS[1] is always the queue's base key, e.g. tf:{default}; everything else lives in the same hash slot.
 -- PostgreSQL is the truth: losing all of this loses no job.
 
-local VERSION = 4
+local VERSION = 5
 local GROUP = 'workers'
 local LEVELS = 10
 local NEVER = '18446744073709551615-18446744073709551615'

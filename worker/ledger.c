@@ -8,6 +8,15 @@
 
 #define AGAIN_DELAY_MS 250
 
+/* A statement and its commit cost nearly the same for one result as for ten. Where results come at no more
+ * than this distance, on average, one waits for the next ones, but for no longer than GATHER_MS and not
+ * behind GATHER_JOBS. A lone result never waits. */
+#define GATHER_DISTANCE_US 2000
+#define GATHER_MS 4
+#define GATHER_JOBS 64
+#define DISTANCE_MAX_US 20000 /* after a long pause a few results make the average, not a hundred */
+#define AVERAGE_OVER 8
+
 static const uint32_t column_types[TFW_LEDGER_COLUMNS] = {
     TF_PG_UUID, TF_PG_INT4, TF_PG_INT4, TF_PG_TEXT, TF_PG_INT8,
     TF_PG_INT8, TF_PG_INT8, TF_PG_JSON, TF_PG_TEXT, TF_PG_TEXT,
@@ -23,6 +32,7 @@ void tfw_ledger_start(tfw_ledger_t *ledger, tfw_worker_t *worker)
     TAILQ_INIT(&ledger->pending);
     uv_timer_init(&worker->loop, &ledger->timer);
     ledger->timer.data = worker;
+    ledger->distance_us = DISTANCE_MAX_US;
 }
 
 static size_t job_bytes(const tfw_job_t *job)
@@ -32,9 +42,15 @@ static size_t job_bytes(const tfw_job_t *job)
 
 void tfw_ledger_add(tfw_worker_t *w, tfw_job_t *job)
 {
-    TAILQ_INSERT_TAIL(&w->ledger.pending, job, link);
-    w->ledger.npending++;
-    w->ledger.pending_bytes += job_bytes(job);
+    tfw_ledger_t *l = &w->ledger;
+    int64_t now = tfw_monotonic_us(), distance = now - l->latest_us;
+
+    distance = distance < DISTANCE_MAX_US ? distance : DISTANCE_MAX_US;
+    l->distance_us += (distance - l->distance_us) / AVERAGE_OVER;
+    l->latest_us = now;
+    TAILQ_INSERT_TAIL(&l->pending, job, link);
+    l->npending++;
+    l->pending_bytes += job_bytes(job);
 }
 
 void tfw_ledger_give_back(tfw_worker_t *w, tfw_job_t *job)
@@ -276,12 +292,34 @@ static bool send_flight(tfw_worker_t *w)
     return tfd_pg_send(&w->ledger_pg, &tf_sql_finish, &params, on_answer, w);
 }
 
+/* Whether what is pending waits for more of its kind; begins to wait, and ends it. */
+static bool gather(tfw_worker_t *w)
+{
+    tfw_ledger_t *l = &w->ledger;
+    int64_t now = (int64_t)uv_now(&w->loop);
+
+    if (w->state != TFW_RUNNING || l->distance_us > GATHER_DISTANCE_US || l->npending >= GATHER_JOBS ||
+        l->pending_bytes >= TFW_LEDGER_BATCH_BYTES || l->one_by_one > 0) {
+        l->gathering_until = 0;
+        return false;
+    }
+    if (l->gathering_until == 0) {
+        l->gathering_until = now + GATHER_MS;
+        uv_timer_start(&l->timer, on_again, GATHER_MS, 0);
+    } else if (now >= l->gathering_until) {
+        l->gathering_until = 0;
+        return false;
+    }
+    return true;
+}
+
 void tfw_ledger_flush(tfw_worker_t *w)
 {
     tfw_ledger_t *l = &w->ledger;
 
     if (l->sent || !w->registration.incarnation || !tfd_pg_ready(&w->ledger_pg) ||
-        (int64_t)uv_now(&w->loop) < l->not_before || !tfw_journal_flush(w)) {
+        (int64_t)uv_now(&w->loop) < l->not_before || (l->nflight == 0 && (l->npending == 0 || gather(w))) ||
+        !tfw_journal_flush(w)) {
         return;
     }
     if (l->nflight == 0) {
@@ -291,6 +329,11 @@ void tfw_ledger_flush(tfw_worker_t *w)
         return;
     }
     l->sent = send_flight(w);
+}
+
+bool tfw_ledger_gathers(const tfw_worker_t *w)
+{
+    return (int64_t)uv_now(&w->loop) < w->ledger.gathering_until;
 }
 
 int tfw_ledger_count(const tfw_ledger_t *ledger)
@@ -329,6 +372,7 @@ void tfw_ledger_drop(tfw_ledger_t *ledger)
     }
     ledger->unsure = false;
     ledger->one_by_one = 0;
+    ledger->gathering_until = 0;
 }
 
 void tfw_ledger_close(tfw_ledger_t *ledger)

@@ -1,5 +1,6 @@
-/* ledger.h: how attempts end. Results gather while a statement is under way and go with the next one: one
- * commit for all of them. Only after it do the stream entries go and the events leave. */
+/* ledger.h: how attempts end. Results gather while a statement is under way, and for a moment when they come
+ * thick and fast, and go with the next one: one commit for all of them. Only after it do the stream entries
+ * go and the events leave. */
 #ifndef TFW_LEDGER_H
 #define TFW_LEDGER_H
 
@@ -23,10 +24,13 @@ typedef struct {
     size_t pending_bytes;
     tfw_job_t *flight[TFW_LEDGER_BATCH]; /* sorted by id */
     int nflight;
-    bool sent;          /* the flight's statement is under way */
-    bool unsure;        /* an earlier sending of the flight was never answered */
-    int one_by_one;     /* so many of the next results go alone: one of them was refused */
-    int64_t not_before; /* uv_now: the statement failed for a passing reason */
+    bool sent;               /* the flight's statement is under way */
+    bool unsure;             /* an earlier sending of the flight was never answered */
+    int one_by_one;          /* so many of the next results go alone: one of them was refused */
+    int64_t not_before;      /* uv_now: the statement failed for a passing reason */
+    int64_t latest_us;       /* CLOCK_MONOTONIC, when the latest result came */
+    int64_t distance_us;     /* between results, on average */
+    int64_t gathering_until; /* uv_now: the pending wait for more; 0: they do not */
     tf_pgarray_t columns[TFW_LEDGER_COLUMNS];
     uv_timer_t timer;
 } tfw_ledger_t;
@@ -41,6 +45,9 @@ void tfw_ledger_give_back(struct tfw_worker_s *w, tfw_job_t *job);
 
 /* Sends the next batch if none is under way. */
 void tfw_ledger_flush(struct tfw_worker_s *w);
+
+/* Results wait for more to come, a few milliseconds at most. */
+bool tfw_ledger_gathers(const struct tfw_worker_s *w);
 
 /* Results not yet committed. */
 int tfw_ledger_count(const tfw_ledger_t *ledger);

@@ -201,7 +201,9 @@ static void on_turn(uv_prepare_t *prepare)
         tfw_registration_turn(w);
         stop_when_done(w);
         tfw_streams_flush(w);
-        tfd_events_flush(&w->events);
+        if (!tfw_ledger_gathers(w)) {
+            tfd_events_flush(&w->events); /* else with those of the results that gather */
+        }
     }
     tfd_redis_flush(&w->redis);
     tfd_redis_flush(&w->waiting);
