@@ -333,6 +333,7 @@ ngx_http_taskforge_limit_decide(ngx_http_taskforge_limit_ctx_t *lctx)
 {
     ngx_uint_t                             i;
     ngx_http_request_t                    *r;
+    ngx_http_taskforge_limit_local_t       local;
     ngx_http_taskforge_limit_item_t       *it, *refused;
     ngx_http_taskforge_limit_main_conf_t  *lmcf;
 
@@ -347,9 +348,13 @@ ngx_http_taskforge_limit_decide(ngx_http_taskforge_limit_ctx_t *lctx)
         it = &lctx->items[i];
 
         if (it->permit.rc == NGX_DECLINED) {
-            (void) ngx_http_taskforge_limit_local_take(lmcf->zone,
-                                                       &it->limit->quota,
-                                                       &it->key, &it->permit);
+            it->permit.rc = ngx_http_taskforge_limit_local_take(lmcf->zone,
+                                                         &it->limit->quota,
+                                                         &it->key, 1, 0,
+                                                         &local)
+                            ? NGX_OK : NGX_BUSY;
+            it->permit.remaining = local.free;
+            it->permit.next = local.next;
         }
 
         if (it->permit.rc == NGX_BUSY

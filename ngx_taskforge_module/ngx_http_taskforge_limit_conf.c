@@ -10,7 +10,7 @@
 
 
 #define NGX_HTTP_TASKFORGE_LIMIT_SUBJECTS   8192    /* of a worker process */
-#define NGX_HTTP_TASKFORGE_LIMIT_ZONE       (4 * 1024 * 1024)
+#define NGX_HTTP_TASKFORGE_LIMIT_ZONE       (8 * 1024 * 1024)
 
 /* a permit must be used within window / 50, but not in less than 100 ms */
 #define NGX_HTTP_TASKFORGE_LIMIT_LEASE      50
@@ -354,6 +354,7 @@ ngx_http_taskforge_limit_init_process(ngx_cycle_t *cycle)
 
     lmcf->permits = ngx_http_taskforge_permits_create(cycle,
                                           ngx_http_taskforge_cycle_conf(cycle),
+                                          lmcf->zone,
                                           NGX_HTTP_TASKFORGE_LIMIT_SUBJECTS);
 
     return lmcf->permits ? NGX_OK : NGX_ERROR;

@@ -20,8 +20,10 @@ typedef struct {
 
 static ngx_int_t ngx_http_taskforge_limit_local_init(ngx_shm_zone_t *zone,
     void *data);
-static ngx_http_taskforge_limit_node_t *ngx_http_taskforge_limit_local_node(
-    ngx_slab_pool_t *pool, ngx_str_t *key);
+static ngx_http_taskforge_limit_node_t *ngx_http_taskforge_limit_local_find(
+    ngx_slab_pool_t *pool, ngx_str_t *key, uint32_t hash);
+static ngx_http_taskforge_limit_node_t *ngx_http_taskforge_limit_local_make(
+    ngx_slab_pool_t *pool, ngx_str_t *key, uint32_t hash);
 static void ngx_http_taskforge_limit_local_forget(ngx_slab_pool_t *pool);
 
 
@@ -71,53 +73,78 @@ ngx_http_taskforge_limit_local_init(ngx_shm_zone_t *zone, void *data)
 }
 
 
-ngx_int_t
+ngx_uint_t
 ngx_http_taskforge_limit_local_take(ngx_shm_zone_t *zone,
-    const ngx_http_taskforge_quota_t *quota, ngx_str_t *key,
-    ngx_http_taskforge_permit_t *permit)
+    const ngx_http_taskforge_quota_t *quota, ngx_str_t *key, ngx_uint_t n,
+    ngx_msec_t lease, ngx_http_taskforge_limit_local_t *local)
 {
     int64_t                           now;
+    uint32_t                          hash;
+    ngx_uint_t                        granted;
     ngx_slab_pool_t                  *pool;
     ngx_http_taskforge_limit_node_t  *node;
 
     pool = (ngx_slab_pool_t *) zone->shm.addr;
     now = ngx_http_taskforge_permits_now();
+    hash = ngx_crc32_short(key->data, key->len);
 
-    permit->rc = NGX_BUSY;
-    permit->remaining = 0;
-    permit->next = quota->window;
+    granted = 0;
+    local->free = n ? 0 : quota->quota;
+    local->next = n ? quota->window : 0;
+    local->moment = 0;
 
     ngx_shmtx_lock(&pool->mutex);
 
-    node = ngx_http_taskforge_limit_local_node(pool, key);
+    node = ngx_http_taskforge_limit_local_find(pool, key, hash);
+
+    if (node == NULL && n) {
+        node = ngx_http_taskforge_limit_local_make(pool, key, hash);
+    }
 
     if (node) {
-        if (tf_window_take(&node->window, quota->quota, quota->window, now, 1))
-        {
-            permit->rc = NGX_OK;
-        }
-
-        permit->remaining = tf_window_free(&node->window, quota->quota, now);
-        permit->next = tf_window_next_ms(&node->window, quota->quota, now);
+        granted = tf_window_take(&node->window, quota->quota, quota->window,
+                                 lease, now, n, &local->moment);
+        local->free = tf_window_free(&node->window, quota->quota, now);
+        local->next = tf_window_next_ms(&node->window, quota->quota, now);
     }
 
     ngx_shmtx_unlock(&pool->mutex);
 
-    return permit->rc;
+    return granted;
+}
+
+
+void
+ngx_http_taskforge_limit_local_give_back(ngx_shm_zone_t *zone, ngx_str_t *key,
+    int64_t moment, ngx_uint_t n)
+{
+    uint32_t                          hash;
+    ngx_slab_pool_t                  *pool;
+    ngx_http_taskforge_limit_node_t  *node;
+
+    pool = (ngx_slab_pool_t *) zone->shm.addr;
+    hash = ngx_crc32_short(key->data, key->len);
+
+    ngx_shmtx_lock(&pool->mutex);
+
+    node = ngx_http_taskforge_limit_local_find(pool, key, hash);
+
+    if (node) {
+        tf_window_give_back(&node->window, moment, n);
+    }
+
+    ngx_shmtx_unlock(&pool->mutex);
 }
 
 
 static ngx_http_taskforge_limit_node_t *
-ngx_http_taskforge_limit_local_node(ngx_slab_pool_t *pool, ngx_str_t *key)
+ngx_http_taskforge_limit_local_find(ngx_slab_pool_t *pool, ngx_str_t *key,
+    uint32_t hash)
 {
-    size_t                            size;
-    uint32_t                          hash;
-    ngx_uint_t                        tries;
     ngx_http_taskforge_limit_shm_t   *shm;
     ngx_http_taskforge_limit_node_t  *node;
 
     shm = pool->data;
-    hash = ngx_crc32_short(key->data, key->len);
 
     node = (ngx_http_taskforge_limit_node_t *)
                ngx_str_rbtree_lookup(&shm->tree, key, hash);
@@ -125,9 +152,24 @@ ngx_http_taskforge_limit_local_node(ngx_slab_pool_t *pool, ngx_str_t *key)
     if (node) {
         ngx_queue_remove(&node->queue);
         ngx_queue_insert_head(&shm->queue, &node->queue);
-        return node;
     }
 
+    return node;
+}
+
+
+/* NULL: no memory. */
+
+static ngx_http_taskforge_limit_node_t *
+ngx_http_taskforge_limit_local_make(ngx_slab_pool_t *pool, ngx_str_t *key,
+    uint32_t hash)
+{
+    size_t                            size;
+    ngx_uint_t                        tries;
+    ngx_http_taskforge_limit_shm_t   *shm;
+    ngx_http_taskforge_limit_node_t  *node;
+
+    shm = pool->data;
     size = sizeof(ngx_http_taskforge_limit_node_t) + key->len;
     node = ngx_slab_calloc_locked(pool, size);
 

@@ -7,6 +7,9 @@
  * the limit is high, permits are reserved ahead and most requests cost no
  * round trip; what was not used is given back.
  *
+ * What Redis granted is counted in the shared memory of the host as well: so
+ * that which the host grants alone while Redis is away adds nothing to it.
+ *
  * What is kept per subject is bounded: the least recently used is forgotten.
  */
 
@@ -47,16 +50,16 @@ typedef struct {
 
     ngx_queue_t                       queue;
     ngx_http_taskforge_permits_of_t  *of;
-    int64_t                           lease_end;
+    ngx_uint_t                        answer;     /* it came with */
     unsigned                          queued:1;
 } ngx_http_taskforge_permit_t;
 
 
-/* capacity: subjects.  NULL: no memory. */
+/* zone: of limit_local.  capacity: subjects.  NULL: no memory. */
 
 ngx_http_taskforge_permits_t *ngx_http_taskforge_permits_create(
     ngx_cycle_t *cycle, ngx_http_taskforge_main_conf_t *mcf,
-    ngx_uint_t capacity);
+    ngx_shm_zone_t *zone, ngx_uint_t capacity);
 
 void ngx_http_taskforge_permits_destroy(
     ngx_http_taskforge_permits_t *permits);

@@ -101,6 +101,15 @@ ngx_http_taskforge_redis_hold(ngx_http_taskforge_redis_t *redis)
 
 
 void
+ngx_http_taskforge_redis_on_state(ngx_http_taskforge_redis_t *redis,
+    ngx_http_taskforge_redis_state_pt state, void *data)
+{
+    redis->state = state;
+    redis->data = data;
+}
+
+
+void
 ngx_http_taskforge_redis_start(ngx_http_taskforge_redis_t *redis)
 {
     if (redis->stopped) {

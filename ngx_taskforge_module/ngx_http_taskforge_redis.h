@@ -52,6 +52,12 @@ ngx_http_taskforge_redis_t *ngx_http_taskforge_redis_create(
 void ngx_http_taskforge_redis_hold(ngx_http_taskforge_redis_t *redis);
 
 
+/* Sets or replaces state of a connection that was made before. */
+
+void ngx_http_taskforge_redis_on_state(ngx_http_taskforge_redis_t *redis,
+    ngx_http_taskforge_redis_state_pt state, void *data);
+
+
 /* Starts connecting; does nothing when it is connected or on the way. */
 
 void ngx_http_taskforge_redis_start(ngx_http_taskforge_redis_t *redis);

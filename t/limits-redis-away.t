@@ -1,4 +1,5 @@
-# Without Redis each host counts for itself, at once; when Redis is back it counts for all again.
+# Without Redis each host counts for itself, at once, and what Redis granted it counts with; when Redis is back it counts
+# for all again, and what was let in meanwhile is not forgotten.
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
@@ -9,6 +10,7 @@ my $tf = TaskForge->start(parts => [qw(postgres redis scheduler)], edit => sub {
     $text =~ s[(location = /livez)][
         location = /a { taskforge_limit a requests=20 window=4s; root /nowhere; }
         location = /b { taskforge_limit b requests=5 window=2s; root /nowhere; }
+        location = /d { taskforge_limit d requests=20 window=120s; root /nowhere; }
         location = /c { taskforge_limit c requests=1000000 window=60s; root /nowhere; }
         $1];
     return $text;
@@ -30,6 +32,7 @@ sub passed {
 
 sleep 1; # until every process is connected
 is((passed('/b', 10))[0], 5, 'with Redis 5 of 10 pass');
+is((passed('/d', 12))[0], 12, 'and 12 of 20');
 $tf->expect_log(qr/Redis/);
 
 subtest 'killed' => sub {
@@ -37,6 +40,7 @@ subtest 'killed' => sub {
     my ($passed, $slowest) = passed('/a', 40);
     is($passed, 20, '20 of 40 pass, over all processes of the host');
     cmp_ok($slowest, '<', 1.5, 'and nobody waits long');
+    is((passed('/d', 40))[0], 8, 'after 12 of 20 with Redis 8 are left without it');
     my $r = $tf->get('/a');
     is($r->status, 429, 'the next is refused');
     like($r->header('retry-after'), qr/^[1-5]$/, 'with Retry-After');
@@ -50,6 +54,7 @@ subtest 'back' => sub {
     ok(wait_until(30, sub { $tf->get('/b'); $tf->redis('EXISTS', 'tf:limit:{b:a7f000001}') == 1 }), 'Redis counts again, after the scheduler gave it its functions');
     sleep 2.5;
     is((passed('/b', 10))[0], 5, 'and 5 of 10 pass');
+    is((passed('/d', 10))[0], 0, 'what this host let in still counts, though Redis came back empty');
 };
 
 subtest 'silent' => sub {
