@@ -34,6 +34,7 @@ static void ngx_http_taskforge_key_drop(ngx_http_request_t *r,
     const uint8_t *id, const char *name);
 static void ngx_http_taskforge_key_dropped(ngx_http_request_t *r, void *data,
     PGresult *res);
+static void ngx_http_taskforge_key_forget(ngx_http_request_t *r);
 static void ngx_http_taskforge_keys_list_done(ngx_http_request_t *r,
     void *data, PGresult *res);
 
@@ -283,6 +284,10 @@ ngx_http_taskforge_key_inserted(ngx_http_request_t *r, void *data,
         return;
     }
 
+    /* it may have taken the place of another one */
+
+    ngx_http_taskforge_key_forget(r);
+
     if (ngx_http_taskforge_no_store(r) != NGX_OK) {
         return;
     }
@@ -380,7 +385,20 @@ ngx_http_taskforge_key_dropped(ngx_http_request_t *r, void *data,
         return;
     }
 
+    ngx_http_taskforge_key_forget(r);
+
     ngx_http_taskforge_reply_empty(r, NGX_HTTP_NO_CONTENT);
+}
+
+
+static void
+ngx_http_taskforge_key_forget(ngx_http_request_t *r)
+{
+    ngx_http_taskforge_ctx_t  *ctx;
+
+    ctx = ngx_http_taskforge_get_ctx(r);
+
+    ngx_http_taskforge_identity_forget(r, ctx->identity->user_id);
 }
 
 

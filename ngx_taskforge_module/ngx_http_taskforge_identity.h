@@ -7,7 +7,9 @@
  * Whoever changes a user, a refresh family or an API key says so with
  * pg_notify('tf_auth', '<user|family|key>:<uuid>') in the same transaction:
  * what hangs on it is forgotten at once by every worker process of every
- * host, and WebSockets that came in with it are closed.
+ * host, and WebSockets that came in with it are closed.  The process that
+ * made the change forgets before it answers (identity_forget): the client's
+ * next request may be faster than the notification.
  */
 
 #ifndef _NGX_HTTP_TASKFORGE_IDENTITY_H_INCLUDED_
@@ -111,6 +113,15 @@ ngx_int_t ngx_http_taskforge_identity_resolve(ngx_http_request_t *r,
 
 ngx_int_t ngx_http_taskforge_identity_hold(ngx_http_request_t *r,
     const ngx_http_taskforge_identity_t *identity);
+
+
+/*
+ * Forgets all that this process remembers of a user, because something of
+ * the user was just changed.
+ */
+
+void ngx_http_taskforge_identity_forget(ngx_http_request_t *r,
+    const uint8_t user_id[16]);
 
 
 /*

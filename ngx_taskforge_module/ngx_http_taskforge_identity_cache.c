@@ -1,4 +1,5 @@
 
+#include "ngx_http_taskforge_access.h"
 #include "ngx_http_taskforge_identity_cache.h"
 
 
@@ -14,6 +15,8 @@ static void ngx_http_taskforge_identity_cache_remove(
     ngx_http_taskforge_identity_entry_t *entry);
 static void ngx_http_taskforge_identity_cache_clear(
     ngx_http_taskforge_identities_t *ids);
+static void ngx_http_taskforge_identity_cache_forget(
+    ngx_http_taskforge_identities_t *ids, u_char kind, const uint8_t id[16]);
 static void ngx_http_taskforge_identity_used(
     ngx_http_taskforge_identities_t *ids,
     ngx_http_taskforge_identity_entry_t *entry);
@@ -230,6 +233,44 @@ ngx_http_taskforge_identity_cache_clear(ngx_http_taskforge_identities_t *ids)
 }
 
 
+static void
+ngx_http_taskforge_identity_cache_forget(ngx_http_taskforge_identities_t *ids,
+    u_char kind, const uint8_t id[16])
+{
+    ngx_queue_t                          *q, *next;
+    ngx_http_taskforge_identity_entry_t  *entry;
+
+    ids->generation++;
+
+    for (q = ngx_queue_head(&ids->entries);
+         q != ngx_queue_sentinel(&ids->entries);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        entry = ngx_queue_data(q, ngx_http_taskforge_identity_entry_t, queue);
+
+        if (ngx_http_taskforge_identity_concerns(&entry->identity, kind, id)) {
+            ngx_http_taskforge_identity_cache_remove(ids, entry);
+        }
+    }
+}
+
+
+void
+ngx_http_taskforge_identity_forget(ngx_http_request_t *r,
+    const uint8_t user_id[16])
+{
+    ngx_http_taskforge_access_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_taskforge_access_module);
+
+    if (amcf->identities) {
+        ngx_http_taskforge_identity_cache_forget(amcf->identities, 'u',
+                                                 user_id);
+    }
+}
+
+
 /* A key was used.  With too many in one period the note waits for the next. */
 
 static void
@@ -316,14 +357,10 @@ ngx_http_taskforge_identity_concerns(
 static void
 ngx_http_taskforge_identity_notify(void *data, const char *payload)
 {
-    size_t                                len;
-    uint8_t                               id[16];
-    const char                           *colon;
-    ngx_queue_t                          *q, *next;
-    ngx_http_taskforge_identities_t      *ids = data;
-    ngx_http_taskforge_identity_entry_t  *entry;
-
-    ids->generation++;
+    size_t                            len;
+    uint8_t                           id[16];
+    const char                       *colon;
+    ngx_http_taskforge_identities_t  *ids = data;
 
     colon = ngx_strchr(payload, ':');
     len = colon ? colon - payload : 0;
@@ -337,24 +374,12 @@ ngx_http_taskforge_identity_notify(void *data, const char *payload)
         ngx_log_error(NGX_LOG_WARN, ids->log, 0,
                       "taskforge: a notification on tf_auth is not known "
                       "here, forgetting all identities");
+        ids->generation++;
         ngx_http_taskforge_identity_cache_clear(ids);
         return;
     }
 
-    for (q = ngx_queue_head(&ids->entries);
-         q != ngx_queue_sentinel(&ids->entries);
-         q = next)
-    {
-        next = ngx_queue_next(q);
-        entry = ngx_queue_data(q, ngx_http_taskforge_identity_entry_t, queue);
-
-        if (ngx_http_taskforge_identity_concerns(&entry->identity, payload[0],
-                                                 id))
-        {
-            ngx_http_taskforge_identity_cache_remove(ids, entry);
-        }
-    }
-
+    ngx_http_taskforge_identity_cache_forget(ids, payload[0], id);
     ngx_http_taskforge_identity_sessions_drop(ids, payload[0], id);
 }
 

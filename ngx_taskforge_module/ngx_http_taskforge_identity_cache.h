@@ -44,7 +44,7 @@ struct ngx_http_taskforge_identities_s {
     ngx_uint_t                             count;
     ngx_uint_t                             capacity;
 
-    /* changes with every notification */
+    /* changes with every change that is heard of */
     ngx_uint_t                             generation;
 
     /* all that was notified before is known */

@@ -54,7 +54,14 @@ ngx_http_taskforge_limit_local_init(ngx_shm_zone_t *zone, void *data)
 
     pool = (ngx_slab_pool_t *) zone->shm.addr;
 
-    if (data || zone->shm.exists) {
+    if (data) {
+        /* a reload: the counts stay */
+        zone->data = data;
+        return NGX_OK;
+    }
+
+    if (zone->shm.exists) {
+        zone->data = pool->data;
         return NGX_OK;
     }
 
@@ -66,6 +73,7 @@ ngx_http_taskforge_limit_local_init(ngx_shm_zone_t *zone, void *data)
     ngx_rbtree_init(&shm->tree, &shm->sentinel, ngx_str_rbtree_insert_value);
     ngx_queue_init(&shm->queue);
 
+    zone->data = shm;
     pool->data = shm;
     pool->log_nomem = 0;
 

@@ -270,6 +270,10 @@ ngx_http_taskforge_login_done(ngx_http_request_t *r, void *data,
 
     ngx_http_taskforge_attempt_good(r, &l->attempt);
 
+    /* of too many sessions the oldest has given way */
+
+    ngx_http_taskforge_identity_forget(r, l->user_id);
+
     name.data = (u_char *) PQgetvalue(res, 0, 1);
     name.len = PQgetlength(res, 0, 1);
     role.data = (u_char *) PQgetvalue(res, 0, 2);

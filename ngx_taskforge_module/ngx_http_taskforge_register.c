@@ -349,6 +349,7 @@ static void
 ngx_http_taskforge_change_done(ngx_http_request_t *r, void *data,
     PGresult *res)
 {
+    ngx_http_taskforge_ctx_t     *ctx;
     ngx_http_taskforge_change_t  *ch = data;
 
     if (ngx_http_taskforge_pg_check(r, res) != NGX_OK) {
@@ -361,6 +362,9 @@ ngx_http_taskforge_change_done(ngx_http_request_t *r, void *data,
         return;
     }
 
+    ctx = ngx_http_taskforge_get_ctx(r);
+
+    ngx_http_taskforge_identity_forget(r, ctx->identity->user_id);
     ngx_http_taskforge_attempt_good(r, &ch->attempt);
     ngx_http_taskforge_reply_empty(r, NGX_HTTP_NO_CONTENT);
 }

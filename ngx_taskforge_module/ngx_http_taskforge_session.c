@@ -135,6 +135,11 @@ ngx_http_taskforge_refresh_done(ngx_http_request_t *r, void *data,
         return;
     }
 
+    if (ngx_http_taskforge_is(res, 0, "reuse")) {
+        ngx_http_taskforge_identity_forget(r,
+                                           (uint8_t *) PQgetvalue(res, 0, 2));
+    }
+
     ngx_http_taskforge_unauthorized(r, "the refresh token is not valid");
 }
 
@@ -172,9 +177,16 @@ static void
 ngx_http_taskforge_logout_done(ngx_http_request_t *r, void *data,
     PGresult *res)
 {
-    if (ngx_http_taskforge_pg_check(r, res) == NGX_OK) {
-        ngx_http_taskforge_reply_empty(r, NGX_HTTP_NO_CONTENT);
+    ngx_http_taskforge_ctx_t  *ctx;
+
+    if (ngx_http_taskforge_pg_check(r, res) != NGX_OK) {
+        return;
     }
+
+    ctx = ngx_http_taskforge_get_ctx(r);
+
+    ngx_http_taskforge_identity_forget(r, ctx->identity->user_id);
+    ngx_http_taskforge_reply_empty(r, NGX_HTTP_NO_CONTENT);
 }
 
 

@@ -226,5 +226,6 @@ ngx_http_taskforge_users_change_done(ngx_http_request_t *r, void *data,
 
     ctx = ngx_http_taskforge_get_ctx(r);
 
+    ngx_http_taskforge_identity_forget(r, ctx->id);
     ngx_http_taskforge_user_reply(r, ctx->id, NGX_HTTP_OK);
 }

@@ -55,6 +55,8 @@ subtest 'back' => sub {
     sleep 2.5;
     is((passed('/b', 10))[0], 5, 'and 5 of 10 pass');
     is((passed('/d', 10))[0], 0, 'what this host let in still counts, though Redis came back empty');
+    $tf->reload;
+    is((passed('/d', 10))[0], 0, 'and after a reload');
 };
 
 subtest 'silent' => sub {
