@@ -7,16 +7,19 @@
 
 
 static ngx_int_t ngx_http_taskforge_access_identify(ngx_http_request_t *r,
-    ngx_http_taskforge_ctx_t *ctx, ngx_http_taskforge_access_ctx_t *actx,
-    ngx_http_taskforge_role_e role);
+    ngx_http_taskforge_ctx_t *ctx, ngx_http_taskforge_access_ctx_t *actx);
 static ngx_int_t ngx_http_taskforge_access_allow(ngx_http_request_t *r,
     ngx_http_taskforge_ctx_t *ctx, ngx_http_taskforge_role_e role);
 static void ngx_http_taskforge_access_credential(ngx_http_request_t *r,
     ngx_http_taskforge_access_ctx_t *actx);
 static ngx_int_t ngx_http_taskforge_access_unauthorized(ngx_http_request_t *r,
     ngx_http_taskforge_ctx_t *ctx, const char *error);
-static ngx_int_t ngx_http_taskforge_access_unavailable(ngx_http_request_t *r,
-    ngx_http_taskforge_ctx_t *ctx);
+static ngx_int_t ngx_http_taskforge_access_refuse(ngx_http_request_t *r,
+    ngx_http_taskforge_ctx_t *ctx,
+    ngx_http_taskforge_credential_t *credential);
+static ngx_int_t ngx_http_taskforge_access_later(ngx_http_request_t *r,
+    ngx_http_taskforge_ctx_t *ctx, ngx_int_t status, ngx_uint_t seconds,
+    const char *detail);
 
 
 static const char *const  ngx_http_taskforge_access_roles[] = {
@@ -49,7 +52,8 @@ ngx_http_taskforge_access_get_ctx(ngx_http_request_t *r)
 /*
  * Called again when what it waited for is there.  With taskforge_auth off
  * whoever reaches the port may do everything.  The route is looked up here
- * already, because it says which role it needs.
+ * already, because it says which role it needs.  The limits come before it is
+ * said who may not: who is refused is counted like anybody else.
  */
 
 ngx_int_t
@@ -93,7 +97,7 @@ ngx_http_taskforge_access_handler(ngx_http_request_t *r)
         }
     }
 
-    if (!actx->passed) {
+    if (!actx->identified) {
 
         if (alcf->check_origin && ngx_http_taskforge_is_websocket(r)
             && ngx_http_taskforge_handshake_origin(r) != NGX_OK)
@@ -106,14 +110,14 @@ ngx_http_taskforge_access_handler(ngx_http_request_t *r)
             ctx->role = NGX_HTTP_TASKFORGE_ROLE_ADMIN;
 
         } else if (role != NGX_HTTP_TASKFORGE_ROLE_NONE) {
-            rc = ngx_http_taskforge_access_identify(r, ctx, actx, role);
+            rc = ngx_http_taskforge_access_identify(r, ctx, actx);
 
             if (rc != NGX_OK) {
                 return rc;
             }
         }
 
-        actx->passed = 1;
+        actx->identified = 1;
     }
 
     rc = ngx_http_taskforge_limit(r, ctx);
@@ -122,44 +126,40 @@ ngx_http_taskforge_access_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    return (alcf->auth == NGX_HTTP_TASKFORGE_AUTH_OFF) ? NGX_DECLINED
-                                                       : NGX_OK;
+    if (alcf->auth == NGX_HTTP_TASKFORGE_AUTH_OFF) {
+        return NGX_DECLINED;
+    }
+
+    return (role == NGX_HTTP_TASKFORGE_ROLE_NONE)
+               ? NGX_OK : ngx_http_taskforge_access_allow(r, ctx, role);
 }
 
 
+/* NGX_OK also where there is no credential: then ctx has no identity. */
+
 static ngx_int_t
 ngx_http_taskforge_access_identify(ngx_http_request_t *r,
-    ngx_http_taskforge_ctx_t *ctx, ngx_http_taskforge_access_ctx_t *actx,
-    ngx_http_taskforge_role_e role)
+    ngx_http_taskforge_ctx_t *ctx, ngx_http_taskforge_access_ctx_t *actx)
 {
-    ngx_int_t                              rc;
-    ngx_http_taskforge_identity_t         *identity;
-    ngx_http_taskforge_access_loc_conf_t  *alcf;
+    ngx_int_t                         rc;
+    ngx_http_taskforge_identity_t    *identity;
+    ngx_http_taskforge_credential_t  *credential;
+
+    credential = &actx->credential;
 
     if (actx->asked) {
-        rc = actx->credential.rc;
+        rc = credential->rc;
 
     } else {
         actx->asked = 1;
 
         ngx_http_taskforge_access_credential(r, actx);
 
-        if (actx->credential.type == NGX_HTTP_TASKFORGE_CREDENTIAL_NONE) {
-            alcf = ngx_http_get_module_loc_conf(r,
-                                            ngx_http_taskforge_access_module);
-
-            /* there is nobody to be of a role on an optional page */
-
-            if (alcf->auth == NGX_HTTP_TASKFORGE_AUTH_OPTIONAL
-                && ctx->route == NULL)
-            {
-                return NGX_OK;
-            }
-
-            return ngx_http_taskforge_access_unauthorized(r, ctx, NULL);
+        if (credential->type == NGX_HTTP_TASKFORGE_CREDENTIAL_NONE) {
+            return NGX_OK;
         }
 
-        rc = ngx_http_taskforge_identity_resolve(r, &actx->credential);
+        rc = ngx_http_taskforge_identity_resolve(r, credential);
     }
 
     switch (rc) {
@@ -172,14 +172,21 @@ ngx_http_taskforge_access_identify(ngx_http_request_t *r,
         return NGX_AGAIN;
 
     case NGX_DECLINED:
-        return ngx_http_taskforge_access_unauthorized(r, ctx,
-                                                      actx->credential.error);
+        credential->retry = ngx_http_taskforge_limit_failed(r,
+                                credential->issued ? credential->user_id
+                                                   : NULL, 1);
+        /* fall through */
+
+    case NGX_BUSY:
+        return ngx_http_taskforge_access_refuse(r, ctx, credential);
 
     default:
-        return ngx_http_taskforge_access_unavailable(r, ctx);
+        return ngx_http_taskforge_access_later(r, ctx,
+                            NGX_HTTP_SERVICE_UNAVAILABLE, 1,
+                            "who calls cannot be checked at the moment");
     }
 
-    identity = &actx->credential.identity;
+    identity = &credential->identity;
 
     ctx->identity = identity;
     ctx->has_user = 1;
@@ -188,15 +195,7 @@ ngx_http_taskforge_access_identify(ngx_http_request_t *r,
     ctx->user.len = identity->name_len;
     ngx_memcpy(ctx->user_id, identity->user_id, 16);
 
-    rc = ngx_http_taskforge_access_allow(r, ctx, role);
-
-    if (rc == NGX_OK && ngx_http_taskforge_is_stream(r)
-        && ngx_http_taskforge_identity_hold(r, identity) != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return rc;
+    return NGX_OK;
 }
 
 
@@ -204,7 +203,23 @@ static ngx_int_t
 ngx_http_taskforge_access_allow(ngx_http_request_t *r,
     ngx_http_taskforge_ctx_t *ctx, ngx_http_taskforge_role_e role)
 {
-    ngx_uint_t  scopes;
+    ngx_uint_t                             scopes;
+    ngx_http_taskforge_access_loc_conf_t  *alcf;
+
+    if (ctx->identity == NULL) {
+        alcf = ngx_http_get_module_loc_conf(r,
+                                            ngx_http_taskforge_access_module);
+
+        /* there is nobody to be of a role on an optional page */
+
+        if (alcf->auth == NGX_HTTP_TASKFORGE_AUTH_OPTIONAL
+            && ctx->route == NULL)
+        {
+            return NGX_OK;
+        }
+
+        return ngx_http_taskforge_access_unauthorized(r, ctx, NULL);
+    }
 
     if (ctx->role < role) {
         ctx->detail = ngx_http_taskforge_access_roles[role];
@@ -223,6 +238,13 @@ ngx_http_taskforge_access_allow(ngx_http_request_t *r,
     }
 
     if (ctx->identity->scopes & scopes) {
+
+        if (ngx_http_taskforge_is_stream(r)
+            && ngx_http_taskforge_identity_hold(r, ctx->identity) != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
         return NGX_OK;
     }
 
@@ -326,17 +348,52 @@ ngx_http_taskforge_access_unauthorized(ngx_http_request_t *r,
 }
 
 
-static ngx_int_t
-ngx_http_taskforge_access_unavailable(ngx_http_request_t *r,
-    ngx_http_taskforge_ctx_t *ctx)
-{
-    ctx->detail = "who calls cannot be checked at the moment";
+/* A credential that is nobody's, or was not looked up. */
 
-    if (ngx_http_taskforge_header_add(r, "Retry-After", (u_char *) "1", 1)
-        != NGX_OK)
+static ngx_int_t
+ngx_http_taskforge_access_refuse(ngx_http_request_t *r,
+    ngx_http_taskforge_ctx_t *ctx, ngx_http_taskforge_credential_t *credential)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    static const char  too_many[] = "too many credentials were refused";
+
+    if (credential->retry == 0) {
+        return ngx_http_taskforge_access_unauthorized(r, ctx,
+                                                      credential->error);
+    }
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    /* somebody else may let it in: any other status than this ends it */
+
+    if (clcf->satisfy == NGX_HTTP_SATISFY_ANY) {
+        return ngx_http_taskforge_access_unauthorized(r, ctx, too_many);
+    }
+
+    return ngx_http_taskforge_access_later(r, ctx, NGX_HTTP_TOO_MANY_REQUESTS,
+                                           credential->retry, too_many);
+}
+
+
+static ngx_int_t
+ngx_http_taskforge_access_later(ngx_http_request_t *r,
+    ngx_http_taskforge_ctx_t *ctx, ngx_int_t status, ngx_uint_t seconds,
+    const char *detail)
+{
+    u_char  *p;
+
+    ctx->detail = detail;
+
+    p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+
+    if (p == NULL
+        || ngx_http_taskforge_header_add(r, "Retry-After", p,
+                                         ngx_sprintf(p, "%ui", seconds) - p)
+           != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return NGX_HTTP_SERVICE_UNAVAILABLE;
+    return status;
 }

@@ -57,7 +57,7 @@ typedef struct {
     ngx_str_t                         query;         /* taken from there */
     ngx_http_taskforge_credential_e   query_type;
     unsigned                          asked:1;       /* resolve was called */
-    unsigned                          passed:1;      /* role and scope fit */
+    unsigned                          identified:1;
     unsigned                          subprotocol:1; /* offers "taskforge" */
 } ngx_http_taskforge_access_ctx_t;
 

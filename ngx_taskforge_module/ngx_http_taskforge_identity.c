@@ -6,6 +6,7 @@
 
 #include "ngx_http_taskforge_access.h"
 #include "ngx_http_taskforge_identity_cache.h"
+#include "ngx_http_taskforge_limit.h"
 #include "ngx_http_taskforge_redis.h"
 
 
@@ -181,6 +182,12 @@ ngx_http_taskforge_identity_key(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
+    credential->retry = ngx_http_taskforge_limit_failed(r, NULL, 0);
+
+    if (credential->retry) {
+        return NGX_BUSY;
+    }
+
     credential->error = "the API key is not known, or no longer valid";
     credential->expires = 0;
 
@@ -208,6 +215,12 @@ ngx_http_taskforge_identity_ticket(ngx_http_request_t *r,
     {
         credential->error = "the ticket is mistyped";
         return NGX_DECLINED;
+    }
+
+    credential->retry = ngx_http_taskforge_limit_failed(r, NULL, 0);
+
+    if (credential->retry) {
+        return NGX_BUSY;
     }
 
     mcf = ngx_http_get_module_main_conf(r, ngx_http_taskforge_module);
@@ -315,6 +328,18 @@ ngx_http_taskforge_identity_ask_user(ngx_http_request_t *r,
     const char  *values[2];
 
     static const uint8_t  none[16];
+
+    /*
+     * Nobody else can have made it, so it is counted for its user: whoever
+     * sends rubbish from the same address does not keep a good token out.
+     */
+
+    credential->issued = 1;
+    credential->retry = ngx_http_taskforge_limit_failed(r, credential->user_id,
+                                                        0);
+    if (credential->retry) {
+        return NGX_BUSY;
+    }
 
     credential->error = "the user or the login is no longer valid";
 

@@ -82,12 +82,14 @@ typedef struct {
     ngx_http_taskforge_identity_t     identity;   /* NGX_OK */
     const char                       *error;      /* NGX_DECLINED: why, for
                                                      people */
+    ngx_uint_t                        retry;      /* NGX_BUSY: seconds */
 
     ngx_int_t                         rc;         /* NGX_AGAIN: waiting */
     uint8_t                           hash[32];
     uint8_t                           user_id[16];
     uint8_t                           source_id[16];
     time_t                            expires;
+    ngx_uint_t                        issued;     /* by us: user_id is so */
     ngx_http_request_t               *request;
     void                             *wait;       /* NULL: nothing under way */
     ngx_uint_t                        cleanup;    /* of wait is set */
@@ -96,6 +98,8 @@ typedef struct {
 
 /*
  * NGX_OK: identity is filled.  NGX_DECLINED: nobody's; error says why.
+ * NGX_BUSY: too many were refused (ngx_http_taskforge_limit_failed), so it is
+ * not looked up; retry says when it will be.
  * NGX_AGAIN: PostgreSQL or Redis is asked; when the answer is there rc is
  * one of the others and the phases of the request run again.  NGX_ERROR:
  * cannot be known now (503).

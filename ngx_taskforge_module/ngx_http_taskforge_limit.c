@@ -38,8 +38,6 @@ static ngx_int_t ngx_http_taskforge_limit_select(
 static ngx_int_t ngx_http_taskforge_limit_key(ngx_http_request_t *r,
     ngx_http_taskforge_ctx_t *ctx, const ngx_http_taskforge_limit_t *limit,
     ngx_str_t *key);
-static size_t ngx_http_taskforge_limit_address(ngx_http_request_t *r,
-    u_char *out);
 static void ngx_http_taskforge_limit_settled(void *data);
 static void ngx_http_taskforge_limit_cleanup(void *data);
 static ngx_int_t ngx_http_taskforge_limit_decide(
@@ -250,7 +248,7 @@ ngx_http_taskforge_limit_key(ngx_http_request_t *r,
 
 /* Of IPv6 the /64: who has one has all of its addresses. */
 
-static size_t
+size_t
 ngx_http_taskforge_limit_address(ngx_http_request_t *r, u_char *out)
 {
     u_char               *p;

@@ -1,6 +1,7 @@
 
 /*
- * Rate limits: taskforge_limit in a location.  See docs/limits.md.
+ * Rate limits: taskforge_limit in a location, and taskforge_limit_failed.
+ * See docs/limits.md.
  */
 
 #ifndef _NGX_HTTP_TASKFORGE_LIMIT_H_INCLUDED_
@@ -29,6 +30,7 @@ typedef struct {
     ngx_shm_zone_t                   *zone;
     size_t                            zone_size;
     ngx_uint_t                        used;
+    ngx_http_taskforge_quota_t        failed;     /* quota 0: off */
 
     /* of this worker process */
     ngx_http_taskforge_permits_t     *permits;
@@ -52,6 +54,23 @@ extern ngx_module_t  ngx_http_taskforge_limit_module;
 
 ngx_int_t ngx_http_taskforge_limit(ngx_http_request_t *r,
     ngx_http_taskforge_ctx_t *ctx);
+
+
+/*
+ * Credentials that were refused, counted in the shared memory of the host:
+ * no good one ever waits for Redis.  user: whom a signed token names; NULL:
+ * anybody could have made it up, so the client's address counts.  With count
+ * 0 it is only looked at: ask before anything costly is looked up.  Returns
+ * 0, or in how many seconds the next one may fail; then it is not counted.
+ */
+
+ngx_uint_t ngx_http_taskforge_limit_failed(ngx_http_request_t *r,
+    const uint8_t *user, ngx_uint_t count);
+
+
+/* The client's address in hex, of IPv6 the /64; out: 16 bytes.  The length. */
+
+size_t ngx_http_taskforge_limit_address(ngx_http_request_t *r, u_char *out);
 
 
 #endif /* _NGX_HTTP_TASKFORGE_LIMIT_H_INCLUDED_ */

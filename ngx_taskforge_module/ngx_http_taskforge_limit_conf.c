@@ -17,6 +17,10 @@
 #define NGX_HTTP_TASKFORGE_LIMIT_LEASE_MIN  100
 #define NGX_HTTP_TASKFORGE_LIMIT_LEASE_MAX  1000
 
+/* taskforge_limit_failed */
+#define NGX_HTTP_TASKFORGE_LIMIT_FAILED         300
+#define NGX_HTTP_TASKFORGE_LIMIT_FAILED_WINDOW  60000
+
 
 static void *ngx_http_taskforge_limit_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_taskforge_limit_init_main_conf(ngx_conf_t *cf,
@@ -25,6 +29,8 @@ static void *ngx_http_taskforge_limit_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_taskforge_limit_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
 static char *ngx_http_taskforge_limit_directive(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_taskforge_limit_failed_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_taskforge_limit_param(ngx_str_t *arg,
     ngx_http_taskforge_limit_t *limit);
@@ -48,6 +54,13 @@ static ngx_command_t  ngx_http_taskforge_limit_commands[] = {
       ngx_conf_set_size_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_taskforge_limit_main_conf_t, zone_size),
+      NULL },
+
+    { ngx_string("taskforge_limit_failed"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      ngx_http_taskforge_limit_failed_directive,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
       NULL },
 
       ngx_null_command
@@ -94,6 +107,7 @@ ngx_http_taskforge_limit_create_main_conf(ngx_conf_t *cf)
 
     if (lmcf) {
         lmcf->zone_size = NGX_CONF_UNSET_SIZE;
+        lmcf->failed.quota = NGX_CONF_UNSET_UINT;
     }
 
     return lmcf;
@@ -103,9 +117,24 @@ ngx_http_taskforge_limit_create_main_conf(ngx_conf_t *cf)
 static char *
 ngx_http_taskforge_limit_init_main_conf(ngx_conf_t *cf, void *conf)
 {
-    ngx_http_taskforge_limit_main_conf_t  *lmcf = conf;
+    ngx_http_taskforge_limit_main_conf_t   *lmcf = conf;
+    ngx_http_taskforge_access_main_conf_t  *amcf;
 
     ngx_conf_init_size_value(lmcf->zone_size, NGX_HTTP_TASKFORGE_LIMIT_ZONE);
+
+    if (lmcf->failed.quota == NGX_CONF_UNSET_UINT) {
+        lmcf->failed.quota = NGX_HTTP_TASKFORGE_LIMIT_FAILED;
+        lmcf->failed.window = NGX_HTTP_TASKFORGE_LIMIT_FAILED_WINDOW;
+    }
+
+    /* the access module's locations are merged already */
+
+    amcf = ngx_http_conf_get_module_main_conf(cf,
+                                             ngx_http_taskforge_access_module);
+
+    if (amcf->used && lmcf->failed.quota) {
+        lmcf->used = 1;
+    }
 
     if (!lmcf->used) {
         return NGX_CONF_OK;
@@ -229,6 +258,62 @@ ngx_http_taskforge_limit_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     lmcf = ngx_http_conf_get_module_main_conf(cf,
                                               ngx_http_taskforge_limit_module);
     lmcf->used = 1;
+
+    return NGX_CONF_OK;
+}
+
+
+/* taskforge_limit_failed off | requests=n [window=time] */
+
+static char *
+ngx_http_taskforge_limit_failed_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    char                                  *rv;
+    ngx_str_t                             *value;
+    ngx_uint_t                             i;
+    ngx_http_taskforge_limit_t             limit;
+    ngx_http_taskforge_limit_main_conf_t  *lmcf = conf;
+
+    if (lmcf->failed.quota != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
+        lmcf->failed.quota = 0;
+        return NGX_CONF_OK;
+    }
+
+    limit.quota.quota = NGX_CONF_UNSET_UINT;
+    limit.quota.window = NGX_HTTP_TASKFORGE_LIMIT_FAILED_WINDOW;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "requests=", 9) == 0
+            || ngx_strncmp(value[i].data, "window=", 7) == 0)
+        {
+            rv = ngx_http_taskforge_limit_param(&value[i], &limit);
+
+        } else {
+            rv = "is not known";
+        }
+
+        if (rv != NGX_CONF_OK) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" in \"taskforge_limit_failed\" %s",
+                               &value[i], rv);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (limit.quota.quota == NGX_CONF_UNSET_UINT) {
+        return "needs \"requests=\"";
+    }
+
+    lmcf->failed.quota = limit.quota.quota;
+    lmcf->failed.window = limit.quota.window;
 
     return NGX_CONF_OK;
 }

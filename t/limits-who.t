@@ -8,6 +8,7 @@ my $tf = TaskForge->start(parts => [qw(postgres redis scheduler)], auth => 1, ed
     my ($text) = @_;
     $text =~ s[(location = /livez)][
         location = /user { taskforge_auth on; taskforge_limit user requests=4 window=60s; root /nowhere; }
+        location = /admins { taskforge_auth on; taskforge_require admin; taskforge_limit admins requests=4 window=60s; root /nowhere; }
         location = /key { taskforge_auth on; taskforge_limit key requests=4 window=60s by=key; root /nowhere; }
         location = /address { taskforge_auth optional; taskforge_limit address requests=4 window=60s by=address; root /nowhere; }
         location = /role {
@@ -34,7 +35,9 @@ sub passed { my ($path, $headers) = @_; return scalar grep { $tf->get($path, hea
 is(passed('/user', $token{viewer}), 4, 'a user has the limit');
 is(passed('/user', $by_key[0]), 0, 'with a key it is the same user');
 is(passed('/user', $token{operator}), 4, 'another user has a limit of his own');
-is($tf->get('/user')->status, 401, 'nobody is not counted');
+is(join(' ', map { $tf->get('/user')->status } 1 .. 6), '401 401 401 401 429 429', 'nobody is counted by the address, and refused');
+is(passed('/admins', $token{viewer}), 0, 'who may not');
+is($tf->get('/admins', headers => $token{viewer})->status, 429, '... is counted too');
 
 is(passed('/key', $by_key[0]), 4, 'by=key: a key has the limit');
 is(passed('/key', $by_key[1]), 4, 'another key of the same user too');

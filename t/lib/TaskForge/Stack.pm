@@ -36,7 +36,7 @@ my %SETTINGS = (
 my @running; # stacks of this test, for END
 
 # parts: what to start, in this order (default: everything, one worker); settings: overrides of the above;
-# limit: requests per minute (default: no limit)
+# limit: requests per minute (default: no limit); limit_failed: refused credentials per minute (default: no limit)
 # auth: true when the API asks who calls (otherwise whoever reaches the port may do everything); registration: open, closed
 # dataset: true when data/sales_q1.csv is wanted; edit: a sub that may change nginx.conf's text before it is written
 sub start {
@@ -172,6 +172,8 @@ sub configure {
         REGISTRATION => $self->{registration} // 'open', RATE_LIMIT_REQUESTS => $self->{limit} // 0, RATE_LIMIT_WINDOW => 60,
         DATABASE_URL => $self->{settings}{DATABASE_URL}, REDIS_URL => $self->{settings}{REDIS_URL});
     if ($name eq 'nginx.conf') {
+        my $failed = $self->{limit_failed} ? "requests=$self->{limit_failed} window=60s" : 'off';
+        $text =~ s/(taskforge_limit_failed +)[^;]+;/$1$failed;/ or die "conf/$name has no taskforge_limit_failed\n";
         $text =~ s/taskforge_auth +on;/taskforge_auth  off;/g unless $self->{auth};
         spew("$self->{home}/conf/jwt.key", 'k' x 48) unless -e "$self->{home}/conf/jwt.key";
     }
