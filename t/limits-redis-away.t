@@ -3,6 +3,7 @@
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
+use TaskForge::Process qw(halt);
 
 my $tf = TaskForge->start(parts => [qw(postgres redis scheduler)], edit => sub {
     my ($text) = @_;
@@ -60,7 +61,7 @@ subtest 'back' => sub {
 };
 
 subtest 'silent' => sub {
-    $tf->part('redis')->signal('STOP');
+    halt($tf->part('redis')->pid);
     my ($passed, $slowest) = passed('/c', 12);
     is($passed, 12, 'a Redis that does not answer holds nobody off');
     cmp_ok($slowest, '<', 3, 'for longer than a lease');
@@ -69,7 +70,7 @@ subtest 'silent' => sub {
 };
 
 subtest 'a client that goes away while it waits' => sub {
-    $tf->part('redis')->signal('STOP');
+    halt($tf->part('redis')->pid);
     for (1 .. 30) {
         my $c = $tf->http->connect;
         $c->send_raw($c->format_request('GET', '/c'));

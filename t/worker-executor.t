@@ -2,6 +2,7 @@
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
+use TaskForge::Process qw(halt);
 use TaskForge::Rows;
 
 my $tf = TaskForge->start(parts => [qw(postgres redis worker)]);
@@ -45,7 +46,7 @@ is(row($slow)->[2], 'timed out after 1 s', '... and the error says so');
 my ($stuck) = $tf->insert_jobs(1, type => "'sleep'", payload => q('{"seconds": 30}'), timeout_seconds => 1, %fast);
 $tf->xadd(5, $stuck);
 ok(reaches($stuck, 'RUNNING'), 'a stopped process does not react to SIGTERM');
-kill 'STOP', executors();
+halt(executors());
 ok(reaches($stuck, 'RETRYING'), '... SIGKILL ends it after the grace');
 is(row($stuck)->[2], 'timed out after 1 s', '... and it timed out, whatever killed it');
 kill 'CONT', executors();
@@ -72,7 +73,7 @@ like(row($read)->[2], qr/unknown field "x"/, '... which read it');
 my @warm = $tf->insert_jobs(300);
 $tf->xadd(5, @warm);
 ok(wait_until(15, sub { $tf->sql_value("SELECT count(*) FROM jobs WHERE type = 'noop' AND status <> 'SUCCESS'") == 0 }), 'short jobs run');
-kill 'STOP', executors();
+halt(executors());
 my @starved = $tf->insert_jobs(300);
 $tf->xadd(5, @starved);
 sleep 1.5;

@@ -3,6 +3,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
 use TaskForge::Events qw(numbers);
+use TaskForge::Process qw(halt);
 
 # one second of lag and the least rate, so that a test machine can outrun it
 my $tf = TaskForge->start(parts => [qw(redis nchan nginx)],
@@ -45,7 +46,7 @@ is_deeply([$events->arrived($ws)], [$last + 1 .. $last + 10], 'then all is as be
 
 # trimmed away while the relay could not read
 my $nchan = (TaskForge::Process::children_of($tf->part('nchan')->pid))[0];
-kill 'STOP', $nchan;
+halt($nchan);
 $events->add(20, 1);
 $tf->redis('XTRIM', 'tf:events', 'MAXLEN', 5);
 kill 'CONT', $nchan;

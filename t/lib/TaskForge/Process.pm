@@ -8,7 +8,7 @@ use Exporter 'import';
 use POSIX qw(WNOHANG);
 use Time::HiRes qw(sleep time);
 
-our @EXPORT_OK = qw(unprivileged as_unprivileged children_of wait_until run);
+our @EXPORT_OK = qw(unprivileged as_unprivileged children_of halt wait_until run);
 
 # The user that servers run as: PostgreSQL refuses root, and nothing else needs it. () when we are not root.
 sub unprivileged {
@@ -52,6 +52,22 @@ sub children_of {
         push @children, $pid if $line =~ /^.*\) ([A-Z]) (\d+)/s && $2 == $parent && $1 ne 'Z';
     }
     return sort { $a <=> $b } @children;
+}
+
+# SIGSTOP, and waits until they stand still: until a process has taken the signal, the kernel may wake it, and it alone,
+# for a new connection, which then waits for SIGCONT.
+sub halt {
+    my (@pids) = @_;
+    kill 'STOP', @pids;
+    wait_until(20, sub { !grep { state_of($_) !~ /[TZ]/ } @pids }) or die "@pids: not stopped by SIGSTOP\n";
+    return;
+}
+
+# The letter of proc(5); Z when there is no such process.
+sub state_of {
+    my ($pid) = @_;
+    open my $stat, '<', "/proc/$pid/stat" or return 'Z';
+    return (<$stat> // '') =~ /^.*\) ([A-Z]) /s ? $1 : 'Z';
 }
 
 # Runs a command to its end, with {stdin => handle} before it if it reads; returns its output, dies with it when the

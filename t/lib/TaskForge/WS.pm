@@ -24,9 +24,9 @@ sub connect {
         'Sec-WebSocket-Key' => $key, %{$o{headers} // {}});
     $self->write('GET ' . ($o{path} // '/ws') . " HTTP/1.1\r\n" . join('', map { "$_: $headers{$_}\r\n" } sort keys %headers)
             . "\r\n");
-    my $end = time + 10;
+    my $end = time + 20;
     while (index($self->{buffer}, "\r\n\r\n") < 0) {
-        $self->fill($end) or die "no answer to the handshake\n";
+        $self->fill($end) or die(($self->{closed} // 'no answer') . " at the handshake\n");
     }
     (my $head, $self->{buffer}) = split /\r\n\r\n/, $self->{buffer}, 2;
     my ($status) = $head =~ m{^(HTTP/1\.1 \d+[^\r\n]*)};
