@@ -113,7 +113,8 @@ ngx_int_t ngx_http_taskforge_pg_verdict(ngx_log_t *log, PGresult *res);
 
 /*
  * True once the process knows how its first connections fare: there is one
- * of each kind, or one failed, or a second has passed.  pg may be NULL.
+ * of each kind, or one failed, which takes connect_timeout at most.  pg may
+ * be NULL.
  */
 
 ngx_uint_t ngx_http_taskforge_pg_settled(ngx_http_taskforge_pg_t *pg);

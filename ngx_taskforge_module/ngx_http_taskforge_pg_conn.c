@@ -16,9 +16,6 @@
 /* what the server's statement_timeout gets on top before we hang up */
 #define NGX_HTTP_TASKFORGE_PG_GRACE         2000
 
-/* how long requests wait for the first connections of a process */
-#define NGX_HTTP_TASKFORGE_PG_SETTLE        1000
-
 
 static void ngx_http_taskforge_pg_connect(ngx_http_taskforge_pg_conn_t *pc);
 static void ngx_http_taskforge_pg_event(ngx_event_t *ev);
@@ -62,8 +59,6 @@ ngx_http_taskforge_pg_create(ngx_cycle_t *cycle,
     pg->settle.handler = ngx_http_taskforge_pg_settle;
     pg->settle.data = pg;
     pg->settle.log = cycle->log;
-    pg->settle.cancelable = 1;
-    ngx_add_timer(&pg->settle, NGX_HTTP_TASKFORGE_PG_SETTLE);
 
     pg->conns = ngx_pcalloc(cycle->pool,
                             pg->nconns * sizeof(ngx_http_taskforge_pg_conn_t));
@@ -101,10 +96,6 @@ ngx_http_taskforge_pg_destroy(ngx_http_taskforge_pg_t *pg)
 {
     ngx_uint_t                     i;
     ngx_http_taskforge_pg_conn_t  *pc;
-
-    if (pg->settle.timer_set) {
-        ngx_del_timer(&pg->settle);
-    }
 
     if (pg->settle.posted) {
         ngx_delete_posted_event(&pg->settle);
@@ -175,7 +166,10 @@ ngx_http_taskforge_pg_settle_wait(ngx_http_taskforge_pg_t *pg,
 }
 
 
-/* By the timer, or posted when the first connections are up or failed. */
+/*
+ * Posted when the first connections are up or one has failed, which happens
+ * within connect_timeout.
+ */
 
 static void
 ngx_http_taskforge_pg_settle(ngx_event_t *ev)
@@ -186,10 +180,6 @@ ngx_http_taskforge_pg_settle(ngx_event_t *ev)
 
     pg = ev->data;
     pg->settled = 1;
-
-    if (ev->timer_set) {
-        ngx_del_timer(ev);
-    }
 
     while (!ngx_queue_empty(&pg->waits)) {
         q = ngx_queue_head(&pg->waits);

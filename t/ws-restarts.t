@@ -92,7 +92,7 @@ for my $round (1 .. 5) {
     kill 'KILL', $doomed if $round == 3;
     $events->add(100, 8);
 }
-my @flow = $events->arrived($flow, 20);
+my @flow = $events->caught_up($flow);
 is(sound(@flow), 'sound', 'killed under load: in order, no doubles, gaps only with a resync');
 is($flow[-1], $events->last, 'up to the last event');
 $flow->close;

@@ -11,6 +11,7 @@ use Exporter 'import';
 use File::Basename qw(dirname);
 use File::Path qw(remove_tree);
 use File::Temp qw(tempdir);
+use TaskForge::Secrets qw(heard leaks secret watch_processes);
 
 our @EXPORT_OK = qw(taskforge temporary_home started logged_in);
 our $ROOT = abs_path(dirname(__FILE__) . '/../../..');
@@ -21,6 +22,8 @@ my $owner = $$;
 # Runs it with these variables and none else of ours; returns its exit code and all it said.
 sub taskforge {
     my ($env, @arguments) = @_;
+    watch_processes();
+    secret(secrets_of($env));
     my $pid = open(my $out, '-|') // die "fork: $!";
     if (!$pid) {
         delete @ENV{grep { /^TASKFORGE_(?!BUILD$)/ || /^(DATABASE|REDIS)_URL$/ } keys %ENV};
@@ -31,7 +34,19 @@ sub taskforge {
     }
     my $text = do { local $/; <$out> } // '';
     close $out;
+    # shown once: it is a secret in all that follows
+    my ($shown) = $text =~ /^ *the first admin: \S+, password (\S+) /m;
+    heard("taskforge $arguments[0]", defined $shown ? $text =~ s/\Q$shown\E//r : $text);
+    secret($shown);
     return ($? >> 8, $text);
+}
+
+# Of the settings of a user, what may not show.
+sub secrets_of {
+    my ($env) = @_;
+    my %all = (%ENV, %$env);
+    my @urls = grep { defined } @all{qw(DATABASE_URL TASKFORGE_MIGRATE_URL REDIS_URL)};
+    return @all{qw(ADMIN_PASSWORD JWT_SECRET_KEY)}, map { m{://[^/@]*:([^/@]+)@}, /\bpassword=([^&\s]+)/ } @urls;
 }
 
 # A home that does not exist yet; what is made of it is stopped and removed when the test ends, however it ends.
@@ -60,6 +75,9 @@ END {
         my $status = $?;
         for my $dir (@homes) {
             taskforge({TASKFORGE_HOME => "$dir/home"}, 'down') if -e "$dir/home";
+            my @bad = leaks(glob "$dir/home/log/*");
+            print STDERR map {"# $_\n"} @bad;
+            $status ||= 1 if @bad;
             remove_tree($dir) unless $ENV{TASKFORGE_TEST_KEEP};
         }
         $? = $status;
@@ -70,10 +88,11 @@ END {
 sub logged_in {
     my ($port, $username, $password) = @_;
     my %json = ('Content-Type' => 'application/json');
+    secret($password);
     my $answer = HTTP::Tiny->new(timeout => 10)->post("http://127.0.0.1:$port/api/v1/auth/login",
         {headers => \%json, content => JSON::PP::encode_json({username => $username, password => $password})});
     die "login: $answer->{status} $answer->{content}\n" unless $answer->{status} == 200;
-    my $token = JSON::PP::decode_json($answer->{content})->{access_token};
+    my $token = secret(JSON::PP::decode_json($answer->{content})->{access_token});
     return HTTP::Tiny->new(timeout => 10, default_headers => {Authorization => "Bearer $token"});
 }
 

@@ -44,6 +44,19 @@ sub arrived {
     return numbers($ws->events_until($seconds // 10, sub { ($_[0]{job}{n} // 0) == $self->{n} }));
 }
 
+# What arrives until the subscriber is up to date. A relay that was behind leaves out what it skips, says resync, and goes
+# on with what comes then: so something has to come. seconds: how long the first events may take (default 20)
+sub caught_up {
+    my ($self, $ws, $seconds) = @_;
+    my @got = $self->arrived($ws, $seconds // 20);
+    for (1 .. 5) {
+        last if @got && $got[-1] eq $self->{n};
+        $self->add(1, 1);
+        push @got, $self->arrived($ws, 6);
+    }
+    return @got;
+}
+
 # The process that said last that it relays.
 sub relaying_worker {
     my ($tf) = @_;

@@ -7,6 +7,7 @@ use warnings;
 use IO::Select;
 use IO::Socket::INET;
 use JSON::PP;
+use TaskForge::Secrets qw(heard secrets_of_answer secrets_of_request);
 use Time::HiRes qw(time);
 
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
@@ -49,6 +50,7 @@ sub send_raw {
 # The text of one request. A reference as body is sent as JSON; headers override the defaults, undef removes one.
 sub format_request {
     my ($self, $method, $path, %o) = @_;
+    secrets_of_request($path, $o{headers}, $o{body});
     my $body = ref $o{body} ? $json->encode($o{body}) : $o{body};
     my %headers = (Host => 'localhost', defined $body ? ('Content-Type' => 'application/json') : (), %{$o{headers} // {}});
     $headers{'Content-Length'} //= length $body if defined $body && !$headers{'Transfer-Encoding'};
@@ -133,10 +135,21 @@ sub request {
     local $self->{timeout} = $o{timeout} // $self->{timeout};
     my $r = eval { $self->send_raw($text); $self->read_response(head => $method eq 'HEAD') };
     my $error = $@ || ($r ? '' : "connection closed without an answer\n");
-    return $r unless $error;
+    return listened($method, $path, $r) unless $error;
     $error =~ s/$/ (stale)/m if $reused && !length $self->{buffer} && $error !~ /no answer within/;
     $self->close;
     die "$method $path: $error";
+}
+
+# What is handed out is a secret from now on; in no other answer may one stand.
+sub listened {
+    my ($method, $path, $r) = @_;
+    if ($method eq 'POST' && $r->{status} < 300) {
+        secrets_of_answer($r->{body}) if $path =~ m{/auth/};
+    } else {
+        heard("$method answered $r->{status}", $r->{body});
+    }
+    return $r;
 }
 
 sub get    { my $self = shift; return $self->request('GET',    @_) }

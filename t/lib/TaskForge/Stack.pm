@@ -15,6 +15,7 @@ use TaskForge::HTTP;
 use TaskForge::Files qw(fill_template find_program slurp spew);
 use TaskForge::Postgres qw(postgres_copy postgres_start psql);
 use TaskForge::Process qw(run unprivileged wait_until);
+use TaskForge::Secrets qw(leaks secret watch_processes);
 
 our $ROOT = abs_path(dirname(__FILE__) . '/../../..');
 our $BUILD = abs_path($ENV{TASKFORGE_BUILD} // "$ROOT/build") // die "no build directory $ENV{TASKFORGE_BUILD}\n";
@@ -46,6 +47,7 @@ sub start {
     my $self = bless {%o, parts => {}, expected => [qr/setrlimit\(RLIMIT_NOFILE/], owner => $$}, $class;
     $self->make_home;
     push @running, $self;
+    watch_processes();
     $self->start_part($_) for @$parts;
     return $self;
 }
@@ -62,7 +64,7 @@ sub make_home {
     $self->{port} = free_port();
     $self->{settings} = {
         %SETTINGS,
-        DATABASE_URL            => "postgresql:///taskforge?host=$home/run&user=$TaskForge::Postgres::USER",
+        DATABASE_URL            => "postgresql:///taskforge?host=$home/run&user=$TaskForge::Postgres::USER&password=" . database_password(),
         REDIS_URL               => "unix://$home/run/redis.sock",
         TASKFORGE_REDIS_LIBRARY => "$home/share/taskforge.lua",
         TASKFORGE_DATA_DIR      => "$home/data",
@@ -73,6 +75,9 @@ sub make_home {
     chmod 0755, $home;
     return;
 }
+
+# PostgreSQL does not ask for it; it is there to stay secret.
+sub database_password { return secret(join '', map { ('a' .. 'z', 0 .. 9)[rand 36] } 1 .. 24) }
 
 # Below the range from which the kernel picks ports for connections, so that none of those takes it meanwhile.
 sub free_port {
@@ -175,7 +180,7 @@ sub configure {
         my $failed = $self->{limit_failed} ? "requests=$self->{limit_failed} window=60s" : 'off';
         $text =~ s/(taskforge_limit_failed +)[^;]+;/$1$failed;/ or die "conf/$name has no taskforge_limit_failed\n";
         $text =~ s/taskforge_auth +on;/taskforge_auth  off;/g unless $self->{auth};
-        spew("$self->{home}/conf/jwt.key", 'k' x 48) unless -e "$self->{home}/conf/jwt.key";
+        spew("$self->{home}/conf/jwt.key", secret('k' x 48)) unless -e "$self->{home}/conf/jwt.key";
     }
     $text = $self->{edit}->($text) if $self->{edit} && $name eq 'nginx.conf';
     spew("$self->{home}/conf/$name", $text);
@@ -327,7 +332,7 @@ END {
     my @bad;
     for my $stack (grep { $_->{owner} == $$ } @running) {
         push @bad, $stack->stop;
-        push @bad, $stack->log_complaints;
+        push @bad, $stack->log_complaints, leaks(glob "$stack->{home}/log/*");
         $stack->remove;
     }
     print STDERR map {"# $_\n"} map { split /\n/ } @bad;

@@ -9,6 +9,7 @@ use IO::Select;
 use IO::Socket::INET;
 use JSON::PP;
 use MIME::Base64 qw(encode_base64);
+use TaskForge::Secrets qw(heard secrets_of_request);
 use Time::HiRes qw(time);
 
 my $json = JSON::PP->new->utf8;
@@ -17,6 +18,7 @@ my $json = JSON::PP->new->utf8;
 sub connect {
     my ($class, %o) = @_;
     my $self = bless {buffer => '', queue => [], %o}, $class;
+    secrets_of_request($o{path} // '', $o{headers});
     $self->{socket} = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $o{port}, Timeout => 5)
         or die "connect to port $o{port}: $@\n";
     my $key = encode_base64(pack('N4', map { int rand 2**32 } 1 .. 4), '');
@@ -28,6 +30,7 @@ sub connect {
     while (index($self->{buffer}, "\r\n\r\n") < 0) {
         $self->fill($end) or die(($self->{closed} // 'no answer') . " at the handshake\n");
     }
+    heard('handshake answered', $self->{buffer}) if $self->{buffer} !~ m{^HTTP/1\.1 101};
     (my $head, $self->{buffer}) = split /\r\n\r\n/, $self->{buffer}, 2;
     my ($status) = $head =~ m{^(HTTP/1\.1 \d+[^\r\n]*)};
     die "$status\n" unless $status =~ m{^HTTP/1\.1 101};

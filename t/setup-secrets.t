@@ -1,0 +1,76 @@
+#!/usr/bin/perl
+# What a user gives ./taskforge to keep (passwords in URLs, of the admin, the key of the tokens) is in no output, no log, and no
+# argument of any program that it starts, however short that lives.
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use IO::Socket::UNIX;
+use TaskForge;
+use TaskForge::Command qw(logged_in taskforge temporary_home);
+use TaskForge::Files qw(slurp spew);
+use TaskForge::Secrets qw(leaks);
+
+plan skip_all => 'nginx needs a preloaded library with the sanitizers' if $TaskForge::Stack::SANITIZED;
+
+# Programs that ./taskforge and sql/migrate name, replaced by one that writes down its arguments and then is what it was.
+sub recording_path {
+    my $dir = temporary_home() =~ s/home$//r;
+    my %word = map { $_ => 1 } map {/[a-z][\w.-]+/g} map { slurp("$TaskForge::Command::ROOT/$_") } qw(taskforge sql/migrate sql/psql);
+    mkdir "$dir/$_" or die "$dir/$_: $!" for qw(path real);
+    spew("$dir/record", qq{#!/bin/sh\nprintf '%s ' "\${0##*/}" "\$@" | tr '\\n' ' ' >>$TaskForge::Secrets::COMMANDS\n}
+            . qq{echo >>$TaskForge::Secrets::COMMANDS\nexec "$dir/real/\${0##*/}" "\$@"\n});
+    chmod 0755, "$dir/record";
+    for my $name (grep { !/^(?:sh|tr|printf|make|gcc|cc|perl)\z/ } keys %word) {
+        my ($program) = grep { -x && !-d _ } map {"$_/$name"} split /:/, $ENV{PATH} or next;
+        symlink $program, "$dir/real/$name" or die;
+        symlink "$dir/record", "$dir/path/$name" or die;
+    }
+    chmod 0666, $TaskForge::Secrets::COMMANDS;
+    chmod 0755, $dir, $TaskForge::Secrets::COMMANDS =~ s{/[^/]*$}{}r;
+    return "$dir/path:$ENV{PATH}";
+}
+
+# servers of the user's own
+my $servers = TaskForge->start(parts => [qw(postgres redis)]);
+my %password = map { $_ => join '', "$_-", map { ('a' .. 'z', 0 .. 9)[rand 36] } 1 .. 20 } qw(owner daemon redis admin user tokens);
+my $redis_port = TaskForge::Stack::free_port();
+$servers->redis('CONFIG', 'SET', 'port', $redis_port);
+my $redis = IO::Socket::UNIX->new(Peer => "$servers->{home}/run/redis.sock") or die "redis.sock: $!";
+print $redis "CONFIG SET requirepass $password{redis}\r\n";
+is(scalar(<$redis>), "+OK\r\n", 'a Redis with a password');
+
+sub url { my ($user, $password) = @_; return "postgresql://$user:$password\@/taskforge?host=$servers->{home}/run" }
+my $home = temporary_home();
+my $port = TaskForge::Stack::free_port();
+my %env = (
+    TASKFORGE_HOME => $home, TASKFORGE_PORT => $port, PATH => recording_path(),
+    DATABASE_URL => url('taskforge', $password{daemon}), TASKFORGE_MIGRATE_URL => url('taskforge_owner', $password{owner}),
+    REDIS_URL => "redis://:$password{redis}\@127.0.0.1:$redis_port/0",
+    ADMIN_PASSWORD => $password{admin}, JWT_SECRET_KEY => "$password{tokens}-and-some-more",
+);
+
+sub succeeds {
+    my ($what, $env, @command) = @_;
+    my ($code, $text) = taskforge($env, @command);
+    return is($code, 0, "./taskforge $what") || diag $text;
+}
+
+succeeds('up, with all of them', \%env, 'up');
+ok(eval { logged_in($port, 'admin', $password{admin}) }, 'the password is the admin\'s');
+succeeds('status', \%env, 'status');
+succeeds('migrate status', \%env, 'migrate', 'status');
+succeeds('admin create', {%env, ADMIN_PASSWORD => $password{user}}, qw(admin create --username second --email second@example.com));
+succeeds('audit verify', \%env, 'audit', 'verify');
+succeeds('logs', \%env, 'logs');
+succeeds('shell-db', \%env, 'shell-db');
+succeeds('shell-redis', \%env, 'shell-redis', 'PING');
+succeeds('up again', \%env, 'up');
+succeeds('down', \%env, 'down');
+
+my $commands = slurp($TaskForge::Secrets::COMMANDS);
+like($commands, qr/^\Q$_\E /m, "the arguments of $_ were recorded") for qw(psql redis-cli sed setpriv);
+is_deeply([leaks($TaskForge::Secrets::COMMANDS)], [], 'and hold nothing secret');
+is_deeply([leaks(glob "$home/log/*")], [], 'neither do the logs');
+is_deeply([map { sprintf '%s %o', m{([^/]+)$}, (stat)[2] & 077 } grep { leaks($_) } glob "$home/conf/*"],
+    ['jwt.key 0', 'nginx.conf 0', 'taskforge.env 0'], 'only the user reads the files that hold them');
+
+done_testing;
