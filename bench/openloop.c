@@ -81,9 +81,9 @@ static void die(const char *what)
 
 static void usage(void)
 {
-    fputs("usage: openloop -p PORT -u PATH -b BODYFILE [-a ADDRESS] [-r RATE] [-d SECONDS] [-c CONNECTIONS] "
-          "[-s "
-          "STATUS]\n"
+    fputs("usage: openloop -p PORT -u PATH [-b BODYFILE] [-a ADDRESS] [-r RATE] [-d SECONDS]\n"
+          "                [-c CONNECTIONS] [-s STATUS]\n"
+          "  -b  POST this file; without it GET\n"
           "  -a  IPv4 address of the server, default 127.0.0.1\n"
           "  -r  requests a second, default 1000\n"
           "  -d  seconds, default 10\n"
@@ -410,13 +410,24 @@ static void options(options_t *opt, int argc, char **argv)
             usage();
         }
     }
-    if (optind != argc || !opt->addr.sin_port || !opt->path || !opt->body ||
+    if (optind != argc || !opt->addr.sin_port || !opt->path ||
         inet_pton(AF_INET, address, &opt->addr.sin_addr) != 1) {
         usage();
     }
 }
 
-static void build_request(load_t *load)
+static void build_get(load_t *load)
+{
+    const char *header = getenv("BENCH_HEADER");
+    int len = asprintf(&load->request, "GET %s HTTP/1.1\r\nHost: bench\r\n%s%s\r\n", load->opt.path,
+                       header ? header : "", header ? "\r\n" : "");
+    if (len < 0) {
+        die("memory");
+    }
+    load->request_len = (size_t)len;
+}
+
+static void build_post(load_t *load)
 {
     const options_t *opt = &load->opt;
     char *marker = strstr(opt->body, MARKER);
@@ -482,7 +493,11 @@ int main(int argc, char **argv)
         die("memory");
     }
     options(&load->opt, argc, argv);
-    build_request(load);
+    if (load->opt.body) {
+        build_post(load);
+    } else {
+        build_get(load);
+    }
     prctl(PR_SET_TIMERSLACK, 1UL); /* the default rounds a wake-up by 50 us */
     load->epoll = epoll_create1(EPOLL_CLOEXEC);
     load->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);

@@ -1,16 +1,52 @@
 """Instructions in user space per submit and per drained job: counted by the processor (perf) where the machine has such
 counters, else by callgrind, which runs the same programs on a processor of its own over fewer jobs."""
+import base64
 import glob
+import hmac
+import json
 import os
 import re
 import shutil
 import signal
 import time
+import uuid
 
 from proc import BenchError, Process, descendants, make_dir, run, wait_for, write_file
 from servers import accepts, free_port
 
 CALLGRIND_JOBS = 2000
+TOKENS = 60000  # as many different ones as perf's three seconds may take
+
+
+def steps(ours):
+    """What is added to a submit, one after the other: (result, how nginx.conf differs, who calls)."""
+    return [
+        ("instructions_submit_open", ours.without_login, dict),
+        ("instructions_submit_jwt", ours.without_limit, ours.bearer),
+        ("instructions_submit_jwt_new", ours.without_limit, lambda: new_tokens(ours)),
+        ("instructions_submit_key", ours.without_limit, ours.api_key),
+        ("instructions_submit", None, ours.bearer),
+    ]
+
+
+def encoded(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+def new_tokens(ours):
+    """A file of headers with tokens that nginx has not seen: a real one's claims with other ids, signed with the stack's key."""
+    header, claims = ours.bearer()["Authorization"].split()[1].encode().split(b".")[:2]
+    claims = json.loads(base64.urlsafe_b64decode(claims + b"=="))
+    with open(f"{ours.home}/conf/jwt.key", "rb") as f:
+        key = f.read().rstrip(b"\n")
+    lines = []
+    for _ in range(TOKENS):
+        claims["jti"] = str(uuid.uuid4())
+        signed = header + b"." + encoded(json.dumps(claims, separators=(",", ":")).encode())
+        lines.append(b"Authorization: Bearer " + signed + b"." + encoded(hmac.digest(key, signed, "sha256")) + b"\n")
+    path = write_file(f"{ours.bench.home}/tokens", b"".join(lines).decode())
+    os.chmod(path, 0o600)
+    return path
 
 
 def measure(ours):
@@ -31,11 +67,14 @@ def perf_counts():
 
 def by_perf(ours):
     ours.pause()
-    ours.reset()
     n = ours.bench.drain_jobs
-    out, count = perf(ours, "nginx", lambda: ours.bench.wrk(ours.port, 64, ours.bench.body_file("submit"), seconds=3,
-                                                            headers=ours.bearer()))
-    ours.bench.result("instructions_submit", count / out["accepted"])
+    for key, edit, caller in steps(ours):
+        ours.reset()
+        ours.reconfigure(edit)
+        who = caller()
+        out, count = perf(ours, "nginx", lambda who=who: ours.bench.wrk(ours.port, 64, ours.bench.body_file("submit"), seconds=3,
+                                                                        headers=who))
+        ours.bench.result(key, count / out["accepted"])
     ours.reset()
     ours.add_jobs(n)
 
@@ -70,8 +109,9 @@ def by_callgrind(ours):
     for old in glob.glob(f"{home}/*"):
         os.unlink(old)
     ours.pause()
-    ours.reset()
-    submit_under_callgrind(ours, home)
+    for step in steps(ours):
+        ours.reset()
+        submit_under_callgrind(ours, home, *step)
     drain_under_callgrind(ours, home)
     ours.bench.note(f"instructions: callgrind over {CALLGRIND_JOBS:,} jobs (this machine has no counters for perf), so "
                     "batches are smaller than under full load")
@@ -104,26 +144,28 @@ def total(process, home):
     return sum(counts)
 
 
-def submit_under_callgrind(ours, home):
+def submit_under_callgrind(ours, home, key, edit, caller):
     """A second nginx with the stack's configuration, one process, on a port of its own."""
     port = free_port()
     with open(f"{ours.home}/conf/nginx.conf") as f:
         conf = f.read()
+    if edit:
+        conf = edit(conf)
     conf = re.sub(r"(listen\s+\S+?):\d+", rf"\1:{port}", conf)
     conf = re.sub(r"worker_processes\s+\S+;", "worker_processes 1; master_process off; daemon off;", conf)
     conf = re.sub(r"^(pid\s+).*$", rf"\1{home}/nginx.pid;", conf, flags=re.M)
     path = write_file(f"{home}/nginx.conf", conf)
-    server = callgrind(home, "nginx", ["/usr/sbin/nginx", "-e", f"{home}/nginx-error.log", "-p", ours.home, "-c", path])
+    server = callgrind(home, key, ["/usr/sbin/nginx", "-e", f"{home}/nginx-error.log", "-p", ours.home, "-c", path])
     wait_for("nginx under callgrind", 60, lambda: server.alive() and accepts(("127.0.0.1", port), 2))
-    ours.bench.wrk(port, 16, ours.bench.body_file("submit"), seconds=1, headers=ours.bearer())  # connections to PostgreSQL and Redis
-    before = ours.number("SELECT count(*) FROM jobs")
+    ours.bench.wrk(port, 16, ours.bench.body_file("submit"), seconds=1, headers=caller())  # connections to PostgreSQL and Redis
+    before = ours.settled_rows()
     monitor(server, home, "instrumentation", "on")
     for _ in range(20):
-        ours.bench.wrk(port, 64, ours.bench.body_file("submit"), seconds=1, headers=ours.bearer())
-        jobs = ours.number("SELECT count(*) FROM jobs") - before
+        ours.bench.wrk(port, 64, ours.bench.body_file("submit"), seconds=1, headers=caller())
+        jobs = ours.settled_rows() - before
         if jobs >= CALLGRIND_JOBS:
             break
-    ours.bench.result("instructions_submit", total(server, home) / jobs)
+    ours.bench.result(key, total(server, home) / jobs)
 
 
 def drain_under_callgrind(ours, home):

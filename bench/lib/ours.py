@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import instructions
-from proc import BenchError, descendants, last_json, pss_kb, run, wait_for, write_file
+from proc import BenchError, Process, descendants, last_json, pss_kb, run, wait_for, write_file
 from servers import Servers, free_port
 
 QUEUE = "tf:{default}"
@@ -118,7 +118,7 @@ class Ours:
         answer = connection.getresponse()
         text = answer.read()
         connection.close()
-        if answer.status not in (200, 201):
+        if answer.status not in (200, 201, 202):
             raise BenchError(f"POST {path}: {answer.status} {text[:300]}")
         return json.loads(text)
 
@@ -130,6 +130,14 @@ class Ours:
     def api_key(self):
         self.sql("DELETE FROM api_keys WHERE name = 'bench'")
         return {"X-API-Key": self.post("/auth/api-keys", {"name": "bench", "scopes": ["manage"]}, self.bearer())["api_key"]}
+
+    @staticmethod
+    def without_limit(conf):
+        return re.sub(r"taskforge_limit\s[^;]*;", "", conf)
+
+    @staticmethod
+    def without_login(conf):
+        return Ours.without_limit(conf).replace("taskforge_auth  on;", "taskforge_auth  off;")
 
     def reconfigure(self, edit):
         """nginx with another configuration until it is called with None."""
@@ -178,9 +186,9 @@ class Ours:
         self.submit_once("submit_1", 1, token)
         self.submit_once("submit", 64, token)
         self.submit_once("submit_key", 64, key)
-        self.reconfigure(lambda text: re.sub(r"taskforge_limit\s[^;]*;", "", text))
+        self.reconfigure(self.without_limit)
         self.submit_once("submit_unlimited", 64, token)
-        self.reconfigure(lambda text: re.sub(r"taskforge_limit\s[^;]*;", "", text).replace("taskforge_auth  on;", "taskforge_auth  off;"))
+        self.reconfigure(self.without_login)
         self.submit_once("submit_open", 64, {})
         self.reconfigure(None)
         self.reset()
@@ -251,10 +259,10 @@ class Ours:
         self.up()
         self.resume()
         wait_for("an idle worker", 60, self.idle)
-        self.openloop(3)  # warm caches and connections
+        self.submit_openloop(3)  # warm caches and connections
         wait_for("the warm-up's end", 60, self.idle)
         self.reset()
-        out = self.openloop(self.bench.latency_seconds)
+        out = self.submit_openloop(self.bench.latency_seconds)
         self.bench.check(out["ok"] == out["due"], f"latency: {out['due']} requests due, {out['ok']} answered 202", out)
         wait_for("the last job", 60, self.idle)
         self.recount(out["ok"], "latency")
@@ -269,10 +277,42 @@ class Ours:
         self.up()
         instructions.measure(self)
 
-    def openloop(self, seconds):
-        return last_json(run([self.bench.tool("openloop"), "-p", str(self.port), "-u", "/api/v1/jobs", "-b",
-                              self.bench.body_file("latency"), "-r", "1000", "-d", str(seconds), "-c", "32"],
-                             seconds + 60, check=False, env=self.bench.header_env(self.bearer())))
+    def submit_openloop(self, seconds):
+        return self.bench.openloop(self.port, "/api/v1/jobs", seconds, body=self.bench.body_file("latency"),
+                                   headers=self.bearer())
+
+    def login(self):
+        """GET /jobs/{id} alone, and while 50 logins a second keep the threads that hash passwords as busy as they get."""
+        self.up()
+        self.resume()
+        token = self.bearer()
+        path = f"/api/v1/jobs/{self.post('/jobs', {'type': 'noop'}, token)['id']}"
+        wait_for("an idle worker", 60, self.idle)
+        seconds = self.bench.latency_seconds
+        self.bench.openloop(self.port, path, 3, 500, status=200, headers=token)
+        quiet = self.bench.openloop(self.port, path, seconds, 500, status=200, headers=token)
+
+        body = write_file(f"{self.bench.home}/body-login.json",
+                          json.dumps({"username": "bench", "password": self.password}))
+        os.chmod(body, 0o600)
+        log = f"{self.bench.home}/logins.json"
+        write_file(log, "")
+        logins = Process("logins", self.bench.openloop_command(self.port, "/api/v1/auth/login", seconds + 4, 50, body, 200), log,
+                         as_user=False)
+        time.sleep(2)
+        busy = self.bench.openloop(self.port, path, seconds, 500, status=200, headers=token)
+        logins.popen.wait(60)
+        logins.stop()
+        os.unlink(body)
+        with open(log) as f:
+            hashed = last_json(f.read())
+        for name, out in (("alone", quiet), ("while logins hash", busy)):
+            self.bench.check(out["ok"] == out["due"], f"GET {name}: {out['due']} requests due, {out['ok']} answered 200", out)
+        self.bench.check(hashed["ok"] and not hashed["broken"] and hashed["first_refused_status"] in (0, 503),
+                         f"logins: {hashed['due']} due, {hashed['ok']} answered 200, {hashed['refused']} refused with 503", hashed)
+        self.bench.result("get_quiet", quiet["latency_us"])
+        self.bench.result("get_login", busy["latency_us"])
+        self.bench.result("logins_per_second", hashed["ok"] / hashed["seconds"])
 
     def fanout(self):
         """The same subscribers, events and window twice: straight at an nchan of its own, then at /ws, with the events

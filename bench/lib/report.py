@@ -89,6 +89,19 @@ def table(r):
             rows.append(row(f"{what}, p99", ms(latency["p99"]), "ms", floor=floor, aim=aim, more_is_better=False))
             rows.append(row(f"{what}, p99.9", ms(latency["p99.9"]), "ms"))
             rows.append(row(f"{what}, max", ms(latency["max"]), "ms"))
+    for key, what in (("noise_bare", "this machine: bare nginx `return 201` at 1,000/s, open loop"),
+                      ("noise_fdatasync", "this machine: fdatasync of 8 KB"),
+                      ("noise_insert", "this machine: INSERT and commit of one row at 1,000/s, pgbench")):
+        latency = get(key)
+        if latency:
+            rows.append(row(f"{what}, p50", ms(latency["p50"]), "ms"))
+            rows.append(row(f"{what}, p99", ms(latency["p99"]), "ms"))
+    if get("get_quiet") and get("get_login"):
+        quiet, busy = get("get_quiet")["p99"], get("get_login")["p99"]
+        rows.append(row("GET /jobs/{id} at 500/s, open loop, alone, p99", ms(quiet), "ms"))
+        rows.append(row("GET /jobs/{id} at 500/s while 50 logins/s hash, p99", ms(busy), "ms", f"alone {number(ms(quiet))}",
+                        busy / quiet, 2.0, more_is_better=False, judged="ratio"))
+        rows.append(row("logins of 50/s that were hashed; the others got 503", get("logins_per_second"), "logins/s"))
     rows += [
         row("WebSocket fan-out", get("fanout_per_second"), "deliveries/s", named("raw nchan", "nchan_per_second"),
             ratio("fanout_per_second", "nchan_per_second"), 0.5, 0.8, judged="ratio"),
@@ -96,7 +109,12 @@ def table(r):
             more_is_better=False),
         row("memory of own processes, idle after the load", get("memory_after_mb"), "MB PSS", floor=100, aim=48,
             more_is_better=False),
-        row("instructions per submit, user space, nginx", get("instructions_submit"), ""),
+        *(row(f"instructions per submit, user space, nginx: {what}", get(key), "",
+              named("no login, no limit", "instructions_submit_open") if key != "instructions_submit_open" else "–",
+              ratio(key, "instructions_submit_open") if key != "instructions_submit_open" else None)
+          for key, what in (("instructions_submit_open", "no login, no limit"), ("instructions_submit_jwt", "token seen before"),
+                            ("instructions_submit_jwt_new", "token never seen"), ("instructions_submit_key", "API key"),
+                            ("instructions_submit", "token and limit"))),
         row("instructions per drained job, user space, worker and executors", get("instructions_drain"), ""),
         row("BullMQ: addBulk, 1,000 a call", get("bullmq_add_per_second"), "jobs/s"),
         row("BullMQ: drain, in-process, history kept", get("bullmq_drain_per_second"), "jobs/s"),
