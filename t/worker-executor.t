@@ -10,7 +10,7 @@ my %fast = (retry_base_ms => 60000, retry_jitter => 'false');
 
 sub executors { return TaskForge::Process::children_of($tf->part('worker')->pid) }
 sub row { return ($tf->sql("SELECT status, attempt, error, extract(epoch FROM run_at - finished_at)::int FROM jobs WHERE id = '$_[0]'"))[0] }
-sub reaches { my ($id, $status) = @_; return wait_until(15, sub { $tf->status_of($id) eq $status }) }
+sub reaches { my ($id, $status) = @_; return wait_until(30, sub { $tf->status_of($id) eq $status }) }
 
 is(scalar(my @all = executors()), 2, 'as many executors as the concurrency says');
 
@@ -94,8 +94,10 @@ ok(reaches($poison, 'RETRYING'), 'it crashes');
 is($tf->sql_value("SELECT count(*) FROM jobs WHERE id IN ($list) AND attempt = 1 AND status = 'SUCCESS'"), 2000,
     'every other job ran in one attempt');
 
-is_deeply([$tf->events_of($crash)], [qw(job_running job_retrying)], 'a failed attempt is announced');
-is_deeply([$tf->events_of($last)], [qw(job_running job_failed)], 'so is a death');
+# how far it is, a job says when it runs for long enough, which is up to the machine
+sub story { return grep { $_ ne 'job_progress' } $tf->events_of(@_) }
+is_deeply([story($crash)], [qw(job_running job_retrying)], 'a failed attempt is announced');
+is_deeply([story($last)], [qw(job_running job_failed)], 'so is a death');
 is_deeply([$tf->events_of($many[7])], [qw(job_running job_success)], 'so is a success');
 is_deeply([$tf->wrong_counts], [], 'the counters are right');
 is($tf->redis('XLEN', 'tf:{default}:p5'), 0, 'the stream is empty');

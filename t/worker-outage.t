@@ -34,7 +34,7 @@ for (1 .. 5) {
     $tf->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'taskforge-worker'");
     sleep 0.2;
 }
-ok(wait_until(30, sub { ended() == @all }), 'cut connections come back: every job runs');
+ok(wait_until(90, sub { ended() == @all }), 'cut connections come back: every job runs');
 
 # a long job outlives an outage of PostgreSQL
 my ($long) = $tf->insert_jobs(1, type => "'sleep'", payload => q('{"seconds": 1}'));

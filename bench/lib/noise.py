@@ -24,7 +24,7 @@ def measure(bench):
 
 def percentiles(values):
     """p50 and p99; microseconds in, microseconds out."""
-    values = sorted(values)
+    values = sorted(round(v) for v in values)
     return {"p50": values[len(values) // 2], "p99": values[len(values) * 99 // 100], "max": values[-1]}
 
 
