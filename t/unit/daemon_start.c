@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "daemon/start.h"
+#include "job.h"
 #include "options.h"
 
 static char library[] = "/tmp/tf-unit-library-XXXXXX";
@@ -122,12 +123,15 @@ static void queues_of_the_worker(void **state)
 
     set_good();
     assert_true(tfw_options_load(&o, NULL, error, sizeof(error)));
-    assert_int_equal(o.nqueues, 1);
+    assert_int_equal(o.nqueues, 3);
     assert_string_equal(o.queues[0], "default");
+    assert_string_equal(o.queues[1], TF_QUEUE_OWN);
+    assert_string_equal(o.queues[2], TF_QUEUE_WEBHOOKS);
     assert_string_equal(o.data_dir, "/tmp");
     assert_true(o.hostname[0] != '\0');
     tfw_options_free(&o);
 
+    setenv("TASKFORGE_WORKER_INTERNAL", "false", 1);
     setenv("TASKFORGE_WORKER_QUEUES", "a,b.c,d_1-2", 1);
     assert_true(tfw_options_load(&o, NULL, error, sizeof(error)));
     assert_int_equal(o.nqueues, 3);
