@@ -79,11 +79,14 @@ ngx_http_taskforge_permits_create(ngx_cycle_t *cycle,
 void
 ngx_http_taskforge_permits_destroy(ngx_http_taskforge_permits_t *permits)
 {
-    ngx_queue_t                      *q;
+    ngx_queue_t                      *q, *next;
     ngx_http_taskforge_permits_of_t  *of;
 
-    while (!ngx_queue_empty(&permits->lru)) {
-        q = ngx_queue_head(&permits->lru);
+    for (q = ngx_queue_head(&permits->lru);
+         q != ngx_queue_sentinel(&permits->lru);
+         q = next)
+    {
+        next = ngx_queue_next(q);
         of = ngx_queue_data(q, ngx_http_taskforge_permits_of_t, lru);
 
         ngx_http_taskforge_permits_free(of);
