@@ -12,28 +12,33 @@ my $checker = TaskForge::Checker->watch($tf);
 my $ws = $tf->subscribe;
 my @at_start = $tf->nginx_workers;
 
-my $load = TaskForge::Load->start(tf => $tf, jobs => 3000, pace => 0.001, body => sub { {type => 'noop', name => "n$_[0]"} });
-my $reloads = 0;
-for my $n (1 .. 4) {
-    $load->wait_for(600 * $n);
-    $tf->reload;
-    $reloads++;
-}
-is($reloads, 4, 'four reloads under load');
-ok($load->finish, '3,000 jobs are accepted');
-is(join('; ', $load->refused), '', 'no request fails');
-my @ids = $load->accepted;
-
-my (%seen, %seq, $doubled, $resync);
-my %left = map { $_ => 1 } @ids;
-$ws->events_until(30, sub {
+my (%seen, %seq, %succeeded, $doubled, $resync);
+sub took {
     my ($event) = @_;
     $resync++ if $event->{event} eq 'resync';
     $doubled++ if $event->{seq} && $seq{$event->{seq}}++;
     push @{$seen{$event->{job}{id}}}, $event->{event} if $event->{job};
-    delete $left{$event->{job}{id}} if $event->{event} eq 'job_success';
-    !%left;
-});
+    $succeeded{$event->{job}{id}} = 1 if $event->{event} eq 'job_success';
+    return 0;
+}
+
+my $load = TaskForge::Load->start(tf => $tf, jobs => 3000, pace => 0.001, body => sub { {type => 'noop', name => "n$_[0]"} });
+# who takes nothing is cut, so events are read all the while
+sub accepted { my ($n) = @_; return wait_until(60, sub { $ws->events_until(0.1, \&took); $load->accepted >= $n }) }
+my $reloads = 0;
+for my $n (1 .. 4) {
+    accepted(600 * $n) or die "fewer than 600 * $n jobs were accepted\n";
+    $tf->reload;
+    $reloads++;
+}
+is($reloads, 4, 'four reloads under load');
+accepted(3000);
+ok($load->finish, '3,000 jobs are accepted');
+is(join('; ', $load->refused), '', 'no request fails');
+my @ids = $load->accepted;
+
+my %left = map { $_ => 1 } grep { !$succeeded{$_} } @ids;
+$ws->events_until(60, sub { took($_[0]); delete $left{$_[0]{job}{id} // ''} if $_[0]{event} eq 'job_success'; !%left }) if %left;
 is($doubled // 0, 0, 'no event comes twice');
 my @short = grep { join(' ', @{$seen{$_} // []}) ne 'job_queued job_running job_success' } @ids;
 ok(!@short || $resync, 'no event is lost, or a resync says so') or diag scalar(@short), ' jobs, e.g. ', join ' ', $short[0], @{$seen{$short[0]} // []};
