@@ -50,6 +50,8 @@ SCHEDULER := $(BUILD)/taskforge-scheduler
 TOOLS     := $(patsubst worker/data/%.c,$(BUILD)/%,$(wildcard worker/data/*.c)) \
              $(patsubst bench/%.c,$(BUILD)/%,$(wildcard bench/*.c))
 PASSWD    := $(BUILD)/taskforge-passwd
+# the worker with handlers that only tests need
+TESTER    := $(BUILD)/t/taskforge-worker
 UNITS     := $(patsubst t/unit/%.c,$(BUILD)/unit/%,$(unit_c))
 
 .PHONY: all module worker scheduler tools units lint lint-format lint-cppcheck lint-tidy fuzz help up down logs seed migrate test clean
@@ -58,7 +60,7 @@ module: $(MODULE)
 worker: $(WORKER)
 scheduler: $(SCHEDULER)
 tools: $(TOOLS) $(PASSWD)
-units: $(UNITS)
+units: $(UNITS) $(TESTER)
 
 help:
 	@echo 'make [all|module|worker|scheduler|tools|units] [BUILD=dir] [SANITIZE=1]   build'
@@ -90,6 +92,15 @@ $(MODULE): $(call obj,$(module_c)) $(core_o)
 	  -lpq -ljansson -ljwt -largon2 -lssl -lcrypto -lm
 
 $(WORKER): $(call obj,$(worker_c)) $(daemon_o) $(core_o)
+	$(CC) $(LDFLAGS) -o $@ $^ -luv -lhiredis -lpq -ljansson -lssl -lcrypto -lm
+
+# without the sanitizers: what crashes here does so on purpose
+$(BUILD)/t/handlers/%.o: t/handlers/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -fno-sanitize=all $(CPPFLAGS) -Iworker -MMD -MP -c $< -o $@
+
+$(TESTER): $(call obj,$(worker_c) $(wildcard t/handlers/*.c)) $(daemon_o) $(core_o)
+	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ -luv -lhiredis -lpq -ljansson -lssl -lcrypto -lm
 
 $(SCHEDULER): $(call obj,$(scheduler_c)) $(daemon_o) $(core_o)
@@ -126,7 +137,7 @@ fuzz: $(FUZZERS)
 
 # The module keeps to nginx's style by hand: no clang-format there. clang-format 14 decides; other versions break lines
 # differently here and there.
-ROOMS    := core daemon worker worker/handlers worker/data scheduler bench t/unit t/fuzz
+ROOMS    := core daemon worker worker/handlers worker/data scheduler bench t/unit t/fuzz t/handlers
 LINT_C   := $(wildcard $(ROOMS:=/*.c)) $(module_c)
 LINT_CH  := $(wildcard $(ROOMS:=/*.[ch]))
 LINT_INC := $(CPPFLAGS) -isystem $(PQ_INC:-I%=%) -Idaemon -Iworker -Ischeduler

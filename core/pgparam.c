@@ -328,6 +328,8 @@ bool tf_job_from_claim(tf_job_t *job, const void *row, tf_column_fn column)
     job->snoozes = read_int4(&r);
     job->created_at = read_time(&r);
     job->retried_at = read_time(&r);
+    job->scheduled_at = read_time(&r);
+    job->started_at = read_time(&r);
     job->type = read_text(&r);
     job->queue = read_text(&r);
     job->name = read_text(&r);

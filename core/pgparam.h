@@ -80,7 +80,8 @@ bool tf_job_from_row(tf_job_t *job, const void *row, tf_column_fn column, int fi
  * list, and what reads it (all else is as tf_job_init leaves it; the status is RUNNING, progress 0). */
 #define TF_CLAIM_COLUMNS                                                                                     \
     "id,epoch,attempt,max_retries,priority,timeout_seconds,retry_base_ms,retry_max_ms,retry_jitter,"         \
-    "retry_budget_seconds,snoozes,created_at,retried_at,type,queue,name,traceparent,error,payload"
+    "retry_budget_seconds,snoozes,created_at,retried_at,scheduled_at,started_at,type,queue,name,"            \
+    "traceparent,error,payload"
 bool tf_job_from_claim(tf_job_t *job, const void *row, tf_column_fn column);
 
 #endif

@@ -21,3 +21,8 @@ bool tf_retry_left(int attempt, int max_retries)
 {
     return attempt <= max_retries;
 }
+
+bool tf_retry_in_budget(int64_t since_us, int64_t budget_seconds, int64_t start_us)
+{
+    return budget_seconds < 0 || start_us - since_us <= budget_seconds * 1000000;
+}

@@ -95,12 +95,13 @@ const tf_sql_t tf_sql_replay = {
 
 /* jobs_pkey; the bounds prune the partitions before the statement starts. */
 #define CLAIM_SET "status = " TF_SQL_RUNNING ", incarnation = $3, worker = $4, finished_at = NULL, updated_at = now()"
+#define NOT_EXPIRED "(expires_at IS NULL OR expires_at > now())"
 #define CLAIM_IDS "id = ANY ($2::uuid[]) AND id BETWEEN $5 AND $6"
 
 const tf_sql_t tf_sql_claim = {
     "tf_claim",
     "WITH u AS (UPDATE jobs SET " CLAIM_SET ", attempt = attempt + 1, started_at = now(), progress = 0 "
-    "WHERE " CLAIM_IDS " AND " STATUS_IS("status", TF_SQL_QUEUED) " RETURNING " TF_CLAIM_COLUMNS "), "
+    "WHERE " CLAIM_IDS " AND " STATUS_IS("status", TF_SQL_QUEUED) " AND " NOT_EXPIRED " RETURNING " TF_CLAIM_COLUMNS "), "
     "c AS (" MOVED("u", TF_SQL_QUEUED, TF_SQL_RUNNING) ") "
     "SELECT " TF_CLAIM_COLUMNS " FROM u",
     6,
@@ -113,8 +114,8 @@ const tf_sql_t tf_sql_claim_again = {
     "WITH u AS (UPDATE jobs SET " CLAIM_SET ", attempt = attempt + (status = " TF_SQL_QUEUED ")::int, "
     "started_at = CASE WHEN status = " TF_SQL_QUEUED " THEN now() ELSE started_at END, "
     "progress = CASE WHEN status = " TF_SQL_QUEUED " THEN 0 ELSE progress END "
-    "WHERE " CLAIM_IDS " AND (" STATUS_IS("status", TF_SQL_QUEUED) " "
-    "OR " STATUS_IS("status", TF_SQL_RUNNING) " AND incarnation = $3) RETURNING " TF_CLAIM_COLUMNS ", started_at), "
+    "WHERE " CLAIM_IDS " AND (" STATUS_IS("status", TF_SQL_QUEUED) " AND " NOT_EXPIRED " "
+    "OR " STATUS_IS("status", TF_SQL_RUNNING) " AND incarnation = $3) RETURNING " TF_CLAIM_COLUMNS "), "
     "n AS (SELECT * FROM u WHERE started_at = now()), "
     "c AS (" MOVED("n", TF_SQL_QUEUED, TF_SQL_RUNNING) ") "
     "SELECT " TF_CLAIM_COLUMNS " FROM u",
@@ -145,37 +146,41 @@ const tf_sql_t tf_sql_succeed = {
     8,
 };
 
+/* By the status that the worker reports: to run again; and of these, as if this attempt had not been. */
+#define AGAIN "t.status IN (" TF_SQL_QUEUED ", " TF_SQL_SCHEDULED ", " TF_SQL_RETRYING ")"
+#define RETURNED "t.status IN (" TF_SQL_QUEUED ", " TF_SQL_SCHEDULED ") AND NOT j.cancel_requested"
+
 const tf_sql_t tf_sql_finish = {
     "tf_finish",
     "WITH t AS (SELECT * FROM unnest($3::uuid[], $4::int4[], $5::int4[], $6::text[], $7::int8[], $8::int8[], "
     "$9::int8[], $10::json[], $11::text[], $12::text[]) AS t(id, epoch, attempt, status, started_ago, "
     "finished_ago, delay_ms, result, error, traceback)), "
-    "u AS (UPDATE jobs j SET status = t.status::job_status, "
-    "attempt = j.attempt - (t.status = " TF_SQL_QUEUED ")::int, incarnation = NULL, "
-    "started_at = CASE WHEN t.status = " TF_SQL_QUEUED " THEN NULL "
-    "ELSE now() - t.started_ago * interval '1 microsecond' END, "
-    "finished_at = CASE WHEN t.status = " TF_SQL_QUEUED " THEN NULL "
-    "ELSE now() - t.finished_ago * interval '1 microsecond' END, "
-    "run_at = CASE WHEN t.status = " TF_SQL_RETRYING " THEN now() + t.delay_ms * interval '1 millisecond' END, "
+    "u AS (UPDATE jobs j SET status = CASE WHEN " AGAIN " AND j.cancel_requested THEN " TF_SQL_CANCELLED
+    "::job_status ELSE t.status::job_status END, "
+    "attempt = j.attempt - (" RETURNED ")::int, snoozes = j.snoozes + (t.status = " TF_SQL_SCHEDULED ")::int, "
+    "incarnation = NULL, "
+    "started_at = CASE WHEN " RETURNED " THEN NULL ELSE now() - t.started_ago * interval '1 microsecond' END, "
+    "finished_at = CASE WHEN " RETURNED " THEN NULL ELSE now() - t.finished_ago * interval '1 microsecond' END, "
+    "run_at = CASE WHEN t.status IN (" TF_SQL_RETRYING ", " TF_SQL_SCHEDULED ") AND NOT j.cancel_requested "
+    "THEN now() + t.delay_ms * interval '1 millisecond' END, "
     "enqueued_at = CASE WHEN t.status = " TF_SQL_QUEUED " THEN now() ELSE j.enqueued_at END, "
-    "progress = CASE WHEN t.status = " TF_SQL_SUCCESS " THEN 100 "
-    "WHEN t.status = " TF_SQL_QUEUED " THEN 0 ELSE j.progress END, "
+    "progress = CASE WHEN t.status = " TF_SQL_SUCCESS " THEN 100 WHEN " RETURNED " THEN 0 ELSE j.progress END, "
     "result = t.result, error = t.error, traceback = t.traceback, updated_at = now() FROM t "
     "WHERE " HELD " "
     "RETURNING j.id, j.epoch, t.attempt, j.status, j.queue, j.type, j.priority, j.started_at, j.finished_at, "
-    "j.run_at, j.worker, t.error, t.traceback, t.started_ago - t.finished_ago AS us), "
+    "j.run_at, j.worker, j.cancel_requested, t.error, t.traceback, t.started_ago - t.finished_ago AS us), "
     "c AS (" COUNT("SELECT queue, type, priority, " TF_SQL_RUNNING " AS status, -1 AS d FROM u UNION ALL "
                    "SELECT queue, type, priority, status::text, 1 FROM u") "), "
     "m AS (" THROUGHPUT("SELECT status, "
                         "CASE WHEN status = " TF_SQL_SUCCESS " THEN " BUCKET("us") " ELSE -1::int2 END AS bucket, "
                         "CASE WHEN status = " TF_SQL_SUCCESS " THEN us ELSE 0 END AS us "
-                        "FROM u WHERE status <> " TF_SQL_QUEUED) "), "
+                        "FROM u WHERE status NOT IN (" TF_SQL_QUEUED ", " TF_SQL_SCHEDULED ")") "), "
     "e AS (INSERT INTO job_errors (job_id, epoch, attempt, at, worker, error, traceback) "
     "SELECT id, epoch, attempt, finished_at, worker, error, traceback FROM u "
     "WHERE error IS NOT NULL AND status IN (" TF_SQL_RETRYING ", " TF_SQL_FAILED ", " TF_SQL_DEAD_LETTER ") "
     "ON CONFLICT DO NOTHING), "
-    "n AS (SELECT pg_notify('tf_due', '') FROM (SELECT FROM u WHERE status = " TF_SQL_RETRYING " LIMIT 1) w) "
-    "SELECT u.id, u.started_at, u.finished_at, u.run_at, (SELECT count(*) FROM n) FROM u",
+    "n AS (SELECT pg_notify('tf_due', '') FROM (SELECT FROM u WHERE run_at IS NOT NULL LIMIT 1) w) "
+    "SELECT u.id, u.started_at, u.finished_at, u.run_at, u.cancel_requested, (SELECT count(*) FROM n) FROM u",
     12,
 };
 
@@ -215,30 +220,44 @@ const tf_sql_t tf_sql_lose_workers = {
     1,
 };
 
-/* jobs_running, in its order. A job without retries left, or one that lost $3 workers, is dead. */
+/* jobs_running, in its order: what is RUNNING fits into the workers. The second arm is for workers that live and do not
+ * end what they should have ended. */
+#define RESCUE_DEAD "(j.attempt > j.max_retries OR d.poison OR d.run_at > " BUDGET_END ")"
+#define BUDGET_END                                                                                           \
+    "coalesce(j.retried_at, j.scheduled_at, j.created_at) + j.retry_budget_seconds * interval '1 second'"
+#define LOST_WORKER "coalesce(j.worker, 'unknown') || ' stopped sending heartbeats'"
+
 const tf_sql_t tf_sql_rescue = {
     "tf_rescue",
     "WITH alive AS (SELECT incarnation FROM workers WHERE status IN ('online', 'quiet', 'stopping')), "
-    "d AS (SELECT id FROM jobs WHERE status = " TF_SQL_RUNNING " "
-    "AND NOT EXISTS (SELECT FROM alive WHERE alive.incarnation = jobs.incarnation) "
+    "l AS (SELECT id, EXISTS (SELECT FROM alive WHERE alive.incarnation = jobs.incarnation) AS hangs FROM jobs "
+    "WHERE status = " TF_SQL_RUNNING " AND (NOT EXISTS (SELECT FROM alive WHERE alive.incarnation = jobs.incarnation) "
+    "OR started_at < now() - $4::int4 * interval '1 second' AND started_at < now() - ($4::int4 + coalesce("
+    "timeout_seconds, (SELECT k.timeout_seconds FROM job_types k WHERE k.type = jobs.type), 86400)) * interval '1 second') "
     "ORDER BY incarnation LIMIT $2::int4 FOR UPDATE SKIP LOCKED), "
+    "d AS (SELECT l.id, l.hangs, NOT l.hangs AND o.worker_losses + 1 >= $3::int4 AS poison, "
+    "coalesce(o.timeout_seconds, k.timeout_seconds) AS timeout, "
+    "now() + least(coalesce(o.retry_base_ms, k.retry_base_ms, 60000)::float8 * 2 ^ least(o.attempt - 1, 40), "
+    "coalesce(o.retry_max_ms, k.retry_max_ms, 3600000)) * interval '1 millisecond' AS run_at "
+    "FROM l JOIN jobs o ON o.id = l.id LEFT JOIN job_types k ON k.type = o.type), "
     "u AS (UPDATE jobs j SET "
-    "status = CASE WHEN j.attempt > j.max_retries OR j.worker_losses + 1 >= $3::int4 THEN " TF_SQL_DEAD_LETTER
-    "::job_status ELSE " TF_SQL_RETRYING "::job_status END, "
-    "run_at = CASE WHEN j.attempt > j.max_retries OR j.worker_losses + 1 >= $3::int4 THEN NULL "
-    "ELSE now() + least(coalesce(j.retry_base_ms, k.retry_base_ms, 60000)::float8 * 2 ^ least(j.attempt - 1, 40), "
-    "coalesce(j.retry_max_ms, k.retry_max_ms, 3600000)) * interval '1 millisecond' END, "
-    "error = 'worker lost: ' || coalesce(j.worker, 'unknown') || ' stopped sending heartbeats', traceback = NULL, "
-    "worker_losses = j.worker_losses + 1, incarnation = NULL, finished_at = now(), updated_at = now() "
-    "FROM d JOIN jobs o ON o.id = d.id LEFT JOIN job_types k ON k.type = o.type "
-    "WHERE j.id = d.id AND " STATUS_IS("j.status", TF_SQL_RUNNING) " RETURNING j.*), "
+    "status = CASE WHEN j.cancel_requested THEN " TF_SQL_CANCELLED "::job_status "
+    "WHEN " RESCUE_DEAD " THEN " TF_SQL_DEAD_LETTER "::job_status ELSE " TF_SQL_RETRYING "::job_status END, "
+    "run_at = CASE WHEN NOT j.cancel_requested AND NOT coalesce(" RESCUE_DEAD ", false) THEN d.run_at END, "
+    "error = CASE WHEN j.cancel_requested THEN 'cancelled: ' || " LOST_WORKER " "
+    "WHEN d.hangs THEN 'timed out after ' || d.timeout || ' s: its worker ' || coalesce(j.worker, 'unknown') "
+    "|| ' lives, but did not end it' "
+    "WHEN d.poison THEN 'poison: worker lost ' || j.worker_losses + 1 || ' times, at last ' || " LOST_WORKER " "
+    "ELSE 'worker lost: ' || " LOST_WORKER " END, traceback = NULL, "
+    "worker_losses = j.worker_losses + (NOT d.hangs)::int, incarnation = NULL, finished_at = now(), updated_at = now() "
+    "FROM d WHERE j.id = d.id AND " STATUS_IS("j.status", TF_SQL_RUNNING) " RETURNING j.*), "
     "c AS (" COUNT("SELECT queue, type, priority, " TF_SQL_RUNNING " AS status, -1 AS d FROM u UNION ALL "
                    "SELECT queue, type, priority, status::text, 1 FROM u") "), "
     "m AS (" THROUGHPUT("SELECT status, -1::int2 AS bucket, 0 AS us FROM u") "), "
     "e AS (INSERT INTO job_errors (job_id, epoch, attempt, at, worker, error) "
-    "SELECT id, epoch, attempt, now(), worker, error FROM u ON CONFLICT DO NOTHING) "
+    "SELECT id, epoch, attempt, now(), worker, error FROM u WHERE status <> " TF_SQL_CANCELLED " ON CONFLICT DO NOTHING) "
     "SELECT " TF_JOB_COLUMNS_LIGHT("") " FROM u",
-    3,
+    4,
 };
 
 /* jobs_queued, read in its order; the rows are then found again through jobs_pkey. SKIP LOCKED: a row that is being

@@ -58,12 +58,14 @@ extern const tf_sql_t tf_sql_claim_again;
  * Ages and rows as of tf_sql_finish. */
 extern const tf_sql_t tf_sql_succeed;
 
-/* The end of attempts: RUNNING -> SUCCESS, FAILED, RETRYING, DEAD_LETTER, CANCELLED, or QUEUED (give back:
- * attempt-1). $1 writer, $2 incarnation int8, arrays: $3 id, $4 epoch int4, $5 attempt int4, $6 status text,
- * $7 started age int8 and $8 finished age int8 (microseconds ago, monotonic), $9 delay_ms int8 (RETRYING:
- * run_at = now + delay), $10 result json, $11 error text, $12 traceback text. One row for every job that
- * changed: id uuid, started_at, finished_at, run_at. A job without a row was lost to somebody else. A failed
- * attempt also gets its row in job_errors. NOTIFY tf_due when something is RETRYING. */
+/* The end of attempts: RUNNING -> SUCCESS, FAILED, RETRYING, DEAD_LETTER, CANCELLED, or, with attempt-1,
+ * QUEUED (given back) or SCHEDULED (snoozed). What would run again becomes CANCELLED when somebody asked for
+ * that. $1 writer, $2 incarnation int8, arrays: $3 id, $4 epoch int4, $5 attempt int4, $6 status text,
+ * $7 started age int8 and $8 finished age int8 (microseconds ago, monotonic), $9 delay_ms int8 (RETRYING,
+ * SCHEDULED: run_at = now + delay), $10 result json, $11 error text, $12 traceback text. One row for every
+ * job that changed: id uuid, started_at, finished_at, run_at, cancel_requested. A job without a row was lost
+ * to somebody else. A failed attempt also gets its row in job_errors. NOTIFY tf_due when something has a
+ * run_at. */
 extern const tf_sql_t tf_sql_finish;
 
 /* Progress of running jobs, not counted. arrays: $1 incarnation int8, $2 id, $3 epoch, $4 attempt, $5
@@ -80,9 +82,11 @@ extern const tf_sql_t tf_sql_next_due;
  * pool. */
 extern const tf_sql_t tf_sql_lose_workers;
 
-/* Rescue: RUNNING jobs of incarnations that are not alive -> RETRYING, or DEAD_LETTER when retries are spent
- * or worker_losses reaches $3. $1 writer, $2 limit int4, $3 poison limit int4. run_at = now + min(base *
- * 2^(attempt-1), cap). Rows: TF_JOB_COLUMNS_LIGHT. */
+/* Rescue: RUNNING jobs of incarnations that are not alive, and those that run $4 seconds longer than their
+ * timeout
+ * -> RETRYING, or DEAD_LETTER when retries or their time budget are spent or worker_losses reaches $3, or
+ * CANCELLED when somebody asked for it. $1 writer, $2 limit int4, $3 poison limit int4, $4 int4. run_at = now
+ * + min(base * 2^(attempt-1), cap). Rows: TF_JOB_COLUMNS_LIGHT. */
 extern const tf_sql_t tf_sql_rescue;
 
 /* Reconcile, one level of one queue: QUEUED jobs enqueued before $3 and not among $5 are marked as enqueued

@@ -4,7 +4,7 @@
 -- KEYS[1] is always the queue's base key, e.g. tf:{default}; everything else lives in the same hash slot.
 -- PostgreSQL is the truth: losing all of this loses no job.
 
-local VERSION = 5
+local VERSION = 6
 local GROUP = 'workers'
 local LEVELS = 10
 local NEVER = '18446744073709551615-18446744073709551615'
@@ -36,12 +36,12 @@ local function read_level(base, level, n, consumer)
 end
 
 -- The levels that hold entries, delivered or not, highest first. One XREAD tells of all of them.
-local function used_levels(base)
+local function used_levels(base, lowest)
   local command, levels = { 'COUNT', 1, 'STREAMS' }, {}
-  for level = LEVELS, 0, -1 do
+  for level = LEVELS, lowest, -1 do
     command[#command + 1] = level_key(base, level)
   end
-  for _ = 0, LEVELS do
+  for _ = lowest, LEVELS do
     command[#command + 1] = '0-0'
   end
   for _, stream in ipairs(call('XREAD', unpack(command)) or {}) do
@@ -84,10 +84,10 @@ local function marks(key)
   return '0-0', last
 end
 
--- The level whose first waiting entry is oldest, or nil.
-local function oldest_level(base)
+-- The level, from the lowest that counts, whose first waiting entry is oldest, or nil.
+local function oldest_level(base, lowest)
   local best, best_ms
-  for level = 0, LEVELS do
+  for level = lowest, LEVELS do
     local key = level_key(base, level)
     local delivered = marks(key)
     if delivered then
@@ -103,13 +103,13 @@ local function oldest_level(base)
   return best
 end
 
--- FCALL tf_claim 1 base n consumer -> { {level, entry id, job id, level, entry id, job id, ...}, watch }
+-- FCALL tf_claim 1 base n consumer [lowest level] -> { {level, entry id, job id, level, entry id, job id, ...}, watch }
 -- Jobs to run, highest level first. Fewer than n: nothing more waits, and watch is {id of p0, ..., of p10, of ctl}, on which
 -- to block with XREAD; else it is empty.
 local function tf_claim(keys, args)
-  local base, n, consumer = keys[1], tonumber(args[1]), args[2]
+  local base, n, consumer, lowest = keys[1], tonumber(args[1]), args[2], tonumber(args[3] or 0)
   local paused = call('EXISTS', base .. ':paused') == 1
-  local levels = paused and {} or used_levels(base)
+  local levels = paused and {} or used_levels(base, lowest)
   local out, have, watch = {}, 0, {}
 
   local function take(level, most)
@@ -125,7 +125,7 @@ local function tf_claim(keys, args)
   end
 
   if #levels > 1 and call('INCR', base .. ':turn') % FAIR_EVERY == 0 then
-    local level = oldest_level(base)
+    local level = oldest_level(base, lowest)
     if level then
       take(level, math.max(1, math.floor(n / 4)))
     end
@@ -140,7 +140,7 @@ local function tf_claim(keys, args)
   if have < n then
     -- a paused queue is woken by its control stream alone
     for level = 0, LEVELS do
-      watch[level + 1] = paused and NEVER or '0-0'
+      watch[level + 1] = (paused or level < lowest) and NEVER or '0-0'
     end
     for _, level in ipairs(levels) do
       watch[level + 1] = last_id(level_key(base, level))
@@ -295,7 +295,7 @@ end
 -- the window. Callers that wait make up `need`; up to `want` are granted while there are plenty. First gives back `unused`
 -- permits of an earlier answer (its moment). next_ms: until permits come back (granted 0: until one is free).
 local function tf_limit(keys, args)
-  local key, quota, window, lease = keys[1], tonumber(args[1]), tonumber(args[2]), tonumber(args[3])
+  local key, quota, window, lease = keys[1], tonumber(args[1]), tonumber(args[2]), tonumber(args[3] or 0)
   local need, want, moment, unused = tonumber(args[4]), tonumber(args[5]), tonumber(args[6]), tonumber(args[7])
   local time = call('TIME')
   local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)

@@ -19,7 +19,7 @@
 typedef struct {
     int32_t      epoch;
     int32_t      attempt;
-    int32_t      seq;
+    int64_t      seq;
 } ngx_http_taskforge_log_position_t;
 
 
@@ -107,7 +107,7 @@ void
 ngx_http_taskforge_jobs_logs(ngx_http_request_t *r)
 {
     int                                 lengths[5];
-    uint8_t                             wire[4][4];
+    uint8_t                             wire[4][8];
     tf_buf_t                            errors = TF_BUF_INIT;
     ngx_str_t                          *cursor;
     ngx_int_t                          *limit;
@@ -151,13 +151,15 @@ ngx_http_taskforge_jobs_logs(ngx_http_request_t *r)
 
     tf_pg_put_int4(wire[0], position.epoch);
     tf_pg_put_int4(wire[1], position.attempt);
-    tf_pg_put_int4(wire[2], position.seq);
+    tf_pg_put_int8(wire[2], position.seq);
     tf_pg_put_int4(wire[3], (int32_t) *limit);
 
     for (i = 0; i < 4; i++) {
         values[i + 1] = (const char *) wire[i];
         lengths[i + 1] = 4;
     }
+
+    lengths[3] = 8;
 
     (void) ngx_http_taskforge_pg_request(r, NGX_HTTP_TASKFORGE_PG_READ,
                                          &ngx_http_taskforge_sql_logs, values,
@@ -174,13 +176,8 @@ ngx_http_taskforge_logs_cursor(ngx_str_t *arg,
     ngx_http_taskforge_log_position_t *position)
 {
     u_char      *p, *last, *dot;
-    int32_t     *parts[3];
-    ngx_int_t    n;
+    ngx_int_t    n, parts[3];
     ngx_uint_t   i;
-
-    parts[0] = &position->epoch;
-    parts[1] = &position->attempt;
-    parts[2] = &position->seq;
 
     p = arg->data;
     last = p + arg->len;
@@ -188,7 +185,7 @@ ngx_http_taskforge_logs_cursor(ngx_str_t *arg,
     for (i = 0; i < 3; i++) {
         dot = (i < 2) ? ngx_strlchr(p, last, '.') : last;
 
-        if (dot == NULL || dot == p || dot - p > 9) {
+        if (dot == NULL || dot == p || dot - p > (i < 2 ? 9 : 18)) {
             return NGX_ERROR;
         }
 
@@ -197,9 +194,13 @@ ngx_http_taskforge_logs_cursor(ngx_str_t *arg,
             return NGX_ERROR;
         }
 
-        *parts[i] = (int32_t) n;
+        parts[i] = n;
         p = dot + 1;
     }
+
+    position->epoch = (int32_t) parts[0];
+    position->attempt = (int32_t) parts[1];
+    position->seq = parts[2];
 
     return NGX_OK;
 }
@@ -250,10 +251,10 @@ ngx_http_taskforge_jobs_logs_done(ngx_http_request_t *r, void *data,
     tf_json_key(&out, "next_cursor");
 
     if (n == *limit) {
-        tf_buf_addf(&out, "\"%d.%d.%d\"",
+        tf_buf_addf(&out, "\"%d.%d.%lld\"",
                     (int) tf_pg_get_int4(PQgetvalue(res, n - 1, 0)),
                     (int) tf_pg_get_int4(PQgetvalue(res, n - 1, 1)),
-                    (int) tf_pg_get_int4(PQgetvalue(res, n - 1, 2)));
+                    (long long) tf_pg_get_int8(PQgetvalue(res, n - 1, 2)));
     } else {
         tf_buf_adds(&out, "null");
     }

@@ -53,7 +53,7 @@
     "FROM jobs j LEFT JOIN LATERAL ("                                         \
         "SELECT epoch, attempt, seq, at, level, message FROM job_logs "       \
         "WHERE job_id = $1 "                                                  \
-        "AND (epoch, attempt, seq) > ($2::int4, $3::int4, $4::int4) "         \
+        "AND (epoch, attempt, seq) > ($2::int4, $3::int4, $4::int8) "         \
         "ORDER BY epoch, attempt, seq LIMIT $5::int4) l ON true "             \
     "WHERE j.id = $1 ORDER BY l.epoch, l.attempt, l.seq"
 

@@ -7,6 +7,8 @@
 static const tf_setting_t table[] = {
     {"TASKFORGE_LOST_SECONDS", TF_SETTING_INT, FIELD(lost_seconds), "20", 1, 86400,
      "seconds without a heartbeat after which a worker is lost"},
+    {"TASKFORGE_KILL_GRACE_SECONDS", TF_SETTING_INT, FIELD(kill_grace_seconds), "5", 0, 3600,
+     "seconds that workers give a job after its timeout"},
     {"TASKFORGE_POISON_LIMIT", TF_SETTING_INT, FIELD(poison_limit), "3", 1, 1000,
      "lost workers after which a job is dead"},
     {"TASKFORGE_STUCK_SECONDS", TF_SETTING_INT, FIELD(stuck_seconds), "30", 1, 86400,

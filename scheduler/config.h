@@ -10,6 +10,7 @@
 
 typedef struct {
     tfd_settings_t shared;
+    int64_t kill_grace_seconds;
     int64_t lost_seconds;
     int64_t poison_limit;
     int64_t stuck_seconds;

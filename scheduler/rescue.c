@@ -171,7 +171,7 @@ static void on_rescued(void *data, tfd_pg_outcome_t outcome, const PGresult *res
 {
     tfs_rescue_t *rescue = data;
     tfs_scheduler_t *s = rescue->scheduler;
-    int64_t retrying = 0, dead = 0;
+    int64_t retrying = 0, dead = 0, cancelled = 0;
     tfs_batch_t *batch;
     tf_job_t job;
 
@@ -189,13 +189,15 @@ static void on_rescued(void *data, tfd_pg_outcome_t outcome, const PGresult *res
         }
         retrying += job.status == TF_RETRYING;
         dead += job.status == TF_DEAD_LETTER;
+        cancelled += job.status == TF_CANCELLED;
         tf_log(TF_LOG_DEBUG, "job_rescued", "u:job_id", job.id, "s:status", tf_status_name(job.status),
                "i:attempt", (int64_t)job.attempt, NULL);
         tfs_batch_job_event(batch, &job);
     }
     s->stats.rescued += retrying;
     s->stats.buried += dead;
-    tf_log(TF_LOG_WARNING, "jobs_rescued", "i:retrying", retrying, "i:dead_letter", dead, NULL);
+    tf_log(TF_LOG_WARNING, "jobs_rescued", "i:retrying", retrying, "i:dead_letter", dead, "i:cancelled",
+           cancelled, NULL);
     tfs_due_wake(&s->due);
     tfs_batch_end(batch);
 }
@@ -208,6 +210,7 @@ static void rescue_jobs(tfs_rescue_t *rescue)
     tfd_pg_int2(&params, TF_WRITER_SCHEDULER);
     tfd_pg_int4(&params, BATCH);
     tfd_pg_int4(&params, (int32_t)s->config.poison_limit);
+    tfd_pg_int4(&params, (int32_t)(s->config.kill_grace_seconds + s->config.lost_seconds));
     if (!tfs_may_work(s) || !tfd_pg_send(&s->work, &tf_sql_rescue, &params, on_rescued, rescue)) {
         end_round(rescue);
     }

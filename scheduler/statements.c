@@ -28,12 +28,10 @@ const tf_sql_t tfs_sql_now = {
     0,
 };
 
-/* workers is small; job_counts has one row per writer, queue, type, priority and status. */
+/* job_counts has one row per writer, queue, type, priority and status. */
 const tf_sql_t tfs_sql_queues = {
     "tfs_queues",
-    "SELECT unnest(queues) FROM workers UNION "
-    "SELECT queue FROM job_counts WHERE status = " TF_SQL_QUEUED
-    " GROUP BY queue HAVING sum(n) > 0 ORDER BY 1",
+    "SELECT DISTINCT queue FROM job_counts ORDER BY 1",
     0,
 };
 

@@ -22,7 +22,7 @@ extern const tf_sql_t tfs_sql_listen;
 /* One row, timestamptz: the clock that enqueued_at is compared with. */
 extern const tf_sql_t tfs_sql_now;
 
-/* Queues that workers serve or served lately, and queues with waiting jobs: text. */
+/* Every queue that ever had a job: text. */
 extern const tf_sql_t tfs_sql_queues;
 
 /* Every queue that somebody decided something about: name text, paused bool, version int8. */

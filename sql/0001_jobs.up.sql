@@ -86,7 +86,8 @@ CREATE TABLE job_logs (
   job_id     uuid        NOT NULL,
   epoch      integer     NOT NULL,
   attempt    integer     NOT NULL,
-  seq        integer     NOT NULL,     -- from 0 within the attempt
+  seq        bigint      NOT NULL,     -- grows: microseconds since 1970, as an attempt that was snoozed or given back
+                                       -- runs again under its number
   at         timestamptz NOT NULL,
   level      text        NOT NULL,     -- debug, info, warning, error
   message    text        NOT NULL,

@@ -24,7 +24,7 @@ my ($wait) = $tf->sql("SELECT extract(epoch FROM run_at - updated_at), attempt, 
 is_deeply($wait, ['1.000000', 1, 1, undef], 'its next attempt comes after the backoff; the attempt is burnt, the loss counted');
 is($tf->status_of($poison), 'DEAD_LETTER', 'a third lost worker: DEAD_LETTER');
 is($tf->status_of($spent), 'DEAD_LETTER', 'no retries left: DEAD_LETTER');
-like($tf->sql_value("SELECT error FROM jobs WHERE id = '$poison'"), qr/worker lost/, 'the error says why');
+like($tf->sql_value("SELECT error FROM jobs WHERE id = '$poison'"), qr{^poison: worker lost 3 times, at last test/dead stopped}, 'the error says why');
 is($tf->sql_value("SELECT count(*) FROM job_errors WHERE job_id IN ('$job', '$poison', '$spent')"), 3, 'each has its row of errors');
 is($tf->status_of($kept), 'RUNNING', 'the job of a live worker is not touched');
 
@@ -71,7 +71,8 @@ my $mute = $tf->insert_worker('mute');
 my @given = $tf->insert_jobs(3, priority => 7, enqueued_at => "now() + interval '3 seconds'");
 $tf->xadd(7, @given);
 is(claim(2, $mute), 2, 'two of three are delivered to one worker');
-is(claim(5, $alive), 1, '... the third to another');
+my %given = map { $_ => 1 } @given; # not what reconcile has put back of the earlier ones
+is(scalar(grep { $given{$_} } claim(5, $alive)), 1, '... the third to another');
 sleep 1.5;
 is_deeply([$tf->stream_ids(7)], \@given, 'while both live nothing is added twice');
 ok(wait_until(15, sub { $tf->log_events('scheduler', 'consumer_forgotten') }), 'entries delivered to a dead worker are taken back');

@@ -13,6 +13,10 @@
 #define TEXT_OF(x) #x
 #define TEXT(x) TEXT_OF(x)
 #define AGAIN_DELAY_MS 250
+#define LOOK_MS 50   /* while some queues have work: how often the others are looked at */
+#define POLL_MS 1000 /* for new queues */
+
+static void on_poll(uv_timer_t *timer);
 
 static void on_wake(uv_timer_t *timer)
 {
@@ -29,10 +33,16 @@ void tfw_claim_start(tfw_claim_t *claim, tfw_worker_t *worker)
 {
     uv_timer_init(&worker->loop, &claim->timer);
     claim->timer.data = worker;
+    uv_timer_init(&worker->loop, &claim->poll);
+    claim->poll.data = worker;
+    if (worker->streams.patterns) {
+        uv_timer_start(&claim->poll, on_poll, POLL_MS, POLL_MS);
+    }
 }
 
 void tfw_claim_look_again(tfw_worker_t *w)
 {
+    w->claim.looked_at = (int64_t)uv_now(&w->loop);
     for (int i = 0; i < w->streams.nqueues; i++) {
         w->claim.queues[i].maybe = true;
     }
@@ -44,6 +54,16 @@ bool tfw_claim_busy(const tfw_claim_t *claim)
 }
 
 /* ---- the second half: PostgreSQL ---- */
+
+int64_t tfw_claim_sent(const tfw_claim_t *claim)
+{
+    return claim->sent > claim->answered ? claim->sent : 0;
+}
+
+int64_t tfw_claim_answered(const tfw_claim_t *claim)
+{
+    return claim->answered;
+}
 
 static void remove_claimed(tfw_worker_t *w, tfw_claimed_t *c)
 {
@@ -106,7 +126,7 @@ static void claimed(tfw_worker_t *w, tfw_job_t *job)
     n = snprintf(text, sizeof(text), "no handler for the type %.*s in this worker", (int)job->row.type.len,
                  job->row.type.data);
     job->started_us = job->finished_us = tfw_monotonic_us();
-    tfw_job_fail(job, false, (tf_str_t){text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1},
+    tfw_job_fail(job, -1, (tf_str_t){text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1},
                  tfw_random());
     tfw_ledger_add(w, job);
 }
@@ -116,6 +136,7 @@ static bool take_rows(tfw_worker_t *w, tfw_claimed_t *c, const PGresult *result)
 {
     bool returned[TFW_CLAIM_MAX] = {false};
     int rows = PQntuples(result), expected = 0;
+    int64_t now = tfw_monotonic_us();
     tfw_batch_t *batch = rows ? tfw_batch_new(tfd_pg_keep(&w->claim_pg), (size_t)rows) : NULL;
 
     if (rows && !batch) {
@@ -141,6 +162,7 @@ static bool take_rows(tfw_worker_t *w, tfw_claimed_t *c, const PGresult *result)
             continue; /* claimed by who we no longer are, or by a doubled entry of a job we have */
         }
         job->batch = batch;
+        job->claimed_us = now;
         job->entry = c->items[i].entry;
         batch->held++;
         claimed(w, job);
@@ -161,6 +183,7 @@ static void on_claimed(void *data, tfd_pg_outcome_t outcome, const PGresult *res
     tfw_claimed_t *c = data;
     tfw_worker_t *w = c->worker;
 
+    w->claim.answered++;
     if (outcome == TFD_PG_OK && take_rows(w, c, result)) {
         remove_claimed(w, c);
         return;
@@ -197,6 +220,7 @@ static void send_claimed(tfw_worker_t *w, tfw_claimed_t *c)
     tfd_pg_bytes(&params, c->items[c->count - 1].id, 16);
     c->sent =
         tfd_pg_send(&w->claim_pg, c->recover ? &tf_sql_claim_again : &tf_sql_claim, &params, on_claimed, c);
+    w->claim.sent += c->sent;
 }
 
 /* ---- the first half: Redis ---- */
@@ -310,27 +334,48 @@ static void on_asked(redisAsyncContext *context, void *answer, void *data)
 static void ask(tfw_worker_t *w, int queue, int n)
 {
     tfw_stream_t *q = &w->streams.queues[queue];
-    char count[16], consumer[24];
-    const char *argv[] = {"FCALL", "tf_claim", "1", q->base, count, consumer};
-    size_t lengths[6] = {5, 8, 1, q->base_len};
+    char count[16], consumer[24], lowest[8];
+    const char *argv[] = {"FCALL", "tf_claim", "1", q->base, count, consumer, lowest};
+    size_t lengths[7] = {5, 8, 1, q->base_len};
 
     lengths[4] = (size_t)snprintf(count, sizeof(count), "%d", n);
     lengths[5] = (size_t)snprintf(consumer, sizeof(consumer), "%lld", (long long)w->registration.incarnation);
-    w->claim.asking = tfd_redis_send(&w->redis, on_asked, w, 6, argv, lengths);
+    lengths[6] = (size_t)snprintf(lowest, sizeof(lowest), "%d", (int)w->options.lowest_priority);
+    w->claim.asking = tfd_redis_send(&w->redis, on_asked, w, 7, argv, lengths);
     w->claim.asked = n;
+    w->claim.asked_us = tfw_monotonic_us();
     w->claim.asked_queue = queue;
 }
 
-static void on_woken(redisAsyncContext *context, void *reply, void *data)
+/* Something may wait in the queue that this stream belongs to. */
+static void woken_by(tfw_worker_t *w, const redisReply *key)
+{
+    for (int i = 0; key && i < w->streams.nqueues; i++) {
+        const tfw_stream_t *q = &w->streams.queues[i];
+
+        if (key->len > q->base_len && memcmp(key->str, q->base, q->base_len) == 0) {
+            w->claim.queues[i].maybe = true;
+        }
+    }
+}
+
+static void on_woken(redisAsyncContext *context, void *answer, void *data)
 {
     tfw_worker_t *w = data;
+    const redisReply *reply = answer;
 
     (void)context;
     w->claim.blocking = false;
     if (tfd_redis_failed(&w->waiting, "XREAD", reply)) {
         later(w);
     }
-    tfw_claim_look_again(w);
+    if (!reply || reply->type != REDIS_REPLY_ARRAY || reply->elements == 0) {
+        tfw_claim_look_again(w); /* the time is over, or a new queue has appeared */
+        return;
+    }
+    for (size_t i = 0; i < reply->elements; i++) {
+        woken_by(w, element(reply->element[i], 0, REDIS_REPLY_STRING));
+    }
 }
 
 /* Blocks on all levels of all queues, from where tf_claim found nothing. */
@@ -347,7 +392,7 @@ static void wait_for_more(tfw_worker_t *w)
     }
     for (int i = 0; i < streams; i++) {
         int queue = i / TFW_WATCHES, level = i % TFW_WATCHES;
-        const char *name = w->options.queues[queue];
+        const char *name = w->streams.queues[queue].name;
 
         if (level <= TF_PRIORITY_MAX) {
             lengths[6 + i] = tf_redis_level_key(keys[i], sizeof(keys[i]), name, strlen(name), level);
@@ -381,10 +426,19 @@ static int appetite(const tfw_worker_t *w)
     return n > TFW_CLAIM_MAX ? TFW_CLAIM_MAX : n;
 }
 
+static bool any_maybe(const tfw_worker_t *w)
+{
+    for (int i = 0; i < w->streams.nqueues; i++) {
+        if (w->claim.queues[i].maybe) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void tfw_claim_turn(tfw_worker_t *w)
 {
     tfw_claim_t *claim = &w->claim;
-    bool maybe = false;
     int n;
 
     if ((int64_t)uv_now(&w->loop) < claim->not_before) {
@@ -396,6 +450,9 @@ void tfw_claim_turn(tfw_worker_t *w)
         }
     }
     n = appetite(w);
+    if (n > 0 && (int64_t)uv_now(&w->loop) >= claim->looked_at + LOOK_MS && any_maybe(w)) {
+        tfw_claim_look_again(w); /* nothing waits for an entry in the others while one has work */
+    }
     for (int i = 0; i < w->streams.nqueues && n > 0; i++) {
         int queue = (claim->next_queue + i) % w->streams.nqueues;
 
@@ -405,12 +462,98 @@ void tfw_claim_turn(tfw_worker_t *w)
             break;
         }
     }
-    for (int i = 0; i < w->streams.nqueues; i++) {
-        maybe = maybe || claim->queues[i].maybe;
-    }
-    if (!maybe && !claim->blocking && w->state == TFW_RUNNING && tfd_redis_ready(&w->redis)) {
+    if (w->streams.nqueues && !any_maybe(w) && !claim->blocking && w->state == TFW_RUNNING &&
+        tfd_redis_ready(&w->redis)) {
         wait_for_more(w);
     }
+}
+
+int64_t tfw_claim_age_us(const tfw_claim_t *claim)
+{
+    if (claim->asking || claim->blocking) {
+        return 0;
+    }
+    return claim->asked_us ? tfw_monotonic_us() - claim->asked_us : -1;
+}
+
+bool tfw_claim_idle(const tfw_claim_t *claim, int queue)
+{
+    if (claim->queues[queue].maybe || (claim->asking && claim->asked_queue == queue)) {
+        return false;
+    }
+    for (int i = 0; i < claim->nunder_way; i++) {
+        if (claim->under_way[i]->count && claim->under_way[i]->items[0].entry.queue == queue) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- queues that match a pattern ---- */
+
+static void on_connection(redisAsyncContext *context, void *answer, void *data)
+{
+    tfw_worker_t *w = data;
+    const redisReply *reply = answer;
+
+    (void)context;
+    w->claim.connection = reply && reply->type == REDIS_REPLY_INTEGER ? reply->integer : 0;
+}
+
+void tfw_claim_connected(tfw_worker_t *w)
+{
+    static const char *argv[] = {"CLIENT", "ID"};
+    static const size_t lengths[] = {6, 2};
+
+    w->claim.connection = 0;
+    if (w->streams.patterns) {
+        tfd_redis_send(&w->waiting, on_connection, w, 2, argv, lengths);
+    }
+}
+
+/* The wait that is under way knows nothing of a new queue. */
+static void stop_waiting(tfw_worker_t *w)
+{
+    char id[24];
+    const char *argv[] = {"CLIENT", "UNBLOCK", id};
+    size_t lengths[] = {6, 7, 0};
+
+    if (w->claim.blocking && w->claim.connection) {
+        lengths[2] = (size_t)snprintf(id, sizeof(id), "%lld", (long long)w->claim.connection);
+        tfd_redis_send(&w->redis, NULL, NULL, 3, argv, lengths);
+    }
+}
+
+static void on_listed(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
+{
+    tfw_worker_t *w = data;
+    bool added, any = false;
+
+    w->claim.listing = false;
+    for (int row = 0; result && row < PQntuples(result); row++) {
+        const char *name = PQgetvalue(result, row, 0);
+        size_t len = (size_t)PQgetlength(result, row, 0);
+        int queue = tfw_streams_match(w, name, len) ? tfw_streams_serve(w, name, len, &added) : -1;
+
+        if (queue >= 0 && added) {
+            w->claim.queues[queue].maybe = any = true;
+        }
+    }
+    if (any) {
+        stop_waiting(w);
+    }
+}
+
+void tfw_claim_new_queues(tfw_worker_t *w)
+{
+    if (w->streams.patterns && !w->claim.listing && w->state == TFW_RUNNING && w->registration.incarnation) {
+        w->claim.listing = tfd_pg_send(&w->ledger_pg, &tf_sql_active_queues, NULL, on_listed, w);
+    }
+}
+
+static void on_poll(uv_timer_t *timer)
+{
+    tfw_claim_new_queues(timer->data);
 }
 
 void tfw_claim_abandon(tfw_worker_t *w)
@@ -429,4 +572,5 @@ void tfw_claim_close(tfw_claim_t *claim)
     }
     tf_pgarray_free(&claim->ids);
     uv_close((uv_handle_t *)&claim->timer, NULL);
+    uv_close((uv_handle_t *)&claim->poll, NULL);
 }

@@ -8,6 +8,7 @@
 
 #include "held.h"
 #include "options.h"
+#include "streams.h"
 #include "pgparam.h"
 
 struct tfw_worker_s;
@@ -41,11 +42,17 @@ typedef struct {
     bool asking; /* FCALL tf_claim is under way, */
     int asked;   /* for so many jobs, */
     int asked_queue;
+    int64_t asked_us;                               /* tfw_monotonic_us; 0: never asked */
+    int64_t looked_at;                              /* uv_now: at all queues, */
+    bool listing;                                   /* which queues have work, for patterns */
+    int64_t connection;                             /* Redis's number of the one that waits; 0: not known */
+    int64_t sent, answered;                         /* claims, since the beginning */
     bool blocking;                                  /* XREAD BLOCK is under way */
     tfw_claimed_t *under_way[TFW_CLAIMS_UNDER_WAY]; /* oldest first */
     int nunder_way;
     int64_t not_before; /* uv_now: something failed for a passing reason */
     uv_timer_t timer;
+    uv_timer_t poll; /* for new queues, where there are patterns */
     tf_pgarray_t ids;
 } tfw_claim_t;
 
@@ -56,6 +63,22 @@ void tfw_claim_turn(struct tfw_worker_s *w);
 
 /* Redis is (again) there: nothing is known about its queues. */
 void tfw_claim_look_again(struct tfw_worker_s *w);
+
+/* Looks for queues that match a pattern and have work, now and not only every second. */
+void tfw_claim_new_queues(struct tfw_worker_s *w);
+
+/* The waiting connection is (again) there. */
+void tfw_claim_connected(struct tfw_worker_s *w);
+
+/* Nothing waits in that queue as far as is known, and nothing of it is on its way. */
+bool tfw_claim_idle(const tfw_claim_t *claim, int queue);
+
+/* When Redis was last asked for jobs with room for one, in microseconds ago; -1: never. */
+int64_t tfw_claim_age_us(const tfw_claim_t *claim);
+
+/* The claims that PostgreSQL has not answered count up to this number; 0: none. Those answered, to that. */
+int64_t tfw_claim_sent(const tfw_claim_t *claim);
+int64_t tfw_claim_answered(const tfw_claim_t *claim);
 
 /* Claims handed out by Redis and not yet answered by PostgreSQL. */
 bool tfw_claim_busy(const tfw_claim_t *claim);

@@ -9,9 +9,10 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include "catalogue.h"
+#include "attempt.h"
 #include "frame.h"
 #include "log.h"
 #include "uuid.h"
@@ -113,6 +114,14 @@ static void on_output(uv_poll_t *poll, int status, int events)
     }
 }
 
+/* The executor leads a group of its own, in which are the processes that its handlers start. */
+static void send_signal(const tfw_executor_t *ex, int signum)
+{
+    if (kill(-ex->pid, signum) != 0) {
+        kill(ex->pid, signum);
+    }
+}
+
 /* Takes every frame that is there (most: that many batches of them). */
 static void listen_to(tfw_executor_t *ex, int most)
 {
@@ -126,12 +135,12 @@ static void listen_to(tfw_executor_t *ex, int most)
             tf_log(TF_LOG_ERROR, "executor_nonsense", "i:executor_pid", (int64_t)ex->pid, "s:reason",
                    strerror(errno), NULL);
             if (ex->pid > 0) {
-                kill(ex->pid, SIGKILL);
+                send_signal(ex, SIGKILL);
             }
             return;
         }
         for (int i = 0; i < n; i++) {
-            tfw_pool_frame(ex, &frames[i]);
+            tfw_attempt_frame(ex, &frames[i]);
             tfw_frame_release(&frames[i]);
         }
     } while (n == TFW_FRAME_BATCH && --most > 0);
@@ -232,9 +241,11 @@ bool tfw_executor_spawn(tfw_executor_t *ex)
 
     atomic_store(&ex->board->running, 0);
     atomic_store(&ex->board->cancel_seq, 0);
+    ex->board->crash_depth = 0;
     ex->doom = TFW_DOOM_NONE;
-    ex->kill_at_us = 0;
-    ex->slow = ex->paused = false;
+    ex->kill_at_us = ex->cancel_at_us = 0;
+    ex->cancel_seq = 0;
+    ex->slow = ex->paused = ex->leaving = false;
     ex->spawned_us = tfw_monotonic_us();
     if (open_channels(ex, &output)) {
         /* No signal may run one of libuv's handlers in the child: they write into a pipe that both share. */
@@ -243,6 +254,9 @@ bool tfw_executor_spawn(tfw_executor_t *ex)
         ex->pid = fork();
         if (ex->pid == 0) {
             child(ex, daemon, ex->far_fd, output);
+        }
+        if (ex->pid > 0) {
+            setpgid(ex->pid, ex->pid); /* here too: whoever is first */
         }
         sigprocmask(SIG_SETMASK, &old, NULL);
     } else {
@@ -334,17 +348,17 @@ int tfw_executor_take_back(tfw_executor_t *ex, tfw_jobs_t *to)
     return taken;
 }
 
-void tfw_executor_kill(tfw_executor_t *ex, tfw_doom_t doom, int64_t grace_seconds)
+void tfw_executor_kill(tfw_executor_t *ex, tfw_doom_t doom, int64_t grace_ms)
 {
     if (ex->pid <= 0) {
         return;
     }
     ex->doom = doom;
-    if (grace_seconds > 0) {
-        kill(ex->pid, SIGTERM);
-        ex->kill_at_us = tfw_monotonic_us() + grace_seconds * 1000000;
+    if (grace_ms > 0) {
+        send_signal(ex, SIGTERM);
+        ex->kill_at_us = tfw_monotonic_us() + grace_ms * 1000;
     } else {
-        kill(ex->pid, SIGKILL);
+        send_signal(ex, SIGKILL);
         ex->kill_at_us = 0;
     }
 }
@@ -353,8 +367,30 @@ void tfw_executor_kill_overdue(tfw_executor_t *ex, int64_t now_us)
 {
     if (ex->pid > 0 && ex->kill_at_us && now_us >= ex->kill_at_us) {
         ex->kill_at_us = 0;
-        kill(ex->pid, SIGKILL);
+        send_signal(ex, SIGKILL);
     }
+}
+
+void tfw_executor_end(tfw_executor_t *ex)
+{
+    if (ex->pid > 0 && !ex->leaving) {
+        ex->leaving = true;
+        ex->doom = TFW_DOOM_GIVE_BACK;
+        shutdown(ex->fd, SHUT_WR);
+    }
+}
+
+bool tfw_executor_reap(tfw_executor_t *ex, int *status)
+{
+    siginfo_t info = {.si_pid = 0};
+
+    if (ex->pid <= 0 || waitid(P_PID, (id_t)ex->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+        info.si_pid != ex->pid) {
+        return false;
+    }
+    /* While it is a zombie its number is nobody else's. */
+    kill(-ex->pid, SIGKILL);
+    return waitpid(ex->pid, status, 0) == ex->pid;
 }
 
 void tfw_executor_bury(tfw_executor_t *ex)

@@ -37,7 +37,10 @@ typedef struct tfw_executor_s {
     bool slow;             /* the first runs long: nothing is queued behind it */
     bool paused;           /* not listened to for now */
     tfw_doom_t doom;
-    int64_t kill_at_us; /* SIGKILL then; 0: not being killed, or killed already */
+    int64_t kill_at_us;   /* SIGKILL then; 0: not being killed, or killed already */
+    uint32_t cancel_seq;  /* its handler was asked to stop; 0: none was */
+    int64_t cancel_at_us; /* SIGTERM then, if that has not ended */
+    bool leaving;         /* it was told to end, as there are to be fewer */
     int64_t spawned_us;
     int64_t respawn_at_us; /* not running: start it then */
     int output_lines;      /* logged within the current second */
@@ -57,8 +60,14 @@ int tfw_executor_send(tfw_executor_t *ex, tfw_jobs_t *from, int most);
  * many. */
 int tfw_executor_take_back(tfw_executor_t *ex, tfw_jobs_t *to);
 
-/* SIGTERM, and SIGKILL after grace_seconds. */
-void tfw_executor_kill(tfw_executor_t *ex, tfw_doom_t doom, int64_t grace_seconds);
+/* SIGTERM, and SIGKILL after grace_ms. What its handlers have started goes with it. */
+void tfw_executor_kill(tfw_executor_t *ex, tfw_doom_t doom, int64_t grace_ms);
+
+/* It has no job: it shall end by itself. */
+void tfw_executor_end(tfw_executor_t *ex);
+
+/* Its status as of wait(2), if it has died. */
+bool tfw_executor_reap(tfw_executor_t *ex, int *status);
 
 /* SIGKILL if the grace is over. */
 void tfw_executor_kill_overdue(tfw_executor_t *ex, int64_t now_us);

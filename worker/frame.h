@@ -30,6 +30,7 @@ typedef struct {
         struct {
             int64_t started_us; /* CLOCK_MONOTONIC */
             int64_t finished_us;
+            int64_t delay_ms; /* until the next attempt, as the handler asked for it; -1: it did not */
             uint32_t outcome; /* tfw_outcome_t */
             uint32_t error_len;
         } result; /* body: error, then the result's JSON */

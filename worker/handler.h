@@ -17,7 +17,8 @@ typedef enum {
     TFW_OK,        /* the result was given with tfw_run_result, or is null */
     TFW_RETRY,     /* failed; tried again while retries are left */
     TFW_PERMANENT, /* failed; trying again cannot help (bad payload, missing file) */
-    TFW_CANCELLED  /* stopped because tfw_run_cancelled said so */
+    TFW_CANCELLED, /* stopped because tfw_run_cancelled said so */
+    TFW_SNOOZE     /* not now: runs again later, and this attempt does not count; see tfw_run_snooze */
 } tfw_outcome_t;
 
 typedef struct {
@@ -47,6 +48,17 @@ void tfw_run_result(tfw_run_t *run, const char *json, size_t len);
 
 /* Why the attempt failed; one line for people. The last call counts. */
 void tfw_run_error(tfw_run_t *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#define TFW_DELAY_SECONDS_MAX (30 * 24 * 3600)
+
+/* When to try again, if the attempt fails with TFW_RETRY: in so many seconds instead of after the backoff of
+ * the job's policy, as a server's Retry-After asks for. Limits of retries and of the time budget hold. At
+ * most TFW_DELAY_SECONDS_MAX. */
+void tfw_run_retry_after(tfw_run_t *run, int64_t seconds);
+
+/* return tfw_run_snooze(run, 60): the job is SCHEDULED again, due in so many seconds (1 to
+ * TFW_DELAY_SECONDS_MAX), and no attempt is burnt. For what is not ready yet and is nobody's failure. */
+tfw_outcome_t tfw_run_snooze(tfw_run_t *run, int64_t seconds);
 
 /* 0 to 100; sent at most ten times a second. */
 void tfw_run_progress(tfw_run_t *run, int percent);

@@ -1,5 +1,6 @@
 #include "held.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -7,6 +8,7 @@
 
 #include "catalogue.h"
 #include "retry.h"
+#include "run.h"
 
 tfw_batch_t *tfw_batch_new(PGresult *result, size_t count)
 {
@@ -31,10 +33,24 @@ void tfw_job_release(tfw_job_t *job)
     tfw_batch_t *batch = job->batch;
 
     free(job->words);
-    job->words = NULL;
+    free(job->traceback);
+    job->words = job->traceback = NULL;
     if (--batch->held == 0) {
         tfw_batch_free(batch);
     }
+}
+
+bool tfw_jobs_use(const tfw_jobs_t *jobs, int queue)
+{
+    const tfw_job_t *job;
+
+    TAILQ_FOREACH(job, jobs, link)
+    {
+        if (job->entry.queue == queue) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool tfw_job_end(tfw_job_t *job, tf_status_t status, tf_str_t error, tf_str_t result)
@@ -85,20 +101,62 @@ static tf_retry_policy_t policy_of(const tfw_job_t *job)
     return policy;
 }
 
-void tfw_job_fail(tfw_job_t *job, bool permanent, tf_str_t error, uint64_t random)
+void tfw_job_give_back(tfw_job_t *job)
 {
-    tf_status_t status = TF_FAILED;
+    tfw_job_end(job, TF_QUEUED, (tf_str_t){NULL, 0}, (tf_str_t){NULL, 0});
+}
 
-    if (!permanent) {
-        tf_retry_policy_t policy = policy_of(job);
+void tfw_job_put_off(tfw_job_t *job, int64_t delay_ms)
+{
+    tfw_job_end(job, TF_SCHEDULED, (tf_str_t){NULL, 0}, (tf_str_t){NULL, 0});
+    job->delay_ms = delay_ms;
+}
 
-        status = tf_retry_left(job->row.attempt, job->row.max_retries) ? TF_RETRYING : TF_DEAD_LETTER;
-        job->delay_ms = tf_retry_delay_ms(&policy, job->row.attempt, random);
-    }
+static void fail(tfw_job_t *job, tf_status_t status, tf_str_t error)
+{
     tfw_job_end(job, status, error, (tf_str_t){NULL, 0});
     if (!job->row.error.data) {
         job->row.error = TF_STR("out of memory while the attempt's error was kept");
     }
+}
+
+/* Whether an attempt that begins in delay_ms is within the job's time budget, by the server's clock. */
+static bool in_budget(const tfw_job_t *job, int64_t delay_ms)
+{
+    int64_t since = job->row.retried_at, now;
+
+    if (job->row.retry_budget_seconds < 0 || job->row.started_at == TF_TIME_NONE) {
+        return true;
+    }
+    if (since == TF_TIME_NONE) {
+        since = job->row.scheduled_at != TF_TIME_NONE ? job->row.scheduled_at : job->row.created_at;
+    }
+    now = job->row.started_at + (job->finished_us - job->claimed_us);
+    return tf_retry_in_budget(since, job->row.retry_budget_seconds, now + delay_ms * 1000);
+}
+
+void tfw_job_fail(tfw_job_t *job, int64_t retry_after_ms, tf_str_t error, uint64_t random)
+{
+    tf_retry_policy_t policy = policy_of(job);
+    char text[TFW_ERROR_MAX + 80];
+    int n;
+
+    job->delay_ms =
+        retry_after_ms >= 0 ? retry_after_ms : tf_retry_delay_ms(&policy, job->row.attempt, random);
+    if (!tf_retry_left(job->row.attempt, job->row.max_retries)) {
+        fail(job, TF_DEAD_LETTER, error);
+    } else if (in_budget(job, job->delay_ms)) {
+        fail(job, TF_RETRYING, error);
+    } else {
+        n = snprintf(text, sizeof(text), "%.*s; not tried again: the time budget of %d s is spent",
+                     (int)error.len, error.data, job->row.retry_budget_seconds);
+        fail(job, TF_DEAD_LETTER, (tf_str_t){text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1});
+    }
+}
+
+void tfw_job_fail_for_good(tfw_job_t *job, tf_str_t error)
+{
+    fail(job, TF_FAILED, error);
 }
 
 static int64_t clock_us(clockid_t clock)

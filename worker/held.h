@@ -27,12 +27,16 @@ typedef struct tfw_job_s {
     int handler;         /* index in the catalogue; -1: no handler for this type */
     uint32_t seq;        /* in its executor */
     uint32_t log_lines;  /* received from this attempt */
+    int64_t log_seq;     /* of the latest of them */
+    bool cancel_asked;   /* its handler was asked to stop */
     bool progress_dirty; /* row.progress is newer than the database's */
+    int64_t claimed_us;  /* CLOCK_MONOTONIC, when row.started_at was the server's time */
     int64_t waiting_since_us;
     int64_t started_us; /* CLOCK_MONOTONIC; 0: not begun */
     int64_t finished_us;
-    int64_t delay_ms; /* RETRYING: until the next attempt */
+    int64_t delay_ms; /* RETRYING, SCHEDULED: until the next attempt */
     char *words;      /* malloc: error, then result */
+    char *traceback;  /* malloc; NULL: none */
 } tfw_job_t;
 
 TAILQ_HEAD(tfw_jobs_s, tfw_job_s);
@@ -54,13 +58,27 @@ void tfw_job_release(tfw_job_t *job);
 /* Frees a batch whose jobs were never handed out. */
 void tfw_batch_free(tfw_batch_t *batch);
 
+/* Whether one of the jobs is of that queue (index in the worker's streams). */
+bool tfw_jobs_use(const tfw_jobs_t *jobs, int queue);
+
 /* The attempt ended at status, by the reason `error` (may be NULL) with `result` (JSON; data NULL: none).
  * Both are copied. An error text that is too long is cut. false: out of memory; then the words are missing,
  * the status is set. */
 bool tfw_job_end(tfw_job_t *job, tf_status_t status, tf_str_t error, tf_str_t result);
 
-/* The attempt failed: RETRYING with a delay, DEAD_LETTER, or FAILED when `permanent`. random: any 64 bits. */
-void tfw_job_fail(tfw_job_t *job, bool permanent, tf_str_t error, uint64_t random);
+/* The attempt failed at finished_us: RETRYING with a delay, or DEAD_LETTER when the retries or their time
+ * budget are spent. retry_after_ms: as the handler asked for it, -1: after the backoff. random: any 64 bits.
+ */
+void tfw_job_fail(tfw_job_t *job, int64_t retry_after_ms, tf_str_t error, uint64_t random);
+
+/* The job is QUEUED again as if it had not been claimed. */
+void tfw_job_give_back(tfw_job_t *job);
+
+/* The same, but SCHEDULED: due in delay_ms. */
+void tfw_job_put_off(tfw_job_t *job, int64_t delay_ms);
+
+/* The attempt failed, and trying again cannot help: FAILED. */
+void tfw_job_fail_for_good(tfw_job_t *job, tf_str_t error);
 
 /* CLOCK_MONOTONIC and CLOCK_REALTIME in microseconds. */
 int64_t tfw_monotonic_us(void);

@@ -9,7 +9,7 @@
 #define PROGRESS_INTERVAL_MS 500
 
 static const uint32_t line_types[TFW_JOURNAL_COLUMNS] = {
-    TF_PG_UUID, TF_PG_INT4, TF_PG_INT4, TF_PG_INT4, TF_PG_TIMESTAMPTZ, TF_PG_TEXT, TF_PG_TEXT,
+    TF_PG_UUID, TF_PG_INT4, TF_PG_INT4, TF_PG_INT8, TF_PG_TIMESTAMPTZ, TF_PG_TEXT, TF_PG_TEXT,
 };
 
 static void on_interval(uv_timer_t *timer);
@@ -45,10 +45,12 @@ void tfw_journal_line(tfw_worker_t *w, tfw_job_t *job, int64_t at_us, tf_str_t l
     if (job->log_lines > w->options.log_lines_max) {
         return; /* the last one says that there were more */
     }
+    job->log_lines++;
+    job->log_seq = at_us > job->log_seq ? at_us : job->log_seq + 1;
     tf_pgarray_bytes(&set->columns[0], job->row.id, 16);
     tf_pgarray_int4(&set->columns[1], job->row.epoch);
     tf_pgarray_int4(&set->columns[2], job->row.attempt);
-    tf_pgarray_int4(&set->columns[3], (int32_t)job->log_lines++);
+    tf_pgarray_int8(&set->columns[3], job->log_seq);
     tf_pgarray_time(&set->columns[4], at_us);
     tf_pgarray_bytes(&set->columns[5], level.data, level.len);
     tf_pgarray_bytes(&set->columns[6], message.data, message.len);

@@ -126,10 +126,12 @@ static bool compose(tfw_ledger_t *l)
 static void committed(tfw_worker_t *w, tfw_job_t *job)
 {
     tfw_streams_done(w, &job->entry);
-    if (job->row.status == TF_QUEUED) {
+    if (job->row.status == TF_QUEUED || job->row.status == TF_SCHEDULED) {
         job->row.attempt--;
         job->row.progress = 0;
         job->row.started_at = job->row.finished_at = TF_TIME_NONE;
+    }
+    if (job->row.status == TF_QUEUED) {
         tfw_streams_add(w, job);
     }
     tfd_events_job(&w->events, &job->row, tf_status_event(job->row.status), tfw_realtime_us());
@@ -175,6 +177,16 @@ static void read_time(const PGresult *result, int row, int column, int64_t *out)
     }
 }
 
+/* Somebody had asked for it, and the database knew before we did: what was to run again does not. */
+static void cancel_won(tfw_job_t *job)
+{
+    job->row.cancel_requested = true;
+    if (!tf_status_is_terminal(job->row.status)) {
+        job->row.status = TF_CANCELLED;
+        job->row.run_at = TF_TIME_NONE;
+    }
+}
+
 static void landed(tfw_worker_t *w, const PGresult *result)
 {
     tfw_ledger_t *l = &w->ledger;
@@ -190,6 +202,9 @@ static void landed(tfw_worker_t *w, const PGresult *result)
             read_time(result, row, 1, &l->flight[i]->row.started_at);
             read_time(result, row, 2, &l->flight[i]->row.finished_at);
             read_time(result, row, 3, &l->flight[i]->row.run_at);
+            if (PQnfields(result) > 4 && *PQgetvalue(result, row, 4)) { /* succeeding needs no such column */
+                cancel_won(l->flight[i]);
+            }
         }
     }
     l->nflight = 0;
@@ -360,6 +375,16 @@ bool tfw_ledger_holds(const tfw_ledger_t *ledger, const uint8_t id[16])
         }
     }
     return false;
+}
+
+bool tfw_ledger_uses(const tfw_ledger_t *ledger, int queue)
+{
+    for (int i = 0; i < ledger->nflight; i++) {
+        if (ledger->flight[i]->entry.queue == queue) {
+            return true;
+        }
+    }
+    return tfw_jobs_use(&ledger->pending, queue);
 }
 
 void tfw_ledger_drop(tfw_ledger_t *ledger)

@@ -57,6 +57,9 @@ bool tfw_ledger_full(const tfw_ledger_t *ledger);
 
 bool tfw_ledger_holds(const tfw_ledger_t *ledger, const uint8_t id[16]);
 
+/* Whether an end of a job of that queue (index in the worker's streams) is to be written. */
+bool tfw_ledger_uses(const tfw_ledger_t *ledger, int queue);
+
 /* Forgets everything: the jobs are no longer ours. */
 void tfw_ledger_drop(tfw_ledger_t *ledger);
 

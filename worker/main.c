@@ -26,6 +26,11 @@ int main(int argc, char **argv)
         tfw_options_free(&options);
         return 1;
     }
+    if (!tfw_types_init(&worker.pool.types, options.type_concurrency, error, sizeof(error))) {
+        fprintf(stderr, "taskforge-worker: %s\n", error);
+        tfw_options_free(&options);
+        return 1;
+    }
     if (line.check) {
         fprintf(stderr, "taskforge-worker: the settings are ok\n");
         tfw_options_free(&options);

@@ -1,6 +1,7 @@
 #include "options.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,14 +16,20 @@ static const tf_setting_t table[] = {
     {"TASKFORGE_DATA_DIR", TF_SETTING_TEXT, AT(data_dir), NULL, 0, 0, "directory of datasets"},
     {"TASKFORGE_WORKER_HOSTNAME", TF_SETTING_TEXT, AT(hostname), "", 0, 0, "default: the system's"},
     {"TASKFORGE_WORKER_POOL", TF_SETTING_TEXT, AT(pool), "default", 0, 0, "name of this worker on its host"},
-    {"TASKFORGE_WORKER_QUEUES", TF_SETTING_TEXT, AT(queue_list), TF_QUEUE_DEFAULT, 0, 0, "comma-separated"},
+    {"TASKFORGE_WORKER_QUEUES", TF_SETTING_TEXT, AT(queue_list), TF_QUEUE_DEFAULT, 0, 0,
+     "comma-separated; \"reports-*\", \"*\""},
     {"TASKFORGE_WORKER_INTERNAL", TF_SETTING_BOOL, AT(internal), "true", 0, 0,
      "serve TaskForge's own queues"},
+    {"TASKFORGE_WORKER_LOWEST_PRIORITY", TF_SETTING_INT, AT(lowest_priority), "0", TF_PRIORITY_MIN,
+     TF_PRIORITY_MAX, "jobs below it are left to other pools"},
+    {"TASKFORGE_TYPE_CONCURRENCY", TF_SETTING_TEXT, AT(type_concurrency), "", 0, 0, "type=number, ..."},
+    {"TASKFORGE_WORKER_LABELS", TF_SETTING_TEXT, AT(labels), "", 0, 0, "name=value, ..."},
     {"TASKFORGE_WORKER_CONCURRENCY", TF_SETTING_INT, AT(concurrency), "4", 1, TFW_CONCURRENCY_MAX,
      "processes"},
     {"TASKFORGE_HEARTBEAT_SECONDS", TF_SETTING_INT, AT(heartbeat_seconds), "5", 1, 3600, "seconds"},
     {"TASKFORGE_SHUTDOWN_SECONDS", TF_SETTING_INT, AT(shutdown_seconds), "30", 0, 86400, "seconds"},
     {"TASKFORGE_KILL_GRACE_SECONDS", TF_SETTING_INT, AT(kill_grace_seconds), "5", 0, 3600, "seconds"},
+    {"TASKFORGE_CANCEL_GRACE_MS", TF_SETTING_INT, AT(cancel_grace_ms), "300", 0, 60000, "milliseconds"},
     {"TASKFORGE_RESULT_MAX_BYTES", TF_SETTING_INT, AT(result_max_bytes), "1048576", 1, 256 << 20, "bytes"},
     {"TASKFORGE_LOG_LINES_MAX", TF_SETTING_INT, AT(log_lines_max), "1000", 0, 1000000, "lines per attempt"},
 };
@@ -50,12 +57,23 @@ static bool serves(const tfw_options_t *o, const char *queue)
 
 static bool add_queue(tfw_options_t *o, char *queue, char *error, size_t error_size)
 {
-    if (o->nqueues == TFW_QUEUES_MAX) {
-        snprintf(error, error_size, "TASKFORGE_WORKER_QUEUES: more than %d queues", TFW_QUEUES_MAX);
+    if (o->nqueues == TFW_PATTERNS_MAX) {
+        snprintf(error, error_size, "TASKFORGE_WORKER_QUEUES: more than %d queues", TFW_PATTERNS_MAX);
         return false;
     }
     o->queues[o->nqueues++] = queue;
     return true;
+}
+
+/* A name, or the beginning of one and "*". */
+static bool pattern_valid(const char *pattern)
+{
+    size_t len = strlen(pattern);
+
+    if (len && pattern[len - 1] == '*') {
+        return len == 1 || tf_queue_name_valid(pattern, len - 1);
+    }
+    return tf_queue_name_valid(pattern, len);
 }
 
 /* Cuts queue_list at its commas, in place. */
@@ -65,7 +83,12 @@ static bool split_queues(tfw_options_t *o, char *error, size_t error_size)
     char *rest = o->queue_list, *piece;
 
     while ((piece = strsep(&rest, ",")) != NULL) {
-        if (!name_valid(piece, "TASKFORGE_WORKER_QUEUES", error, error_size)) {
+        if (!pattern_valid(piece)) {
+            snprintf(
+                error, error_size,
+                "TASKFORGE_WORKER_QUEUES: \"%.80s\" is not a name of 1 to %d letters, digits, '_', '.' or "
+                "'-', nor the beginning of one followed by '*'",
+                piece, TF_QUEUE_NAME_MAX);
             return false;
         }
         if (serves(o, piece)) {
@@ -82,6 +105,35 @@ static bool split_queues(tfw_options_t *o, char *error, size_t error_size)
         }
     }
     return true;
+}
+
+/* "zone=a,gpu=1" as a JSON object of texts. */
+static bool read_labels(tfw_options_t *o, char *error, size_t error_size)
+{
+    json_t *object = json_object();
+    char *rest = *o->labels ? o->labels : NULL, *piece;
+    bool ok = object != NULL;
+
+    while (ok && (piece = strsep(&rest, ",")) != NULL) {
+        char *equals = strchr(piece, '=');
+
+        if (!equals || equals == piece) {
+            snprintf(error, error_size, "TASKFORGE_WORKER_LABELS: \"%.80s\" is not name=value", piece);
+            ok = false;
+            break;
+        }
+        *equals = '\0';
+        ok = json_object_set_new(object, piece, json_string(equals + 1)) == 0;
+        if (!ok) {
+            snprintf(error, error_size, "TASKFORGE_WORKER_LABELS: the value of \"%.80s\" is not UTF-8",
+                     piece);
+        }
+    }
+    if (ok && json_object_size(object)) {
+        o->labels_json = json_dumps(object, JSON_COMPACT);
+    }
+    json_decref(object);
+    return ok;
 }
 
 static bool resolve_hostname(tfw_options_t *o, char *error, size_t error_size)
@@ -128,7 +180,7 @@ bool tfw_options_load(tfw_options_t *options, const char *path, char *error, siz
     if (!tf_settings_load(table, TABLE_COUNT, options, path, error, error_size) ||
         !resolve_hostname(options, error, error_size) || !resolve_data_dir(options, error, error_size) ||
         !name_valid(options->pool, "TASKFORGE_WORKER_POOL", error, error_size) ||
-        !split_queues(options, error, error_size)) {
+        !split_queues(options, error, error_size) || !read_labels(options, error, error_size)) {
         tfw_options_free(options);
         return false;
     }
@@ -137,6 +189,7 @@ bool tfw_options_load(tfw_options_t *options, const char *path, char *error, siz
 
 void tfw_options_free(tfw_options_t *options)
 {
+    free(options->labels_json);
     tf_settings_free(table, TABLE_COUNT, options);
     tfd_settings_free(&options->shared);
 }

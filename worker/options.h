@@ -8,7 +8,7 @@
 
 #include "daemon/start.h"
 
-#define TFW_QUEUES_MAX 64
+#define TFW_PATTERNS_MAX 64
 #define TFW_CONCURRENCY_MAX 1024
 
 typedef struct {
@@ -17,17 +17,23 @@ typedef struct {
     char *hostname; /* "": not set until tfw_options_load has asked the system */
     char *pool;
     char *queue_list;
-    bool internal; /* TaskForge's own queues too */
+    bool internal;          /* TaskForge's own queues too */
+    char *type_concurrency; /* see types.h */
+    char *labels;
+    int64_t lowest_priority;
     int64_t concurrency;
     int64_t heartbeat_seconds;
     int64_t shutdown_seconds;
     int64_t kill_grace_seconds;
+    int64_t cancel_grace_ms;
     int64_t result_max_bytes;
     int64_t log_lines_max;
 
     /* derived */
-    char *queues[TFW_QUEUES_MAX]; /* pieces of queue_list, and TaskForge's own */
+    char *queues[TFW_PATTERNS_MAX]; /* pieces of queue_list and TaskForge's own: names, or beginnings of names
+                                       and "*" */
     int nqueues;
+    char *labels_json; /* an object, or NULL */
 } tfw_options_t;
 
 /* Loads and checks everything that can be checked without a connection, and sets the log up. false: error

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "catalogue.h"
+#include "attempt.h"
 #include "log.h"
 #include "worker.h"
 
@@ -21,8 +21,7 @@
 
 static void on_timer(uv_timer_t *timer);
 
-/* Looks at the executors again in delay_us at the latest. */
-static void arm(tfw_pool_t *pool, int64_t delay_us)
+void tfw_pool_look_in(tfw_pool_t *pool, int64_t delay_us)
 {
     int64_t due = (int64_t)uv_now(&pool->worker->loop) * 1000 + delay_us;
 
@@ -45,16 +44,23 @@ static void sample_duration(tfw_pool_t *pool, const tfw_job_t *job)
 static int ahead(const tfw_pool_t *pool)
 {
     double n = AHEAD_US / fmax(pool->avg_us, 1),
-           by_size = AHEAD_BYTES / (pool->count * fmax(pool->avg_bytes, 1));
+           by_size = AHEAD_BYTES / (pool->wanted * fmax(pool->avg_bytes, 1));
 
     n = fmin(n, by_size);
     return n < 1 ? 1 : n > TFW_AHEAD_MAX ? TFW_AHEAD_MAX : (int)n;
 }
 
+/* There are more executors than wanted, and this is one of those. */
+static bool surplus(const tfw_executor_t *ex)
+{
+    return ex->index >= ex->worker->pool.wanted;
+}
+
 /* How many more jobs this executor may get. */
 static int quota(const tfw_executor_t *ex, int most)
 {
-    if (ex->pid <= 0 || ex->doom != TFW_DOOM_NONE || ex->slow || ex->njobs >= most) {
+    if (ex->pid <= 0 || ex->doom != TFW_DOOM_NONE || ex->slow || ex->cancel_seq || surplus(ex) ||
+        ex->njobs >= most) {
         return 0;
     }
     return most - ex->njobs;
@@ -80,28 +86,40 @@ int tfw_pool_worthwhile(const tfw_pool_t *pool)
     for (int i = 0; i < pool->count; i++) {
         const tfw_executor_t *ex = &pool->executors[i];
 
-        all += ex->pid > 0 && ex->doom == TFW_DOOM_NONE && !ex->slow ? most : 0;
+        all += ex->pid > 0 && ex->doom == TFW_DOOM_NONE && !ex->slow && !surplus(ex) ? most : 0;
     }
     return all > 1 ? all / 2 : 1;
 }
 
-static int64_t timeout_us(const tfw_job_t *job)
+void tfw_pool_wait(tfw_pool_t *pool, tfw_job_t *job)
 {
-    int64_t seconds = job->row.timeout_seconds;
-
-    if (seconds <= 0) {
-        seconds = tfw_catalogue_at((size_t)job->handler)->timeout_seconds;
-    }
-    return seconds * 1000000;
+    job->waiting_since_us = tfw_monotonic_us();
+    TAILQ_INSERT_TAIL(&pool->waiting, job, link);
+    pool->nwaiting++;
+    tfw_pool_look_in(pool, HOARD_US);
 }
 
 void tfw_pool_add(tfw_pool_t *pool, tfw_job_t *job)
 {
     average(&pool->avg_bytes, (double)job->row.payload.len);
-    job->waiting_since_us = tfw_monotonic_us();
-    TAILQ_INSERT_TAIL(&pool->waiting, job, link);
-    pool->nwaiting++;
-    arm(pool, HOARD_US);
+    if (tfw_types_admit(pool->worker, job)) {
+        tfw_pool_wait(pool, job);
+    } else {
+        tfw_pool_look_in(pool, HOARD_US);
+    }
+}
+
+void tfw_pool_let_go(tfw_pool_t *pool, tfw_job_t *job, bool ours)
+{
+    if (job->started_us && job->finished_us) {
+        sample_duration(pool, job);
+    }
+    tfw_types_left(pool->worker, job);
+    if (ours) {
+        tfw_ledger_add(pool->worker, job);
+    } else {
+        tfw_job_release(job);
+    }
 }
 
 static void hand_out(tfw_pool_t *pool, tfw_executor_t *ex, int share)
@@ -115,7 +133,7 @@ static void hand_out(tfw_pool_t *pool, tfw_executor_t *ex, int share)
     pool->nwaiting -= sent;
     pool->active += sent;
     if (sent) {
-        arm(pool, ex->njobs > 1 ? SLOW_US : timeout_us(TAILQ_FIRST(&ex->jobs)));
+        tfw_pool_look_in(pool, ex->njobs > 1 ? SLOW_US : tfw_attempt_timeout_us(TAILQ_FIRST(&ex->jobs)));
     }
 }
 
@@ -148,90 +166,6 @@ void tfw_pool_dispatch(tfw_pool_t *pool)
     }
 }
 
-/* The first job of an executor is over: the next one begins. */
-static void head_gone(tfw_executor_t *ex, tfw_job_t *job)
-{
-    TAILQ_REMOVE(&ex->jobs, job, link);
-    ex->njobs--;
-    ex->worker->pool.active--;
-    ex->slow = false;
-    ex->head_since_us = tfw_monotonic_us();
-}
-
-static void end_failed(tfw_executor_t *ex, tfw_job_t *job, bool permanent, tf_str_t error)
-{
-    ex->worker->pool.failed++;
-    tfw_job_fail(job, permanent, error, tfw_random());
-    tf_log(TF_LOG_INFO, "attempt_failed", "u:job_id", job->row.id, "s:status",
-           tf_status_name(job->row.status), "i:attempt", (int64_t)job->row.attempt, NULL);
-}
-
-static void on_result(tfw_executor_t *ex, const tfw_frame_in_t *frame)
-{
-    tfw_pool_t *pool = &ex->worker->pool;
-    tfw_job_t *job = TAILQ_FIRST(&ex->jobs);
-    size_t error_len = frame->head.u.result.error_len;
-    tf_str_t error, result = {NULL, 0};
-
-    if (!job || job->seq != frame->head.seq || error_len > frame->head.body_len) {
-        tf_log(TF_LOG_ERROR, "executor_nonsense", "i:executor_pid", (int64_t)ex->pid, "s:reason",
-               "a result for a job it does not run", NULL);
-        tfw_executor_kill(ex, ex->doom, 0);
-        return;
-    }
-    error = (tf_str_t){frame->body, error_len};
-    if (frame->head.body_len > error_len) {
-        result = (tf_str_t){frame->body + error_len, frame->head.body_len - error_len};
-    }
-    job->started_us = frame->head.u.result.started_us;
-    job->finished_us = frame->head.u.result.finished_us;
-    sample_duration(pool, job);
-    pool->processed++;
-    head_gone(ex, job);
-    if (ex->doom == TFW_DOOM_DROP) {
-        tfw_job_release(job);
-        return;
-    }
-    if (frame->head.u.result.outcome == TFW_OK) {
-        tfw_job_end(job, TF_SUCCESS, (tf_str_t){NULL, 0}, result);
-        job->row.progress = 100;
-    } else if (frame->head.u.result.outcome == TFW_CANCELLED &&
-               atomic_load(&ex->board->cancel_seq) == frame->head.seq) {
-        tfw_job_end(job, TF_CANCELLED, error, (tf_str_t){NULL, 0});
-    } else {
-        end_failed(ex, job, frame->head.u.result.outcome == TFW_PERMANENT, error);
-    }
-    tfw_ledger_add(ex->worker, job);
-}
-
-void tfw_pool_frame(tfw_executor_t *ex, tfw_frame_in_t *frame)
-{
-    tfw_job_t *job = TAILQ_FIRST(&ex->jobs);
-    int percent;
-
-    if (frame->head.kind == TFW_FRAME_RESULT) {
-        on_result(ex, frame);
-        return;
-    }
-    if (!job || job->seq != frame->head.seq || ex->doom == TFW_DOOM_DROP) {
-        return;
-    }
-    if (frame->head.kind == TFW_FRAME_PROGRESS) {
-        percent = frame->head.u.progress.percent;
-        if (percent >= 0 && percent <= 100) {
-            job->row.progress = percent;
-            job->progress_dirty = true;
-            tfd_events_job(&ex->worker->events, &job->row, "job_progress", tfw_realtime_us());
-            tfw_journal_progress(ex->worker);
-        }
-    } else if (frame->head.kind == TFW_FRAME_LOG && frame->head.u.log.level_len <= frame->head.body_len) {
-        tfw_journal_line(ex->worker, job, frame->head.u.log.at_us,
-                         (tf_str_t){frame->body, frame->head.u.log.level_len},
-                         (tf_str_t){frame->body + frame->head.u.log.level_len,
-                                    frame->head.body_len - frame->head.u.log.level_len});
-    }
-}
-
 /* Back to the front of the queue, in their order. */
 static void wait_again(tfw_pool_t *pool, tfw_jobs_t *jobs)
 {
@@ -243,7 +177,15 @@ static void wait_again(tfw_pool_t *pool, tfw_jobs_t *jobs)
         TAILQ_INSERT_HEAD(&pool->waiting, job, link);
         pool->nwaiting++;
     }
-    arm(pool, HOARD_US);
+    tfw_pool_look_in(pool, HOARD_US);
+}
+
+void tfw_pool_take_back(tfw_pool_t *pool, tfw_executor_t *ex)
+{
+    tfw_jobs_t taken = TAILQ_HEAD_INITIALIZER(taken);
+
+    pool->active -= tfw_executor_take_back(ex, &taken);
+    wait_again(pool, &taken);
 }
 
 static void give_back_waiting(tfw_pool_t *pool)
@@ -253,112 +195,55 @@ static void give_back_waiting(tfw_pool_t *pool)
     while ((job = TAILQ_FIRST(&pool->waiting)) != NULL) {
         TAILQ_REMOVE(&pool->waiting, job, link);
         pool->nwaiting--;
-        tfw_ledger_give_back(pool->worker, job);
+        tfw_job_give_back(job);
+        tfw_pool_let_go(pool, job, true);
     }
 }
 
 void tfw_pool_give_back(tfw_pool_t *pool)
 {
     for (int i = 0; i < pool->count; i++) {
-        tfw_jobs_t taken = TAILQ_HEAD_INITIALIZER(taken);
-
         if (pool->executors[i].pid > 0) {
-            pool->active -= tfw_executor_take_back(&pool->executors[i], &taken);
-            wait_again(pool, &taken);
+            tfw_pool_take_back(pool, &pool->executors[i]);
         }
     }
     give_back_waiting(pool);
+    tfw_types_clear(pool->worker, false);
 }
 
-void tfw_pool_kill(tfw_pool_t *pool, tfw_doom_t doom, int64_t grace_seconds)
+void tfw_pool_kill(tfw_pool_t *pool, tfw_doom_t doom, int64_t grace_ms)
 {
     tfw_job_t *job;
 
     for (int i = 0; i < pool->count; i++) {
         if (pool->executors[i].njobs) {
-            tfw_executor_kill(&pool->executors[i], doom, grace_seconds);
+            tfw_executor_kill(&pool->executors[i], doom, grace_ms);
         }
     }
     if (doom == TFW_DOOM_DROP) {
+        tfw_types_clear(pool->worker, true);
         while ((job = TAILQ_FIRST(&pool->waiting)) != NULL) {
             TAILQ_REMOVE(&pool->waiting, job, link);
             pool->nwaiting--;
-            tfw_job_release(job);
+            tfw_pool_let_go(pool, job, false);
         }
     }
-    arm(pool, SLOW_US);
-}
-
-/* What the death of its process means for the job that ran. */
-static void end_by_death(tfw_executor_t *ex, tfw_job_t *job, int status)
-{
-    char text[96];
-    int n;
-
-    job->started_us = atomic_load(&ex->board->started_us);
-    job->finished_us = tfw_monotonic_us();
-    switch (ex->doom) {
-    case TFW_DOOM_DROP:
-        tfw_job_release(job);
-        return;
-    case TFW_DOOM_GIVE_BACK:
-        tfw_ledger_give_back(ex->worker, job);
-        return;
-    case TFW_DOOM_CANCEL:
-        tfw_job_end(job, TF_CANCELLED, TF_STR("cancelled"), (tf_str_t){NULL, 0});
-        tfw_ledger_add(ex->worker, job);
-        return;
-    case TFW_DOOM_TIMEOUT:
-        n = snprintf(text, sizeof(text), "timed out after %lld s", (long long)(timeout_us(job) / 1000000));
-        break;
-    default:
-        if (WIFSIGNALED(status)) {
-            const char *name = sigabbrev_np(WTERMSIG(status));
-
-            n = snprintf(text, sizeof(text), "killed by signal %d (SIG%s)", WTERMSIG(status),
-                         name ? name : "?");
-        } else {
-            n = snprintf(text, sizeof(text), "the executor exited with status %d", WEXITSTATUS(status));
-        }
-    }
-    ex->worker->pool.processed++;
-    sample_duration(&ex->worker->pool, job);
-    end_failed(ex, job, false, (tf_str_t){text, (size_t)n});
-    tfw_ledger_add(ex->worker, job);
+    tfw_pool_look_in(pool, SLOW_US);
 }
 
 static void executor_died(tfw_executor_t *ex, int status)
 {
     tfw_worker_t *w = ex->worker;
     tfw_jobs_t rest = TAILQ_HEAD_INITIALIZER(rest);
-    pid_t pid = ex->pid;
-    uint32_t running;
-    tfw_job_t *job;
+    int64_t left;
 
-    tfw_executor_bury(ex);
-    running = atomic_load(&ex->board->running);
-    tf_log(ex->doom == TFW_DOOM_NONE && w->state < TFW_LEAVING ? TF_LOG_WARNING : TF_LOG_INFO,
-           "executor_died", "i:executor_pid", (int64_t)pid, "i:signal",
-           (int64_t)(WIFSIGNALED(status) ? WTERMSIG(status) : 0), "i:status",
-           (int64_t)(WIFEXITED(status) ? WEXITSTATUS(status) : 0), "i:jobs", (int64_t)ex->njobs, NULL);
-    /* Only the job whose handler ran has failed; those behind it have not begun. */
-    while ((job = TAILQ_FIRST(&ex->jobs)) != NULL) {
-        TAILQ_REMOVE(&ex->jobs, job, link);
-        ex->njobs--;
-        w->pool.active--;
-        if (job->seq == running) {
-            end_by_death(ex, job, status);
-        } else if (ex->doom == TFW_DOOM_DROP) {
-            tfw_job_release(job);
-        } else {
-            TAILQ_INSERT_TAIL(&rest, job, link);
-        }
-    }
+    tfw_attempt_died(ex, status, &rest);
     wait_again(&w->pool, &rest);
     if (w->state >= TFW_STOPPING) {
         give_back_waiting(&w->pool);
     }
-    arm(&w->pool, ex->respawn_at_us - tfw_monotonic_us() > 0 ? ex->respawn_at_us - tfw_monotonic_us() : 0);
+    left = ex->respawn_at_us - tfw_monotonic_us();
+    tfw_pool_look_in(&w->pool, left > 0 ? left : 0);
 }
 
 static void on_sigchld(uv_signal_t *handle, int signum)
@@ -370,7 +255,7 @@ static void on_sigchld(uv_signal_t *handle, int signum)
         tfw_executor_t *ex = &pool->executors[i];
         int status;
 
-        if (ex->pid > 0 && waitpid(ex->pid, &status, WNOHANG) == ex->pid) {
+        if (tfw_executor_reap(ex, &status)) {
             executor_died(ex, status);
         }
     }
@@ -384,53 +269,78 @@ static bool runs_long(const tfw_executor_t *ex, const tfw_job_t *first, int64_t 
            now - atomic_load(&ex->board->started_us) >= SLOW_US;
 }
 
-/* Looks at one executor; lowers *next_us to when it has to be looked at again. */
-static void look_at(tfw_pool_t *pool, tfw_executor_t *ex, int64_t now, int64_t *next_us)
+/* An executor that is not running, or is not to run any longer. Returns when to look again. */
+static int64_t look_at_idle(tfw_pool_t *pool, tfw_executor_t *ex, int64_t now)
+{
+    if (ex->pid > 0) {
+        tfw_pool_take_back(pool, ex);
+        if (ex->njobs == 0) {
+            tfw_executor_end(ex);
+        }
+        return INT64_MAX;
+    }
+    if (pool->worker->state < TFW_STOPPING && !surplus(ex) &&
+        (now < ex->respawn_at_us || !tfw_executor_spawn(ex))) {
+        return ex->respawn_at_us - now;
+    }
+    return INT64_MAX;
+}
+
+/* An executor with jobs. Returns when to look again. */
+static int64_t look_at_busy(tfw_pool_t *pool, tfw_executor_t *ex, int64_t now)
 {
     tfw_job_t *job = TAILQ_FIRST(&ex->jobs);
-    int64_t elapsed = now - ex->head_since_us, left = INT64_MAX;
+    const tfw_options_t *o = &pool->worker->options;
+    int64_t left = tfw_attempt_timeout_us(job) - (now - ex->head_since_us);
 
-    if (ex->pid <= 0) {
-        if (pool->worker->state < TFW_STOPPING) {
-            if (now < ex->respawn_at_us || !tfw_executor_spawn(ex)) {
-                left = ex->respawn_at_us - now;
-            }
-        }
-    } else if (ex->kill_at_us) {
-        tfw_executor_kill_overdue(ex, now);
-        left = ex->kill_at_us ? ex->kill_at_us - now : INT64_MAX;
-    } else if (job && ex->doom == TFW_DOOM_NONE) {
-        if (elapsed >= timeout_us(job)) {
-            tf_log(TF_LOG_WARNING, "attempt_timed_out", "u:job_id", job->row.id, "i:executor_pid",
-                   (int64_t)ex->pid, NULL);
-            tfw_executor_kill(ex, TFW_DOOM_TIMEOUT, pool->worker->options.kill_grace_seconds);
-            left = pool->worker->options.kill_grace_seconds * 1000000;
-        } else {
-            left = timeout_us(job) - elapsed;
-        }
-        if (ex->njobs > 1 && runs_long(ex, job, now)) {
-            tfw_jobs_t taken = TAILQ_HEAD_INITIALIZER(taken);
-
-            pool->active -= tfw_executor_take_back(ex, &taken);
-            ex->slow = ex->njobs > 0;
-            wait_again(pool, &taken);
-        } else if (ex->njobs > 1) {
-            left = SLOW_US < left ? SLOW_US : left;
-        }
+    if (ex->cancel_seq && now >= ex->cancel_at_us) {
+        tfw_executor_kill(ex, TFW_DOOM_CANCEL, o->cancel_grace_ms);
+        return o->cancel_grace_ms * 1000;
     }
-    *next_us = left < *next_us ? left : *next_us;
+    if (left <= 0) {
+        tf_log(TF_LOG_WARNING, "attempt_timed_out", "u:job_id", job->row.id, "i:executor_pid",
+               (int64_t)ex->pid, NULL);
+        tfw_executor_kill(ex, TFW_DOOM_TIMEOUT, o->kill_grace_seconds * 1000);
+        return o->kill_grace_seconds * 1000000;
+    }
+    if (ex->cancel_seq && ex->cancel_at_us - now < left) {
+        left = ex->cancel_at_us - now;
+    }
+    if (ex->njobs > 1 && runs_long(ex, job, now)) {
+        tfw_pool_take_back(pool, ex);
+        ex->slow = ex->njobs > 0;
+    } else if (ex->njobs > 1) {
+        left = SLOW_US < left ? SLOW_US : left;
+    }
+    return left;
+}
+
+/* Looks at one executor. Returns when it has to be looked at again. */
+static int64_t look_at(tfw_pool_t *pool, tfw_executor_t *ex, int64_t now)
+{
+    if (ex->pid > 0 && ex->kill_at_us) {
+        tfw_executor_kill_overdue(ex, now);
+        return ex->kill_at_us ? ex->kill_at_us - now : INT64_MAX;
+    }
+    if (ex->pid <= 0 || (surplus(ex) && ex->njobs != 1)) {
+        return look_at_idle(pool, ex, now);
+    }
+    return ex->njobs && ex->doom == TFW_DOOM_NONE ? look_at_busy(pool, ex, now) : INT64_MAX;
 }
 
 static void on_timer(uv_timer_t *timer)
 {
     tfw_pool_t *pool = timer->data;
-    int64_t now = tfw_monotonic_us(), next_us = INT64_MAX;
+    int64_t now = tfw_monotonic_us(), next_us = INT64_MAX, left;
     tfw_job_t *first;
 
     pool->timer_due_us = 0;
     for (int i = 0; i < pool->count; i++) {
-        look_at(pool, &pool->executors[i], now, &next_us);
+        left = look_at(pool, &pool->executors[i], now);
+        next_us = left < next_us ? left : next_us;
     }
+    left = tfw_types_look(pool->worker, now);
+    next_us = left < next_us ? left : next_us;
     tfw_pool_dispatch(pool);
     first = TAILQ_FIRST(&pool->waiting);
     if (first && now - first->waiting_since_us >= HOARD_US) {
@@ -440,8 +350,25 @@ static void on_timer(uv_timer_t *timer)
         next_us = HOARD_US < next_us ? HOARD_US : next_us;
     }
     if (next_us != INT64_MAX) {
-        arm(pool, next_us < 1000 ? 1000 : next_us);
+        tfw_pool_look_in(pool, next_us < 1000 ? 1000 : next_us);
     }
+}
+
+/* More executors. false: the system has no room for them. */
+static bool grow(tfw_pool_t *pool, int wanted)
+{
+    pool->wanted = wanted;
+    for (; pool->count < wanted; pool->count++) {
+        if (!tfw_executor_init(&pool->executors[pool->count], pool->worker, pool->count)) {
+            tf_log(TF_LOG_ERROR, "executor_not_started", "i:executor", (int64_t)pool->count, "s:reason",
+                   strerror(errno), NULL);
+            return false;
+        }
+        if (!tfw_executor_spawn(&pool->executors[pool->count])) {
+            tfw_pool_look_in(pool, HOARD_US);
+        }
+    }
+    return true;
 }
 
 bool tfw_pool_start(tfw_pool_t *pool, tfw_worker_t *worker)
@@ -454,42 +381,93 @@ bool tfw_pool_start(tfw_pool_t *pool, tfw_worker_t *worker)
     uv_signal_init(&worker->loop, &pool->sigchld);
     pool->sigchld.data = pool;
     uv_signal_start(&pool->sigchld, on_sigchld, SIGCHLD);
-    pool->executors = calloc((size_t)worker->options.concurrency, sizeof(*pool->executors));
-    if (!pool->executors) {
-        return false;
-    }
-    for (int i = 0; i < worker->options.concurrency; i++) {
-        if (!tfw_executor_init(&pool->executors[i], worker, i)) {
-            tf_log(TF_LOG_ERROR, "pool_not_started", "s:reason", strerror(errno), NULL);
-            return false;
-        }
-        pool->count++;
-        if (!tfw_executor_spawn(&pool->executors[i])) {
-            arm(pool, HOARD_US);
-        }
-    }
-    return true;
+    pool->executors = calloc(TFW_CONCURRENCY_MAX, sizeof(*pool->executors));
+    return pool->executors && grow(pool, (int)worker->options.concurrency);
 }
 
-bool tfw_pool_holds(const tfw_pool_t *pool, const uint8_t id[16])
+void tfw_pool_resize(tfw_pool_t *pool, int wanted)
+{
+    if (wanted == pool->wanted) {
+        return;
+    }
+    tf_log(TF_LOG_INFO, "concurrency_changed", "i:from", (int64_t)pool->wanted, "i:to", (int64_t)wanted,
+           NULL);
+    if (!grow(pool, wanted)) {
+        pool->wanted = pool->count;
+    }
+    tfw_pool_look_in(pool, 0);
+}
+
+static tfw_job_t *find_in(const tfw_jobs_t *jobs, const uint8_t id[16])
+{
+    tfw_job_t *job;
+
+    TAILQ_FOREACH(job, jobs, link)
+    {
+        if (memcmp(job->row.id, id, 16) == 0) {
+            break;
+        }
+    }
+    return job;
+}
+
+tfw_job_t *tfw_pool_find(tfw_pool_t *pool, const uint8_t id[16], tfw_executor_t **ex)
+{
+    tfw_job_t *job = find_in(&pool->waiting, id);
+
+    *ex = NULL;
+    if (!job) {
+        job = tfw_types_find(&pool->types, id);
+    }
+    for (int i = 0; i < pool->count && !job; i++) {
+        job = find_in(&pool->executors[i].jobs, id);
+        *ex = job ? &pool->executors[i] : NULL;
+    }
+    return job;
+}
+
+void tfw_pool_take_out(tfw_pool_t *pool, tfw_job_t *job)
+{
+    if (find_in(&pool->waiting, job->row.id) == job) {
+        TAILQ_REMOVE(&pool->waiting, job, link);
+        pool->nwaiting--;
+        tfw_pool_let_go(pool, job, true);
+    } else {
+        tfw_types_remove(&pool->types, job);
+        tfw_ledger_add(pool->worker, job);
+    }
+}
+
+bool tfw_pool_uses(const tfw_pool_t *pool, int queue)
+{
+    bool used = tfw_jobs_use(&pool->waiting, queue);
+
+    for (int i = 0; i < TFW_HANDLERS_MAX && pool->types.nheld && !used; i++) {
+        used = tfw_jobs_use(&pool->types.of[i].held, queue);
+    }
+    for (int i = 0; i < pool->count && !used; i++) {
+        used = tfw_jobs_use(&pool->executors[i].jobs, queue);
+    }
+    return used;
+}
+
+int tfw_pool_ids(const tfw_pool_t *pool, tf_pgarray_t *ids)
 {
     const tfw_job_t *job;
+    int count = pool->nwaiting + pool->active + pool->types.nheld;
 
     TAILQ_FOREACH(job, &pool->waiting, link)
     {
-        if (memcmp(job->row.id, id, 16) == 0) {
-            return true;
-        }
+        tf_pgarray_bytes(ids, job->row.id, 16);
     }
     for (int i = 0; i < pool->count; i++) {
         TAILQ_FOREACH(job, &pool->executors[i].jobs, link)
         {
-            if (memcmp(job->row.id, id, 16) == 0) {
-                return true;
-            }
+            tf_pgarray_bytes(ids, job->row.id, 16);
         }
     }
-    return false;
+    tfw_types_ids(&pool->types, ids);
+    return count;
 }
 
 void tfw_pool_resume(tfw_pool_t *pool)
@@ -503,7 +481,7 @@ void tfw_pool_resume(tfw_pool_t *pool)
 
 bool tfw_pool_idle(const tfw_pool_t *pool)
 {
-    return pool->nwaiting == 0 && pool->active == 0;
+    return pool->nwaiting == 0 && pool->active == 0 && pool->types.nheld == 0;
 }
 
 void tfw_pool_close(tfw_pool_t *pool)

@@ -6,8 +6,9 @@
 #include <uv.h>
 
 #include "executor.h"
-#include "frame.h"
 #include "held.h"
+#include "pgparam.h"
+#include "types.h"
 
 struct tfw_worker_s;
 
@@ -15,8 +16,10 @@ struct tfw_worker_s;
 
 typedef struct {
     struct tfw_worker_s *worker;
-    tfw_executor_t *executors; /* options.concurrency of them */
-    int count;
+    tfw_executor_t *executors; /* TFW_CONCURRENCY_MAX places */
+    int count;                 /* places in use, so far */
+    int wanted;                /* the concurrency: executors beyond it end with the job they run */
+    tfw_types_t types;
     tfw_jobs_t waiting; /* claimed, not sent */
     int nwaiting;
     int active;       /* jobs in executors */
@@ -45,17 +48,40 @@ void tfw_pool_add(tfw_pool_t *pool, tfw_job_t *job);
 /* Sends waiting jobs to executors. */
 void tfw_pool_dispatch(tfw_pool_t *pool);
 
-/* A frame from an executor. */
-void tfw_pool_frame(tfw_executor_t *ex, tfw_frame_in_t *frame);
+/* The next place in the list of jobs that wait for an executor. */
+void tfw_pool_wait(tfw_pool_t *pool, tfw_job_t *job);
+
+/* A job that was in the pool is in no list of it any more: its end goes into the ledger, or it is no longer
+ * ours (ours false). */
+void tfw_pool_let_go(tfw_pool_t *pool, tfw_job_t *job, bool ours);
+
+/* Whether a job of that queue (index in the worker's streams) is in the pool. */
+bool tfw_pool_uses(const tfw_pool_t *pool, int queue);
+
+/* Takes back what an executor has not begun: it goes to another one. */
+void tfw_pool_take_back(tfw_pool_t *pool, tfw_executor_t *ex);
+
+/* A job of this pool, or NULL. *ex: the executor that it was sent to; NULL: none yet. */
+tfw_job_t *tfw_pool_find(tfw_pool_t *pool, const uint8_t id[16], tfw_executor_t **ex);
+
+/* A job that was sent to no executor has ended: its end goes into the ledger. */
+void tfw_pool_take_out(tfw_pool_t *pool, tfw_job_t *job);
+
+/* Appends the ids of all jobs in the pool to an array of uuid; returns how many there are. */
+int tfw_pool_ids(const tfw_pool_t *pool, tf_pgarray_t *ids);
+
+/* Another concurrency from now on, 1 to TFW_CONCURRENCY_MAX. No running job is disturbed. */
+void tfw_pool_resize(tfw_pool_t *pool, int wanted);
 
 /* Gives back every job that has not begun. */
 void tfw_pool_give_back(tfw_pool_t *pool);
 
 /* Kills every executor that has a job, for that reason; the waiting jobs are dropped if it is TFW_DOOM_DROP.
  */
-void tfw_pool_kill(tfw_pool_t *pool, tfw_doom_t doom, int64_t grace_seconds);
+void tfw_pool_kill(tfw_pool_t *pool, tfw_doom_t doom, int64_t grace_ms);
 
-bool tfw_pool_holds(const tfw_pool_t *pool, const uint8_t id[16]);
+/* Looks at the executors again in delay_us at the latest. */
+void tfw_pool_look_in(tfw_pool_t *pool, int64_t delay_us);
 
 /* Listens again to executors that wait because the journal was full. */
 void tfw_pool_resume(tfw_pool_t *pool);

@@ -78,8 +78,9 @@ static void on_registered(void *data, tfd_pg_outcome_t outcome, const PGresult *
 
 static void register_worker(tfw_worker_t *w)
 {
-    tf_pgarray_t queues = {0};
+    tf_pgarray_t queues = {0}, types = {0};
     tfd_pg_params_t params = {0};
+    size_t labels = w->options.labels_json ? strlen(w->options.labels_json) : 0;
     uint8_t id[16];
 
     if (w->registration.registering || w->state >= TFW_STOPPING || !tf_uuid7(id)) {
@@ -94,13 +95,20 @@ static void register_worker(tfw_worker_t *w)
     tfd_pg_bytes(&params, w->options.pool, strlen(w->options.pool));
     tfd_pg_int4(&params, (int32_t)getpid());
     tfd_pg_bytes(&params, TF_VERSION, strlen(TF_VERSION));
-    if (tf_pgarray_end(&queues)) {
+    tf_pgarray_begin(&types, TF_PG_TEXT);
+    for (size_t i = 0; i < tfw_catalogue_count(); i++) {
+        text(&types, tfw_catalogue_at(i)->type);
+    }
+    if (tf_pgarray_end(&queues) && tf_pgarray_end(&types)) {
         tfd_pg_array(&params, &queues);
-        tfd_pg_int4(&params, (int32_t)w->options.concurrency);
+        tfd_pg_int4(&params, w->pool.wanted);
+        tfd_pg_array(&params, &types);
+        tfd_pg_bytes(&params, w->options.labels_json, labels);
         w->registration.registering =
             tfd_pg_send(&w->ledger_pg, &tfw_sql_register, &params, on_registered, w);
     }
     tf_pgarray_free(&queues);
+    tf_pgarray_free(&types);
 }
 
 /* Why a heartbeat found no row of ours: somebody took the name, or the scheduler gave us up. */
@@ -136,6 +144,22 @@ static void on_owner(void *data, tfd_pg_outcome_t outcome, const PGresult *resul
     register_worker(w);
 }
 
+/* What the row asks for: a status and a concurrency, each may be NULL. */
+static void obey(tfw_worker_t *w, const PGresult *result)
+{
+    const char *status = PQgetvalue(result, 0, 0);
+    int concurrency = PQgetisnull(result, 0, 1) ? 0 : tf_pg_get_int4(PQgetvalue(result, 0, 1));
+
+    if (concurrency >= 1 && w->state < TFW_STOPPING) {
+        tfw_pool_resize(&w->pool, concurrency < TFW_CONCURRENCY_MAX ? concurrency : TFW_CONCURRENCY_MAX);
+    }
+    if (strcmp(status, "stopping") == 0 && w->state < TFW_STOPPING) {
+        tfw_worker_stop(w, false, 0);
+    } else if (strcmp(status, "quiet") == 0 || strcmp(status, "online") == 0) {
+        tfw_worker_quiet(w, status[0] == 'q');
+    }
+}
+
 static void on_beat(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
 {
     tfw_worker_t *w = data;
@@ -145,6 +169,9 @@ static void on_beat(void *data, tfd_pg_outcome_t outcome, const PGresult *result
     r->beating = false;
     if (outcome == TFD_PG_UNKNOWN) {
         return; /* the next connection beats */
+    }
+    if (result && PQntuples(result) == 1 && !r->own_will) {
+        obey(w, result);
     }
     if (result && PQntuples(result) == 0) {
         tfd_pg_bytes(&params, w->options.hostname, strlen(w->options.hostname));
@@ -158,6 +185,7 @@ static void on_beat(void *data, tfd_pg_outcome_t outcome, const PGresult *result
 
 static bool send_beat(tfw_worker_t *w, const char *status, tfd_pg_answer_fn answer, void *data)
 {
+    int64_t age_us = tfw_claim_age_us(&w->claim);
     tfd_pg_params_t params = {0};
 
     tfd_pg_int8(&params, w->registration.incarnation);
@@ -165,6 +193,13 @@ static bool send_beat(tfw_worker_t *w, const char *status, tfd_pg_answer_fn answ
     tfd_pg_int4(&params, w->pool.active);
     tfd_pg_int8(&params, w->pool.processed);
     tfd_pg_int8(&params, w->pool.failed);
+    tfd_pg_int4(&params, w->pool.wanted);
+    if (age_us >= 0) {
+        tfd_pg_int8(&params, age_us);
+    } else {
+        tfd_pg_bytes(&params, NULL, 0);
+    }
+    tfd_pg_bool(&params, w->registration.own_will);
     return tfd_pg_send(&w->ledger_pg, &tfw_sql_heartbeat, &params, answer, data);
 }
 
@@ -182,6 +217,7 @@ void tfw_registration_beat(tfw_worker_t *w)
     r->beat_again = r->beating;
     if (!r->beating) {
         r->beating = send_beat(w, tfw_worker_status(w), on_beat, w);
+        r->own_will = r->own_will && !r->beating;
     }
     if (!r->types_written) {
         write_types(w);
@@ -199,6 +235,7 @@ void tfw_registration_connected(tfw_worker_t *w)
 static void on_timer(uv_timer_t *timer)
 {
     tfw_registration_beat(timer->data);
+    tfw_orders_cancels(timer->data);
 }
 
 void tfw_registration_start(tfw_registration_t *registration, tfw_worker_t *worker)

@@ -13,6 +13,7 @@ typedef struct {
     uint8_t id[16];      /* of the row */
     bool registering, beating, types_written, announced;
     bool beat_again; /* something changed while a heartbeat was under way */
+    bool own_will;   /* a signal has changed the status since: what the row asked for before is void */
     uv_timer_t timer;
     void (*gone)(struct tfw_worker_s *w);
 } tfw_registration_t;

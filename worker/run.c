@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "catalogue.h"
+#include "crash.h"
 #include "frame.h"
 #include "held.h"
 #include "settings.h"
@@ -31,6 +32,7 @@ struct tfw_run_s {
     char error[TFW_ERROR_MAX];
     size_t error_len;
     char trouble[256]; /* what went wrong in here, whatever the handler says; "": nothing */
+    int64_t delay_ms;  /* -1: the handler asked for none */
     int64_t log_lines;
     int progress;
     int64_t progress_sent_us;
@@ -130,6 +132,23 @@ void tfw_run_error(tfw_run_t *run, const char *fmt, ...)
         n = 0;
     }
     run->error_len = (size_t)n < sizeof(run->error) ? (size_t)n : sizeof(run->error) - 1;
+}
+
+static void ask_for_delay(tfw_run_t *run, int64_t seconds, int64_t min)
+{
+    seconds = seconds < min ? min : seconds > TFW_DELAY_SECONDS_MAX ? TFW_DELAY_SECONDS_MAX : seconds;
+    run->delay_ms = seconds * 1000;
+}
+
+void tfw_run_retry_after(tfw_run_t *run, int64_t seconds)
+{
+    ask_for_delay(run, seconds, 0);
+}
+
+tfw_outcome_t tfw_run_snooze(tfw_run_t *run, int64_t seconds)
+{
+    ask_for_delay(run, seconds, 1);
+    return TFW_SNOOZE;
 }
 
 void tfw_run_progress(tfw_run_t *run, int percent)
@@ -259,11 +278,18 @@ static tfw_outcome_t settle(tfw_run_t *run, tfw_outcome_t outcome)
         }
         json_decref(parsed);
     }
+    if (outcome == TFW_SNOOZE && run->delay_ms < 0 && !run->trouble[0]) {
+        snprintf(run->trouble, sizeof(run->trouble), "the handler did not say when to run again");
+    }
     if (run->trouble[0]) {
         tfw_run_error(run, "%s", run->trouble);
         outcome = TFW_PERMANENT;
     }
-    if (outcome != TFW_OK) {
+    if (outcome == TFW_SNOOZE) {
+        free(run->result);
+        run->result = NULL;
+        run->error_len = 0;
+    } else if (outcome != TFW_OK) {
         free(run->result);
         run->result = NULL;
         if (!run->error_len) {
@@ -279,8 +305,11 @@ static tfw_outcome_t settle(tfw_run_t *run, tfw_outcome_t outcome)
 /* false: the daemon is gone. */
 static bool run_job(const tfw_executor_env_t *env, const tfw_frame_in_t *frame)
 {
-    tfw_run_t run = {
-        .env = env, .seq = frame->head.seq, .payload_text = frame->body, .payload_len = frame->head.body_len};
+    tfw_run_t run = {.env = env,
+                     .seq = frame->head.seq,
+                     .payload_text = frame->body,
+                     .payload_len = frame->head.body_len,
+                     .delay_ms = -1};
     tfw_frame_out_t answer = {.head = {.kind = TFW_FRAME_RESULT, .seq = frame->head.seq}};
     tfw_outcome_t outcome;
     int64_t started = tfw_monotonic_us();
@@ -294,6 +323,7 @@ static bool run_job(const tfw_executor_env_t *env, const tfw_frame_in_t *frame)
     answer.head.u.result.started_us = started;
     answer.head.u.result.finished_us = tfw_monotonic_us();
     answer.head.u.result.outcome = (uint32_t)outcome;
+    answer.head.u.result.delay_ms = run.delay_ms;
     answer.head.u.result.error_len = (uint32_t)run.error_len;
     answer.body[0] = (struct iovec){run.error, run.error_len};
     answer.body[1] = (struct iovec){run.result, run.result ? run.result_len : 0};
@@ -310,6 +340,7 @@ int tfw_executor_main(const tfw_executor_env_t *env)
     tfw_frame_buffer_t *buffer = malloc(sizeof(*buffer));
     bool alive = buffer != NULL;
 
+    tfw_crash_watch(env->board);
     /* One frame at a time: what is still in the socket can be taken back by the daemon when a job turns out
      * slow. */
     while (alive) {

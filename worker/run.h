@@ -11,11 +11,15 @@
 #define TFW_ERROR_MAX 2048    /* bytes of an error text */
 #define TFW_LOG_LINE_MAX 4096 /* bytes of a log message */
 
+#define TFW_CRASH_FRAMES_MAX 48
+
 /* Memory shared by the daemon and one executor: what can be said without a system call. */
 typedef struct {
     _Atomic uint32_t running;    /* seq of the job whose handler runs; 0: none */
     _Atomic int64_t started_us;  /* when it began, CLOCK_MONOTONIC */
     _Atomic uint32_t cancel_seq; /* the daemon asks the handler of this job to stop; 0: nobody */
+    int crash_depth;             /* entries of crash_frames; written by the handler of a deadly signal */
+    void *crash_frames[TFW_CRASH_FRAMES_MAX];
 } tfw_board_t;
 
 typedef struct {

@@ -1,27 +1,38 @@
 #include "worker/sql.h"
 
+#include "job.h"
+
+/* Who registers anew has no orders. */
 const tf_sql_t tfw_sql_register = {
     "tfw_register",
     "INSERT INTO workers AS w (id, hostname, pool, incarnation, status, pid, version, queues, concurrency, "
-    "started_at, "
-    "heartbeat_at) VALUES ($1, $2, $3, nextval('worker_incarnations'), 'online', $4, $5, $6, $7, now(), "
-    "now()) "
-    "ON CONFLICT (hostname, pool) DO UPDATE SET incarnation = excluded.incarnation, status = "
-    "excluded.status, "
-    "pid = excluded.pid, version = excluded.version, queues = excluded.queues, concurrency = "
-    "excluded.concurrency, "
-    "active = 0, processed = 0, failed = 0, started_at = excluded.started_at, heartbeat_at = "
-    "excluded.heartbeat_at, desired_status = NULL, desired_concurrency = NULL, last_fetch_at = NULL, "
-    "stuck_since = NULL "
+    "types, labels, started_at, heartbeat_at) "
+    "VALUES ($1, $2, $3, nextval('worker_incarnations'), 'online', $4, $5, $6, $7, $8, $9, now(), now()) "
+    "ON CONFLICT (hostname, pool) DO UPDATE SET incarnation = excluded.incarnation, "
+    "status = excluded.status, pid = excluded.pid, version = excluded.version, queues = excluded.queues, "
+    "concurrency = excluded.concurrency, types = excluded.types, labels = excluded.labels, "
+    "active = 0, processed = 0, failed = 0, started_at = excluded.started_at, "
+    "heartbeat_at = excluded.heartbeat_at, desired_status = NULL, desired_concurrency = NULL, "
+    "last_fetch_at = NULL, stuck_since = NULL "
     "RETURNING w.id, w.incarnation",
-    7,
+    9,
 };
 
 const tf_sql_t tfw_sql_heartbeat = {
     "tfw_heartbeat",
-    "UPDATE workers SET status = $2, active = $3, processed = $4, failed = $5, heartbeat_at = now() "
-    "WHERE incarnation = $1 AND status <> 'lost' RETURNING 1",
-    5,
+    "UPDATE workers SET status = $2, active = $3, processed = $4, failed = $5, heartbeat_at = now(), "
+    "concurrency = $6, last_fetch_at = coalesce(now() - $7::int8 * interval '1 microsecond', last_fetch_at), "
+    "desired_status = CASE WHEN $8 THEN NULL ELSE desired_status END "
+    "WHERE incarnation = $1 AND status <> 'lost' RETURNING desired_status, desired_concurrency",
+    8,
+};
+
+/* jobs_pkey */
+const tf_sql_t tfw_sql_cancels = {
+    "tfw_cancels",
+    "SELECT j.id FROM unnest($1::uuid[]) AS t(id) JOIN jobs j ON j.id = t.id "
+    "WHERE j.cancel_requested AND j.status::text = " TF_SQL_RUNNING " AND j.incarnation = $2",
+    2,
 };
 
 const tf_sql_t tfw_sql_owner = {
@@ -55,9 +66,8 @@ const tf_sql_t tfw_sql_job_types = {
 const tf_sql_t tfw_sql_log = {
     "tfw_log",
     "INSERT INTO job_logs (job_id, epoch, attempt, seq, at, level, message) "
-    "SELECT * FROM unnest($1::uuid[], $2::int4[], $3::int4[], $4::int4[], $5::timestamptz[], $6::text[], "
+    "SELECT * FROM unnest($1::uuid[], $2::int4[], $3::int4[], $4::int8[], $5::timestamptz[], $6::text[], "
     "$7::text[]) "
-    "ON CONFLICT (job_id, epoch, attempt, seq) DO UPDATE SET at = excluded.at, level = excluded.level, "
-    "message = excluded.message",
+    "ON CONFLICT (job_id, epoch, attempt, seq) DO NOTHING",
     7,
 };

@@ -6,12 +6,19 @@
 #include "../core/sql.h"
 
 /* Takes the row of (hostname, pool), or makes it. $1 id uuid (of a new row), $2 hostname, $3 pool, $4 pid
- * int4, $5 version, $6 queues text[], $7 concurrency int4. One row: id uuid, incarnation int8. */
+ * int4, $5 version, $6 queues text[], $7 concurrency int4, $8 types text[], $9 labels json. One row: id uuid,
+ * incarnation int8. */
 extern const tf_sql_t tfw_sql_register;
 
-/* $1 incarnation int8, $2 status, $3 active int4, $4 processed int8, $5 failed int8. One row (1) if this
- * incarnation still has its row and was not declared lost. */
+/* $1 incarnation int8, $2 status, $3 active int4, $4 processed int8, $5 failed int8, $6 concurrency int4,
+ * $7 microseconds since it last asked Redis for jobs int8, $8 whether orders to change the status are void
+ * bool. One row if this incarnation still has its row and was not declared lost: desired_status text,
+ * desired_concurrency int4. */
 extern const tf_sql_t tfw_sql_heartbeat;
+
+/* Of these jobs of ours the running ones that somebody wants to be cancelled. $1 ids uuid[], $2 incarnation
+ * int8. Rows: id uuid. */
+extern const tf_sql_t tfw_sql_cancels;
 
 /* Who has the name now. $1 hostname, $2 pool. Rows: incarnation int8, status text, pid int4. */
 extern const tf_sql_t tfw_sql_owner;
@@ -20,9 +27,8 @@ extern const tf_sql_t tfw_sql_owner;
  * $6 retry_base_ms int4[], $7 retry_max_ms int4[], $8 retry_jitter bool[]. */
 extern const tf_sql_t tfw_sql_job_types;
 
-/* $1 ids uuid[], $2 epoch int4[], $3 attempt int4[], $4 seq int4[], $5 at timestamptz[], $6 level text[], $7
- * message text[]. A line that is there already is replaced: an attempt that was given back runs again under
- * its number. */
+/* $1 ids uuid[], $2 epoch int4[], $3 attempt int4[], $4 seq int8[], $5 at timestamptz[], $6 level text[], $7
+ * message text[]. Sending lines again changes nothing. */
 extern const tf_sql_t tfw_sql_log;
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "log.h"
 #include "redis_keys.h"
 #include "worker.h"
 
@@ -16,17 +17,88 @@ static void on_done(redisAsyncContext *context, void *reply, void *data)
     tfd_redis_failed(&w->redis, "XADD, FCALL", reply);
 }
 
+static void set_queue(tfw_stream_t *q, const char *name, size_t len, bool fixed)
+{
+    memcpy(q->name, name, len);
+    q->name[len] = '\0';
+    q->fixed = fixed;
+    q->base_len = tf_redis_queue_base(q->base, sizeof(q->base), name, len);
+}
+
 void tfw_streams_start(tfw_streams_t *streams, tfw_worker_t *worker)
 {
-    streams->worker = worker;
-    streams->nqueues = worker->options.nqueues;
-    worker->events = (tfd_events_t){.redis = &worker->redis, .done = on_done, .data = worker};
-    for (int i = 0; i < streams->nqueues; i++) {
-        tfw_stream_t *q = &streams->queues[i];
-        const char *name = worker->options.queues[i];
+    const tfw_options_t *o = &worker->options;
 
-        q->base_len = tf_redis_queue_base(q->base, sizeof(q->base), name, strlen(name));
+    streams->worker = worker;
+    worker->events = (tfd_events_t){.redis = &worker->redis, .done = on_done, .data = worker};
+    for (int i = 0; i < o->nqueues; i++) {
+        size_t len = strlen(o->queues[i]);
+
+        if (o->queues[i][len - 1] == '*') {
+            streams->patterns = true;
+        } else {
+            set_queue(&streams->queues[streams->nqueues++], o->queues[i], len, true);
+        }
     }
+}
+
+bool tfw_streams_match(const tfw_worker_t *w, const char *name, size_t len)
+{
+    for (int i = 0; i < w->options.nqueues; i++) {
+        const char *pattern = w->options.queues[i];
+        size_t fixed = strlen(pattern) - 1;
+
+        /* internal queues begin with '_', and "*" does not mean them */
+        if (pattern[fixed] == '*' && len >= fixed && memcmp(pattern, name, fixed) == 0 &&
+            (name[0] != '_' || pattern[0] == '_')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A place whose queue came by a pattern and has nothing to do with any job of ours. */
+static int idle_place(const tfw_worker_t *w)
+{
+    for (int i = 0; i < w->streams.nqueues; i++) {
+        if (!w->streams.queues[i].fixed && !w->streams.queues[i].ndone && tfw_claim_idle(&w->claim, i) &&
+            !tfw_pool_uses(&w->pool, i) && !tfw_ledger_uses(&w->ledger, i)) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+int tfw_streams_serve(tfw_worker_t *w, const char *name, size_t len, bool *added)
+{
+    tfw_streams_t *s = &w->streams;
+    int place = s->nqueues;
+
+    *added = false;
+    if (!tf_queue_name_valid(name, len)) {
+        return -1;
+    }
+    for (int i = 0; i < s->nqueues; i++) {
+        if (strlen(s->queues[i].name) == len && memcmp(s->queues[i].name, name, len) == 0) {
+            return i;
+        }
+    }
+    if (place == TFW_QUEUES_MAX) {
+        place = idle_place(w);
+        if (place < 0) {
+            if (!s->full) {
+                tf_log(TF_LOG_WARNING, "queues_too_many", "i:served", (int64_t)TFW_QUEUES_MAX, "s:message",
+                       "more queues have work than a worker serves at a time; they take turns", NULL);
+                s->full = true;
+            }
+            return -1;
+        }
+    } else {
+        s->nqueues++;
+    }
+    *added = true;
+    set_queue(&s->queues[place], name, len, false);
+    return place;
 }
 
 void tfw_streams_done(tfw_worker_t *w, const tfw_entry_t *entry)

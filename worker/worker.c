@@ -27,7 +27,9 @@ const char *tfw_worker_status(const tfw_worker_t *w)
 
 bool tfw_worker_holds(const tfw_worker_t *w, const uint8_t id[16])
 {
-    return tfw_pool_holds(&w->pool, id) || tfw_ledger_holds(&w->ledger, id);
+    tfw_executor_t *ex;
+
+    return tfw_pool_find((tfw_pool_t *)&w->pool, id, &ex) || tfw_ledger_holds(&w->ledger, id);
 }
 
 void tfw_worker_drop_jobs(tfw_worker_t *w)
@@ -48,9 +50,11 @@ static void close_all(tfw_worker_t *w)
     }
     tfd_redis_close(&w->waiting);
     tfd_redis_close(&w->redis);
+    tfd_redis_close(&w->control);
     tfd_pg_close(&w->claim_pg);
     tfd_pg_close(&w->ledger_pg);
     tfw_registration_close(&w->registration);
+    tfw_orders_close(&w->orders);
     tfw_claim_close(&w->claim);
     tfw_pool_close(&w->pool);
     tfw_ledger_close(&w->ledger);
@@ -114,7 +118,7 @@ static void on_give_up(uv_timer_t *timer)
 
 static void kill_and_give_back(tfw_worker_t *w)
 {
-    tfw_pool_kill(&w->pool, TFW_DOOM_GIVE_BACK, w->options.kill_grace_seconds);
+    tfw_pool_kill(&w->pool, TFW_DOOM_GIVE_BACK, w->options.kill_grace_seconds * 1000);
     tfw_claim_abandon(w);
     uv_timer_start(&w->deadline, on_give_up, (uint64_t)w->options.kill_grace_seconds * 1000 + GIVE_UP_MS, 0);
 }
@@ -157,7 +161,7 @@ static void stop_when_done(tfw_worker_t *w)
 
 /* ---- signals ---- */
 
-static void quiet(tfw_worker_t *w, bool on)
+void tfw_worker_quiet(tfw_worker_t *w, bool on)
 {
     if (w->state != (on ? TFW_RUNNING : TFW_QUIET)) {
         return;
@@ -174,10 +178,12 @@ static void on_signal(uv_signal_t *handle, int signum)
 
     switch (signum) {
     case SIGUSR1:
-        quiet(w, w->state == TFW_RUNNING);
+        w->registration.own_will = true;
+        tfw_worker_quiet(w, w->state == TFW_RUNNING);
         break;
     case SIGUSR2:
-        quiet(w, false);
+        w->registration.own_will = true;
+        tfw_worker_quiet(w, false);
         break;
     case SIGPIPE:
         break;
@@ -199,6 +205,7 @@ static void on_turn(uv_prepare_t *prepare)
         tfw_ledger_flush(w);
         tfw_journal_flush(w);
         tfw_registration_turn(w);
+        tfw_orders_turn(w);
         stop_when_done(w);
         tfw_streams_flush(w);
         if (!tfw_ledger_gathers(w)) {
@@ -207,6 +214,7 @@ static void on_turn(uv_prepare_t *prepare)
     }
     tfd_redis_flush(&w->redis);
     tfd_redis_flush(&w->waiting);
+    tfd_redis_flush(&w->control);
 }
 
 static void on_ledger_up(void *data)
@@ -220,13 +228,23 @@ static void on_redis_up(void *data)
     tfw_claim_look_again(data);
 }
 
+static void on_waiting_up(void *data)
+{
+    tfw_claim_connected(data);
+}
+
+static void on_control_up(void *data)
+{
+    tfw_orders_connected(data);
+}
+
 /* What the connections are there for; whoever has something to send looks at them in its turn. */
 static void init_connections(tfw_worker_t *w)
 {
     static const tf_sql_t *const claims[] = {&tf_sql_claim, &tf_sql_claim_again};
-    static const tf_sql_t *const changes[] = {&tf_sql_succeed,    &tf_sql_finish,     &tf_sql_progress,
-                                              &tfw_sql_register,  &tfw_sql_heartbeat, &tfw_sql_owner,
-                                              &tfw_sql_job_types, &tfw_sql_log};
+    static const tf_sql_t *const changes[] = {
+        &tf_sql_succeed, &tf_sql_finish,     &tf_sql_progress, &tfw_sql_register, &tfw_sql_heartbeat,
+        &tfw_sql_owner,  &tfw_sql_job_types, &tfw_sql_log,     &tfw_sql_cancels,  &tf_sql_active_queues};
     const tfd_settings_t *s = &w->options.shared;
 
     w->claim_pg = (tfd_pg_t){
@@ -262,11 +280,16 @@ static void init_connections(tfw_worker_t *w)
     w->waiting = w->redis;
     w->waiting.name = "waiting";
     w->waiting.answer_ms = TFW_CLAIM_BLOCK_MS + TFD_REDIS_ANSWER_MS;
-    w->waiting.up = NULL;
+    w->waiting.up = on_waiting_up;
+    w->control = w->waiting;
+    w->control.name = "control";
+    w->control.answer_ms = TFW_ORDERS_BLOCK_MS + TFD_REDIS_ANSWER_MS;
+    w->control.up = on_control_up;
     tfd_pg_init(&w->claim_pg);
     tfd_pg_init(&w->ledger_pg);
     tfd_redis_init(&w->redis);
     tfd_redis_init(&w->waiting);
+    tfd_redis_init(&w->control);
 }
 
 static bool start(tfw_worker_t *w)
@@ -297,6 +320,7 @@ static bool start(tfw_worker_t *w)
     tfd_pg_start(&w->ledger_pg);
     tfd_redis_start(&w->redis);
     tfd_redis_start(&w->waiting);
+    tfd_redis_start(&w->control);
     return true;
 }
 

@@ -11,6 +11,7 @@
 #include "journal.h"
 #include "ledger.h"
 #include "options.h"
+#include "orders.h"
 #include "pool.h"
 #include "registration.h"
 #include "streams.h"
@@ -30,7 +31,8 @@ typedef struct tfw_worker_s {
 
     tfd_pg_t claim_pg, ledger_pg; /* two, so that claims and results do not wait for each other */
     tfd_redis_t redis;            /* commands */
-    tfd_redis_t waiting;          /* XREAD BLOCK */
+    tfd_redis_t waiting;          /* XREAD BLOCK of the queues */
+    tfd_redis_t control;          /* XREAD BLOCK of tf:ctl */
 
     tfw_claim_t claim;
     tfw_pool_t pool;
@@ -39,6 +41,7 @@ typedef struct tfw_worker_s {
     tfw_streams_t streams;
     tfd_events_t events;
     tfw_registration_t registration;
+    tfw_orders_t orders;
 
     uv_prepare_t turn; /* before the loop sleeps: all that this turn gathered is sent */
     uv_signal_t signals[6];
@@ -52,6 +55,9 @@ int tfw_worker_run(tfw_worker_t *w, const tfw_options_t *options);
 /* Begins to stop, as SIGTERM does; now: running jobs are killed and given back at once. exit_status: of the
  * process. */
 void tfw_worker_stop(tfw_worker_t *w, bool now, int exit_status);
+
+/* Claims nothing new, or does so again. Nothing changes while it is stopping. */
+void tfw_worker_quiet(tfw_worker_t *w, bool on);
 
 /* This incarnation was declared lost: its jobs are no longer ours. */
 void tfw_worker_drop_jobs(tfw_worker_t *w);

@@ -119,7 +119,7 @@ static void bad_settings_are_named(void **state)
 static void queues_of_the_worker(void **state)
 {
     tfw_options_t o;
-    char error[512], many[TFW_QUEUES_MAX * 4 + 8] = "";
+    char error[512], many[TFW_PATTERNS_MAX * 4 + 8] = "";
 
     set_good();
     assert_true(tfw_options_load(&o, NULL, error, sizeof(error)));
@@ -139,7 +139,7 @@ static void queues_of_the_worker(void **state)
     assert_string_equal(o.queues[2], "d_1-2");
     tfw_options_free(&o);
 
-    for (int i = 0; i <= TFW_QUEUES_MAX; i++) {
+    for (int i = 0; i <= TFW_PATTERNS_MAX; i++) {
         char name[24];
 
         snprintf(name, sizeof(name), "%sq%d", i ? "," : "", i);
@@ -151,7 +151,7 @@ static void queues_of_the_worker(void **state)
     *strrchr(many, ',') = '\0';
     setenv("TASKFORGE_WORKER_QUEUES", many, 1);
     assert_true(tfw_options_load(&o, NULL, error, sizeof(error)));
-    assert_int_equal(o.nqueues, TFW_QUEUES_MAX);
+    assert_int_equal(o.nqueues, TFW_PATTERNS_MAX);
     tfw_options_free(&o);
 }
 

@@ -33,6 +33,10 @@ static void test_delays(void **state)
         {60000, 0, 3, 0},
         {60000, -1, 3, 0},
         {60000, 1000, 1, 1000},
+        {2000, 3600000, 1, 2000},
+        {2000, 3600000, 2, 4000},
+        {2000, 3600000, 3, 8000},
+        {2000, 3600000, 4, 16000},
         {3, 7, 2, 6},
         {3, 7, 3, 7},
     };
@@ -72,12 +76,25 @@ static void test_left(void **state)
     assert_false(tf_retry_left(4, 3));
 }
 
+static void test_budget(void **state)
+{
+    const int64_t since = INT64_C(1800000000000000);
+
+    assert_true(tf_retry_in_budget(since, -1, INT64_MAX)); /* no budget */
+    assert_true(tf_retry_in_budget(since, 0, since));
+    assert_false(tf_retry_in_budget(since, 0, since + 1));
+    assert_true(tf_retry_in_budget(since, 10, since + 10000000));
+    assert_false(tf_retry_in_budget(since, 10, since + 10000001));
+    assert_true(tf_retry_in_budget(since, 10, since - 5000000)); /* a clock that went back */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_delays),
         cmocka_unit_test(test_jitter),
         cmocka_unit_test(test_left),
+        cmocka_unit_test(test_budget),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -49,7 +49,7 @@ sub check {
     $self->none('every change of state is one the table of transitions allows',
         q{SELECT id, was, now FROM watch_changes WHERE (coalesce(was::text, 'new'), now::text) NOT IN (('new', 'QUEUED'), ('new', 'SCHEDULED'),
           ('SCHEDULED', 'QUEUED'), ('RETRYING', 'QUEUED'), ('QUEUED', 'RUNNING'), ('RUNNING', 'SUCCESS'), ('RUNNING', 'RETRYING'),
-          ('RUNNING', 'DEAD_LETTER'), ('RUNNING', 'FAILED'), ('RUNNING', 'CANCELLED'), ('RUNNING', 'QUEUED'), ('QUEUED', 'CANCELLED'),
+          ('RUNNING', 'DEAD_LETTER'), ('RUNNING', 'FAILED'), ('RUNNING', 'CANCELLED'), ('RUNNING', 'QUEUED'), ('RUNNING', 'SCHEDULED'), ('QUEUED', 'CANCELLED'),
           ('SCHEDULED', 'CANCELLED'), ('RETRYING', 'CANCELLED'))});
     $self->attempts;
     $self->books;
@@ -62,7 +62,7 @@ sub attempts {
     $self->none('attempts = claims less what was given back, and never more than allowed', q{
         SELECT j.id, j.attempt, w.claims, w.returned FROM jobs j JOIN (
           SELECT id, count(*) FILTER (WHERE now = 'RUNNING') AS claims,
-            count(*) FILTER (WHERE was = 'RUNNING' AND now = 'QUEUED') AS returned FROM watch_changes GROUP BY id) w USING (id)
+            count(*) FILTER (WHERE was = 'RUNNING' AND now IN ('QUEUED', 'SCHEDULED')) AS returned FROM watch_changes GROUP BY id) w USING (id)
         WHERE j.attempt <> w.claims - w.returned OR j.attempt > j.max_retries + 1});
     $self->none('every failed attempt left its error, and only those', q{
         SELECT j.id, j.status, j.attempt, count(e.*) FROM jobs j LEFT JOIN job_errors e ON e.job_id = j.id AND e.epoch = j.epoch

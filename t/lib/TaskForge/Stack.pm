@@ -39,6 +39,7 @@ my @running; # stacks of this test, for END
 # parts: what to start, in this order (default: everything, one worker); settings: overrides of the above;
 # limit: requests per minute (default: no limit); limit_failed: refused credentials per minute (default: no limit)
 # auth: true when the API asks who calls (otherwise whoever reaches the port may do everything); registration: open, closed
+# handlers: true when the workers are to know the types of t/handlers/
 # dataset: true when data/sales_q1.csv is wanted; edit: a sub that may change nginx.conf's text before it is written
 sub start {
     my ($class, %o) = @_;
@@ -59,6 +60,7 @@ sub make_home {
     for my $file (qw(ngx_http_taskforge_module.so taskforge-worker taskforge-scheduler taskforge-passwd)) {
         run('cp', '-p', "$BUILD/$file", "$home/bin") if -e "$BUILD/$file";
     }
+    run('cp', '-p', "$BUILD/t/taskforge-worker", "$home/bin") if $self->{handlers};
     run('cp', '-rp', "$ROOT/core/taskforge.lua", "$ROOT/sql", glob("$ROOT/html"), "$home/share");
     run('sh', '-c', '"$0" >"$1"', "$BUILD/gen-sales", "$home/data/sales_q1.csv") if $self->{dataset};
     $self->{port} = free_port();

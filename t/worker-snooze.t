@@ -1,0 +1,30 @@
+# A handler that finds that it is too early asks to be run later: that is no failure and costs no attempt.
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use TaskForge;
+use TaskForge::Rows;
+
+my $tf = TaskForge->start(handlers => 1);
+
+my $id = $tf->submit({type => 'test_snooze', payload => {until => 'ready', seconds => 2}, max_retries => 0})->{id};
+my $job = $tf->wait_for_status($id, 'SCHEDULED');
+is($job->{status}, 'SCHEDULED', 'a snoozed job is SCHEDULED');
+is($job->{attempt}, 0, '... no attempt is counted');
+is($job->{snoozes}, 1, '... but the snooze is');
+is($job->{error}, undef, '... there is no error');
+is($job->{started_at}, undef, '... it has not started');
+ok($job->{run_at} gt $job->{updated_at}, '... run_at says when it is due');
+ok(wait_until(30, sub { $tf->job($id)->{snoozes} >= 3 }), 'it comes back, and may snooze again');
+open my $out, '>', "$tf->{home}/data/ready" or die $!;
+close $out;
+$job = $tf->wait_for_end($id);
+is("$job->{status} $job->{attempt}", 'SUCCESS 1', 'in the end it succeeds, in its first attempt');
+is_deeply($job->{errors}, [], 'there is no error of any attempt');
+my @said = map { $_->{message} } @{$tf->get("/api/v1/jobs/$id/logs")->json->{items}};
+is_deeply(\@said, [('not yet') x $job->{snoozes}, 'it is there'], 'what it logged each time is kept, in order');
+is_deeply([$tf->events_of($id)], [('job_queued', 'job_running', 'job_queued') x $job->{snoozes}, qw(job_queued job_running job_success)],
+    'each change is announced');
+is($tf->sql_value("SELECT sum(n) FROM job_throughput WHERE status = 'SCHEDULED'"), undef, 'a snooze is not counted as a submission');
+is_deeply([$tf->wrong_counts], [], 'the counters are right');
+
+done_testing;
