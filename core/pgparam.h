@@ -82,6 +82,7 @@ bool tf_job_from_row(tf_job_t *job, const void *row, tf_column_fn column, int fi
     "id,epoch,attempt,max_retries,priority,timeout_seconds,retry_base_ms,retry_max_ms,retry_jitter,"         \
     "retry_budget_seconds,snoozes,created_at,retried_at,scheduled_at,started_at,type,queue,name,"            \
     "traceparent,error,payload"
+#define TF_CLAIM_NCOLUMNS 21
 bool tf_job_from_claim(tf_job_t *job, const void *row, tf_column_fn column);
 
 #endif
