@@ -234,7 +234,9 @@ ngx_http_taskforge_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     size = ngx_parse_size(&value[2]);
 
-    if (size < (ssize_t) (8 * ngx_pagesize)) {
+    if (size < (ssize_t) (sizeof(ngx_http_taskforge_shm_t)
+                          + 8 * ngx_pagesize))
+    {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "zone \"%V\" is too small or has a wrong size",
                            &value[1]);

@@ -32,7 +32,9 @@ typedef struct {
     /*
      * NGX_OK: committed; NGX_DONE: not inserted, its idempotency key was
      * used before; NGX_DECLINED: refused for what it holds;
-     * NGX_AGAIN: not known to be committed, the client may try again
+     * NGX_AGAIN: not known to be committed, the client may try again;
+     * NGX_HTTP_TOO_MANY_REQUESTS, NGX_HTTP_SERVICE_UNAVAILABLE: its queue is
+     * full, is draining
      */
     ngx_int_t                            rc;
 } ngx_http_taskforge_insert_t;

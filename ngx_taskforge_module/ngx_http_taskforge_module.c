@@ -8,6 +8,7 @@
 #include "ngx_http_taskforge_conf.h"
 #include "ngx_http_taskforge_insert.h"
 #include "ngx_http_taskforge_pg.h"
+#include "ngx_http_taskforge_queue_rules.h"
 #include "ngx_http_taskforge_redis.h"
 #include "ngx_http_taskforge_reply.h"
 #include "ngx_http_taskforge_settle.h"
@@ -18,6 +19,7 @@
 static ngx_int_t ngx_http_taskforge_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_taskforge_postconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_taskforge_init_process(ngx_cycle_t *cycle);
+static void ngx_http_taskforge_connected(void *data);
 static void ngx_http_taskforge_exit_process(ngx_cycle_t *cycle);
 
 
@@ -205,20 +207,38 @@ ngx_http_taskforge_init_process(ngx_cycle_t *cycle)
     if (mcf->database.len) {
         mcf->submit = ngx_http_taskforge_insert_create(cycle, mcf);
         mcf->types = ngx_http_taskforge_types_create(cycle, mcf);
+        mcf->queue_rules = ngx_http_taskforge_queue_rules_create(cycle, mcf);
 
-        if (mcf->submit == NULL || mcf->types == NULL) {
+        if (mcf->submit == NULL || mcf->types == NULL
+            || mcf->queue_rules == NULL)
+        {
             return NGX_ERROR;
         }
 
         mcf->pg = ngx_http_taskforge_pg_create(cycle, mcf,
-                                               ngx_http_taskforge_types_load,
-                                               mcf->types);
+                                               ngx_http_taskforge_connected,
+                                               mcf);
         if (mcf->pg == NULL) {
             return NGX_ERROR;
         }
     }
 
     return NGX_OK;
+}
+
+
+/* What submits need to know is read as soon as it can be. */
+
+static void
+ngx_http_taskforge_connected(void *data)
+{
+    ngx_http_taskforge_main_conf_t  *mcf = data;
+
+    ngx_http_taskforge_types_load(mcf->types);
+
+    if (!ngx_http_taskforge_queue_rules_ready(mcf->queue_rules)) {
+        ngx_http_taskforge_queue_rules_load(mcf->queue_rules);
+    }
 }
 
 
@@ -239,6 +259,10 @@ ngx_http_taskforge_exit_process(ngx_cycle_t *cycle)
 
     if (mcf->types) {
         ngx_http_taskforge_types_destroy(mcf->types);
+    }
+
+    if (mcf->queue_rules) {
+        ngx_http_taskforge_queue_rules_destroy(mcf->queue_rules);
     }
 
     if (mcf->submit) {

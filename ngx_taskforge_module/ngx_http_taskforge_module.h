@@ -30,6 +30,8 @@ typedef struct ngx_http_taskforge_submit_s  ngx_http_taskforge_submit_t;
 typedef struct ngx_http_taskforge_route_s   ngx_http_taskforge_route_t;
 typedef struct ngx_http_taskforge_shm_s     ngx_http_taskforge_shm_t;
 
+typedef struct ngx_http_taskforge_queue_rules_s
+    ngx_http_taskforge_queue_rules_t;
 typedef struct ngx_http_taskforge_identity_s
     ngx_http_taskforge_identity_t;
 typedef struct ngx_http_taskforge_identities_s
@@ -89,6 +91,8 @@ typedef struct {
     ngx_http_taskforge_redis_t   *redis_conn;
     ngx_http_taskforge_types_t   *types;
     ngx_http_taskforge_submit_t  *submit;
+    ngx_http_taskforge_queue_rules_t
+                                 *queue_rules;
 
     /* to write an answer in; kept, so that it need not grow each time */
     tf_buf_t                      scratch;
@@ -115,9 +119,10 @@ typedef struct {
 typedef struct {
     const ngx_http_taskforge_route_t  *route;
 
-    /* the {id} of the path, and where there are two the second */
+    /* the {id} of the path, where there are two the second, the {name} */
     uint8_t                       id[16];
     uint8_t                       second_id[16];
+    ngx_str_t                     name;
 
     ngx_http_taskforge_arg_t      args[NGX_HTTP_TASKFORGE_MAX_ARGS];
     ngx_uint_t                    nargs;

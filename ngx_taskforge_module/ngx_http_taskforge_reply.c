@@ -22,6 +22,8 @@ typedef struct {
 } ngx_http_taskforge_title_t;
 
 
+static ngx_uint_t ngx_http_taskforge_reply_has_retry_after(
+    ngx_http_request_t *r);
 static void ngx_http_taskforge_reply_send(ngx_http_request_t *r,
     ngx_uint_t status, ngx_str_t *type, u_char *data, size_t len);
 static ngx_buf_t *ngx_http_taskforge_reply_buf(ngx_http_request_t *r,
@@ -267,6 +269,7 @@ ngx_http_taskforge_problem_send(ngx_http_request_t *r, ngx_uint_t status,
     tf_buf_free(&out);
 
     if (status == NGX_HTTP_SERVICE_UNAVAILABLE
+        && !ngx_http_taskforge_reply_has_retry_after(r)
         && ngx_http_taskforge_header_add(r, "Retry-After", (u_char *) "1", 1)
            != NGX_OK)
     {
@@ -276,6 +279,30 @@ ngx_http_taskforge_problem_send(ngx_http_request_t *r, ngx_uint_t status,
 
     ngx_http_taskforge_reply_send(r, status, &ngx_http_taskforge_problem_json,
                                   p, len);
+}
+
+
+static ngx_uint_t
+ngx_http_taskforge_reply_has_retry_after(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    for (part = &r->headers_out.headers.part; part; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (h[i].key.len == sizeof("Retry-After") - 1
+                && ngx_strncmp(h[i].key.data, "Retry-After", h[i].key.len)
+                   == 0)
+            {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
 }
 
 

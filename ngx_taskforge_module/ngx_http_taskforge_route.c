@@ -8,15 +8,19 @@
 #include "ngx_http_taskforge_events.h"
 #include "ngx_http_taskforge_jobs.h"
 #include "ngx_http_taskforge_login.h"
+#include "ngx_http_taskforge_queues.h"
 #include "ngx_http_taskforge_reply.h"
 #include "ngx_http_taskforge_session.h"
 #include "ngx_http_taskforge_submit.h"
 #include "ngx_http_taskforge_users.h"
 #include "ngx_http_taskforge_webhooks.h"
+#include "ngx_http_taskforge_workers.h"
 
 
 static ngx_int_t ngx_http_taskforge_route_match(const ngx_str_t *pattern,
     u_char *path, size_t len, ngx_http_taskforge_ctx_t *ctx);
+static size_t ngx_http_taskforge_route_hole(const u_char *hole, u_char *p,
+    u_char *last, ngx_http_taskforge_ctx_t *ctx, uint8_t **id);
 static void ngx_http_taskforge_route_none(ngx_http_request_t *r,
     ngx_uint_t allow);
 static ngx_int_t ngx_http_taskforge_route_args(ngx_http_request_t *r,
@@ -41,7 +45,8 @@ static void ngx_http_taskforge_route_body(ngx_http_request_t *r);
 
 
 /*
- * Literal segments come before {id} where both would match.  {id} is a UUID.
+ * Literal segments come before a hole where both would match.  {id} is a
+ * UUID, {name} the name of a queue.
  */
 
 static const ngx_http_taskforge_route_t  ngx_http_taskforge_routes[] = {
@@ -167,6 +172,58 @@ static const ngx_http_taskforge_route_t  ngx_http_taskforge_routes[] = {
     { NGX_HTTP_GET, ngx_string("/audit"),
       ngx_http_taskforge_audit_list, NGX_HTTP_TASKFORGE_ROLE_ADMIN,
       MANAGE, ngx_string("audit_list"), ngx_http_taskforge_audit_args, 0 },
+
+    { NGX_HTTP_GET, ngx_string("/queues"),
+      ngx_http_taskforge_queues_list, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      READ, ngx_string("queues_list"), ngx_http_taskforge_queues_args, 0 },
+
+    { NGX_HTTP_GET, ngx_string("/queues/{name}"),
+      ngx_http_taskforge_queues_get, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      READ, ngx_string("queues_get"), NULL, 0 },
+
+    { NGX_HTTP_PATCH, ngx_string("/queues/{name}"),
+      ngx_http_taskforge_queues_change, NGX_HTTP_TASKFORGE_ROLE_ADMIN,
+      MANAGE, ngx_string("queues_change"), NULL, 1 },
+
+    { NGX_HTTP_POST, ngx_string("/queues/{name}/pause"),
+      ngx_http_taskforge_queues_pause, NGX_HTTP_TASKFORGE_ROLE_ADMIN,
+      MANAGE, ngx_string("queues_pause"), NULL, 0 },
+
+    { NGX_HTTP_POST, ngx_string("/queues/{name}/resume"),
+      ngx_http_taskforge_queues_resume, NGX_HTTP_TASKFORGE_ROLE_ADMIN,
+      MANAGE, ngx_string("queues_resume"), NULL, 0 },
+
+    { NGX_HTTP_POST, ngx_string("/queues/{name}/drain"),
+      ngx_http_taskforge_queues_drain, NGX_HTTP_TASKFORGE_ROLE_ADMIN,
+      MANAGE, ngx_string("queues_drain"), NULL, 0 },
+
+    { NGX_HTTP_GET, ngx_string("/workers"),
+      ngx_http_taskforge_workers_list, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      READ, ngx_string("workers_list"), ngx_http_taskforge_workers_args, 0 },
+
+    { NGX_HTTP_GET, ngx_string("/workers/{id}"),
+      ngx_http_taskforge_workers_get, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      READ, ngx_string("workers_get"), NULL, 0 },
+
+    { NGX_HTTP_DELETE, ngx_string("/workers/{id}"),
+      ngx_http_taskforge_workers_delete, NGX_HTTP_TASKFORGE_ROLE_ADMIN,
+      MANAGE, ngx_string("workers_delete"), NULL, 0 },
+
+    { NGX_HTTP_POST, ngx_string("/workers/{id}/quiet"),
+      ngx_http_taskforge_workers_quiet, NGX_HTTP_TASKFORGE_ROLE_ADMIN,
+      MANAGE, ngx_string("workers_quiet"), NULL, 0 },
+
+    { NGX_HTTP_POST, ngx_string("/workers/{id}/resume"),
+      ngx_http_taskforge_workers_resume, NGX_HTTP_TASKFORGE_ROLE_ADMIN,
+      MANAGE, ngx_string("workers_resume"), NULL, 0 },
+
+    { NGX_HTTP_POST, ngx_string("/workers/{id}/stop"),
+      ngx_http_taskforge_workers_stop, NGX_HTTP_TASKFORGE_ROLE_ADMIN,
+      MANAGE, ngx_string("workers_stop"), NULL, 0 },
+
+    { NGX_HTTP_POST, ngx_string("/workers/{id}/concurrency"),
+      ngx_http_taskforge_workers_concurrency, NGX_HTTP_TASKFORGE_ROLE_ADMIN,
+      MANAGE, ngx_string("workers_concurrency"), NULL, 1 },
 
     { NGX_HTTP_GET, ngx_string("/events"),
       ngx_http_taskforge_events, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
@@ -306,10 +363,9 @@ static ngx_int_t
 ngx_http_taskforge_route_match(const ngx_str_t *pattern, u_char *path,
     size_t len, ngx_http_taskforge_ctx_t *ctx)
 {
+    size_t    n;
     u_char   *p, *end, *q, *last;
     uint8_t  *id;
-
-    static const size_t  hole = sizeof("{id}") - 1;
 
     id = ctx->id;
     p = pattern->data;
@@ -320,15 +376,14 @@ ngx_http_taskforge_route_match(const ngx_str_t *pattern, u_char *path,
     while (p < end) {
 
         if (*p == '{') {
-            if (last - q < TF_UUID_TEXT_LEN
-                || !tf_uuid_parse((char *) q, TF_UUID_TEXT_LEN, id))
-            {
+            n = ngx_http_taskforge_route_hole(p, q, last, ctx, &id);
+
+            if (n == 0) {
                 return NGX_DECLINED;
             }
 
-            id = ctx->second_id;
-            p += hole;
-            q += TF_UUID_TEXT_LEN;
+            p = ngx_strlchr(p, end, '}') + 1;
+            q += n;
             continue;
         }
 
@@ -344,6 +399,38 @@ ngx_http_taskforge_route_match(const ngx_str_t *pattern, u_char *path,
 }
 
 
+/*
+ * How much of the path fills the hole; 0: it does not fit.  *id is where the
+ * next {id} belongs.
+ */
+
+static size_t
+ngx_http_taskforge_route_hole(const u_char *hole, u_char *p, u_char *last,
+    ngx_http_taskforge_ctx_t *ctx, uint8_t **id)
+{
+    u_char  *end;
+
+    if (hole[1] == 'i') {
+        if (last - p < TF_UUID_TEXT_LEN
+            || !tf_uuid_parse((char *) p, TF_UUID_TEXT_LEN, *id))
+        {
+            return 0;
+        }
+
+        *id = ctx->second_id;
+
+        return TF_UUID_TEXT_LEN;
+    }
+
+    end = ngx_strlchr(p, last, '/');
+
+    ctx->name.data = p;
+    ctx->name.len = (end ? end : last) - p;
+
+    return tf_queue_name_valid((char *) p, ctx->name.len) ? ctx->name.len : 0;
+}
+
+
 static void
 ngx_http_taskforge_route_none(ngx_http_request_t *r, ngx_uint_t allow)
 {
@@ -352,7 +439,10 @@ ngx_http_taskforge_route_none(ngx_http_request_t *r, ngx_uint_t allow)
 
     if (allow == 0) {
         ngx_http_taskforge_problem(r, NGX_HTTP_NOT_FOUND,
-                                   "there is nothing here; an id is a UUID");
+                                   "there is nothing here; an id is a UUID, "
+                                   "the name of a queue is 1 to %d letters, "
+                                   "digits, '.', '_' or '-'",
+                                   TF_QUEUE_NAME_MAX);
         return;
     }
 

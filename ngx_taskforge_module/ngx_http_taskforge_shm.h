@@ -56,9 +56,48 @@ typedef struct {
 } ngx_http_taskforge_counters_t;
 
 
+#define NGX_HTTP_TASKFORGE_QUEUE_RULES      128
+#define NGX_HTTP_TASKFORGE_QUEUE_PROCESSES  64
+
+
+/*
+ * A queue that submits must look at, because it has a limit or is draining.
+ * At most base + settled + the sum of pending of its jobs wait: those that
+ * PostgreSQL had counted, those that this host has committed since, and those
+ * on their way.  See ngx_http_taskforge_queue_rules.h.
+ */
+
+typedef struct {
+    ngx_atomic_t                  len;          /* of the name; 0: free */
+    u_char                        name[TF_QUEUE_NAME_MAX];
+    ngx_atomic_t                  limit;        /* 0: none */
+    ngx_atomic_t                  draining;
+    ngx_atomic_t                  base;         /* counted, less settled at
+                                                   that time; wraps */
+    ngx_atomic_t                  settled;
+    ngx_atomic_t                  pending[NGX_HTTP_TASKFORGE_QUEUE_PROCESSES];
+} ngx_http_taskforge_queue_rule_t;
+
+
+typedef struct {
+    ngx_atomic_t                  ready;        /* has been read */
+    ngx_atomic_t                  read_at;      /* ngx_current_msec */
+    ngx_atomic_t                  changes;      /* made by this host */
+    ngx_atomic_t                  nactive;      /* rules that say something */
+
+    /* who has which place in pending */
+    ngx_atomic_t                  pids[NGX_HTTP_TASKFORGE_QUEUE_PROCESSES];
+
+    ngx_http_taskforge_queue_rule_t
+                                  rules[NGX_HTTP_TASKFORGE_QUEUE_RULES];
+} ngx_http_taskforge_queue_rules_shm_t;
+
+
 struct ngx_http_taskforge_shm_s {
     ngx_http_taskforge_counters_t   counters;
     ngx_http_taskforge_relay_shm_t  relay;
+    ngx_http_taskforge_queue_rules_shm_t
+                                    queues;
 };
 
 

@@ -38,6 +38,11 @@ static tf_str_t ngx_http_taskforge_submit_traceparent(ngx_http_request_t *r);
 static const tf_type_defaults_t *ngx_http_taskforge_submit_lookup(void *data,
     const char *type, size_t len);
 static void ngx_http_taskforge_submit_types(void *data, ngx_uint_t ok);
+static void ngx_http_taskforge_submit_rules(void *data, ngx_uint_t ok);
+static void ngx_http_taskforge_submit_again(
+    ngx_http_taskforge_submission_t *sub, ngx_uint_t ok);
+static void ngx_http_taskforge_submit_insert(
+    ngx_http_taskforge_submission_t *sub);
 static void ngx_http_taskforge_submit_done(
     ngx_http_taskforge_insert_group_t *group);
 static void ngx_http_taskforge_submit_finish(ngx_http_request_t *r);
@@ -206,6 +211,10 @@ ngx_http_taskforge_submission_cleanup(void *data)
         ngx_queue_remove(&sub->wait.queue);
     }
 
+    if (sub->rules_waiting) {
+        ngx_queue_remove(&sub->rules_wait.queue);
+    }
+
     tf_buf_free(&sub->errors);
 }
 
@@ -213,12 +222,17 @@ ngx_http_taskforge_submission_cleanup(void *data)
 static void
 ngx_http_taskforge_submit_run(ngx_http_taskforge_submission_t *sub)
 {
-    ngx_http_request_t  *r;
-
-    r = sub->request;
-
     if (sub->mcf->types == NULL) {
         ngx_http_taskforge_submit_busy(sub);
+        return;
+    }
+
+    if (!ngx_http_taskforge_queue_rules_ready(sub->mcf->queue_rules)) {
+        sub->rules_waiting = 1;
+        sub->rules_wait.handler = ngx_http_taskforge_submit_rules;
+        sub->rules_wait.data = sub;
+        ngx_http_taskforge_queue_rules_wait(sub->mcf->queue_rules,
+                                            &sub->rules_wait);
         return;
     }
 
@@ -239,7 +253,32 @@ ngx_http_taskforge_submit_run(ngx_http_taskforge_submission_t *sub)
         return;
     }
 
+    ngx_http_taskforge_submit_insert(sub);
+}
+
+
+static void
+ngx_http_taskforge_submit_insert(ngx_http_taskforge_submission_t *sub)
+{
+    ngx_uint_t           valid;
+    ngx_http_request_t  *r;
+
+    r = sub->request;
+    valid = sub->nvalid;
+
+    if (ngx_http_taskforge_submit_admit(sub) != NGX_OK) {
+        ngx_http_taskforge_submit_busy(sub);
+        return;
+    }
+
+    if (sub->nvalid < valid && (sub->nvalid == 0 || sub->group.atomic)) {
+        ngx_http_taskforge_submit_leave(sub);
+        (void) ngx_http_taskforge_submit_refused(sub);
+        return;
+    }
+
     if (ngx_http_taskforge_insert(sub->mcf->submit, &sub->group) != NGX_OK) {
+        ngx_http_taskforge_submit_leave(sub);
         ngx_http_taskforge_submit_busy(sub);
         return;
     }
@@ -461,13 +500,33 @@ ngx_http_taskforge_submit_lookup(void *data, const char *type, size_t len)
 static void
 ngx_http_taskforge_submit_types(void *data, ngx_uint_t ok)
 {
-    ngx_connection_t                 *c;
     ngx_http_taskforge_submission_t  *sub = data;
-
-    c = sub->request->connection;
 
     sub->waiting = 0;
     sub->waited = 1;
+
+    ngx_http_taskforge_submit_again(sub, ok);
+}
+
+
+static void
+ngx_http_taskforge_submit_rules(void *data, ngx_uint_t ok)
+{
+    ngx_http_taskforge_submission_t  *sub = data;
+
+    sub->rules_waiting = 0;
+
+    ngx_http_taskforge_submit_again(sub, ok);
+}
+
+
+static void
+ngx_http_taskforge_submit_again(ngx_http_taskforge_submission_t *sub,
+    ngx_uint_t ok)
+{
+    ngx_connection_t  *c;
+
+    c = sub->request->connection;
 
     ngx_http_set_log_request(c->log, sub->request);
 
@@ -499,7 +558,10 @@ ngx_http_taskforge_submit_done(ngx_http_taskforge_insert_group_t *group)
     c = r->connection;
 
     sub->committing = 0;
+    sub->committed = 1;
     r->main->blocked--;
+
+    ngx_http_taskforge_submit_leave(sub);
 
     ngx_http_set_log_request(c->log, r);
 

@@ -124,6 +124,12 @@ ngx_http_taskforge_submit_reply_batch(ngx_http_taskforge_submission_t *sub)
         return;
     }
 
+    if (accepted == 0 && used == 0
+        && ngx_http_taskforge_submit_refused(sub) == NGX_OK)
+    {
+        return;
+    }
+
     if (accepted == 0 && used == 0) {
         ngx_http_taskforge_problem(sub->request, NGX_HTTP_TASKFORGE_INVALID,
                                    "the database refused these jobs");
@@ -207,6 +213,11 @@ ngx_http_taskforge_submit_write_item(ngx_http_taskforge_submission_t *sub,
                                              NGX_HTTP_TASKFORGE_INVALID,
                                              "the database refused this job",
                                              NULL, NULL);
+
+        } else if (ins->rc > 0) {
+            ngx_http_taskforge_problem_write(out, ins->rc,
+                                    ngx_http_taskforge_submit_refusal(ins->rc),
+                                    NULL, NULL);
 
         } else {
             ngx_http_taskforge_problem_write(out,

@@ -49,10 +49,10 @@ const tf_sql_t tfs_sql_mark_stuck = {
     "LEFT JOIN queues q ON q.name = c.queue WHERE q.state IS DISTINCT FROM 'paused' AND EXISTS (SELECT FROM "
     "jobs j "
     "WHERE j.queue = c.queue AND j.priority = c.priority AND j.status = " TF_SQL_QUEUED
-    " AND j.enqueued_at < now() - $1 * interval '1 second')), "
+    " AND j.enqueued_at < now() - $1::int4 * interval '1 second')), "
     "stuck AS (SELECT w.incarnation FROM workers w WHERE w.status = 'online' "
-    "AND w.heartbeat_at > now() - $2 * interval '1 second' AND w.active < w.concurrency "
-    "AND coalesce(w.last_fetch_at, w.started_at) < now() - $1 * interval '1 second' "
+    "AND w.heartbeat_at > now() - $2::int4 * interval '1 second' AND w.active < w.concurrency "
+    "AND coalesce(w.last_fetch_at, w.started_at) < now() - $1::int4 * interval '1 second' "
     "AND EXISTS (SELECT FROM late, unnest(w.queues) AS e WHERE queue_matches(late.queue, e))) "
     "UPDATE workers w SET stuck_since = CASE WHEN w.stuck_since IS NULL THEN now() END "
     "WHERE (w.stuck_since IS NULL) = (w.incarnation IN (SELECT incarnation FROM stuck)) "

@@ -31,17 +31,17 @@ CREATE FUNCTION queue_matches(queue text, entry text) RETURNS boolean LANGUAGE s
 $$;
 
 -- One change of a queue, which need not exist yet. new_state NULL: stays. max_length and note change only where set_... is
--- true. outcome: 'done', or 'full': most_limits others have a limit already.
+-- true. outcome: 'done', or 'full': submits look at most_rules queues already, those that have a limit or are draining.
 CREATE FUNCTION queue_change(queue text, new_state text, set_max_length boolean, new_max_length integer, set_note boolean,
-                             new_note text, most_limits integer, actor uuid, actor_name text, address text, action text)
+                             new_note text, most_rules integer, actor uuid, actor_name text, address text, action text)
 RETURNS TABLE (outcome text, state text, max_length integer, version bigint) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
   q queues;
 BEGIN
   LOCK TABLE queues IN SHARE ROW EXCLUSIVE MODE; -- of two who count, the second waits; readers do not
-  IF new_max_length IS NOT NULL
-     AND (SELECT count(*) FROM queues l WHERE l.max_length IS NOT NULL AND l.name <> queue) >= most_limits THEN
+  IF (new_max_length IS NOT NULL OR new_state = 'draining') AND (SELECT count(*) FROM queues o
+     WHERE (o.max_length IS NOT NULL OR o.state = 'draining') AND o.name <> queue) >= most_rules THEN
     RETURN QUERY SELECT 'full', NULL::text, NULL::integer, NULL::bigint;
     RETURN;
   END IF;

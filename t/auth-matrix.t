@@ -38,6 +38,14 @@ my %EXPECTED = (
     'GET /users'                 => [admin => qw(manage)],
     'PATCH /users/{id}'          => [admin => qw(manage)],
     'GET /audit'                 => [admin => qw(manage)],
+    'GET /queues'                => [viewer => qw(read manage)],
+    'GET /queues/{name}'         => [viewer => qw(read manage)],
+    'PATCH /queues/{name}'       => [admin => qw(manage)],
+    (map { ("POST /queues/{name}/$_" => [admin => qw(manage)]) } qw(pause resume drain)),
+    'GET /workers'               => [viewer => qw(read manage)],
+    'GET /workers/{id}'          => [viewer => qw(read manage)],
+    'DELETE /workers/{id}'       => [admin => qw(manage)],
+    (map { ("POST /workers/{id}/$_" => [admin => qw(manage)]) } qw(quiet resume stop concurrency)),
 );
 my %RANK = (anyone => 0, viewer => 1, operator => 2, admin => 3);
 
@@ -82,6 +90,7 @@ sub answer {
     my ($route, $credential) = @_;
     my ($method, $path) = split / /, $route;
     $path =~ s/\{id\}/00000000-0000-7000-8000-000000000000/g;
+    $path =~ s/\{name\}/reports/;
     my $r = $tf->http->request($method, "/api/v1$path", $method =~ /^P/ ? (body => {}) : (),
         headers => {defined $credential ? (Authorization => "Bearer $credential") : ()});
     my $status = $r->status;

@@ -1,0 +1,121 @@
+# Queues as an operator sees and steers them: depths and ages, pause, resume, drain, and that Redis may forget all of it.
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use TaskForge;
+use TaskForge::Rows;
+
+my $api = '/api/v1';
+my $tf = TaskForge->start(parts => [qw(postgres redis nginx worker scheduler)],
+    settings => {TASKFORGE_WORKER_QUEUES => 'default,reports', TASKFORGE_WORKER_CONCURRENCY => 1});
+
+sub queue { my ($name) = @_; return $tf->get("$api/queues/$name")->json }
+sub act   { my ($name, $action) = @_; return $tf->post("$api/queues/$name/$action", undef) }
+sub patch { my ($name, $body) = @_; return $tf->api->request('PATCH', "$api/queues/$name", body => $body) }
+sub submit { my ($queue, $priority) = @_; return $tf->submit({type => 'noop', queue => $queue, priority => $priority})->{id} }
+sub ends { my ($id) = @_; return $tf->wait_for_end($id)->{status} }
+sub paused_in_redis { my ($name) = @_; return $tf->redis('EXISTS', "tf:{$name}:paused") }
+
+# what is there
+is_deeply([sort map { $_->{name} } @{$tf->get("$api/queues")->json->{items}}], [qw(default reports)], 'a queue that a worker serves is listed');
+my $q = queue('reports');
+is_deeply([@$q{qw(state paused waiting scheduled retrying running length max_length oldest_age_seconds levels workers note updated_by)}],
+    ['active', false, 0, 0, 0, 0, 0, undef, undef, [], 1, undef, undef], 'an empty one');
+ok($tf->get("$api/queues/nobody")->is_problem(404), 'a queue that nothing knows: 404');
+ok($tf->get("$api/queues/a%20b")->is_problem(404), 'what cannot be the name of a queue: 404');
+ok($tf->get("$api/queues/" . 'x' x 65)->is_problem(404), '... nor can a longer one');
+is($tf->get("$api/queues/reports/pause")->header('Allow'), 'POST', 'GET of an action: 405 that says POST');
+
+# pause
+my $r = act('reports', 'pause');
+is($r->status, 200, 'pause is answered with the queue');
+is_deeply([@{$r->json}{qw(state paused)}], ['paused', true], '... which is paused');
+is(paused_in_redis('reports'), 1, '... for Redis as well');
+my @held = (submit('reports', 'low'), submit('reports', 'critical'), submit('reports', 'critical'));
+my $later = $tf->submit({type => 'noop', queue => 'reports', delay_seconds => 3600})->{id};
+is(ends(submit('default', 5)), 'SUCCESS', 'another queue goes on');
+is_deeply([map { $tf->status_of($_) } @held], [qw(QUEUED QUEUED QUEUED)], 'what was submitted to the paused one waits');
+$q = queue('reports');
+is_deeply([@$q{qw(waiting scheduled length)}], [3, 1, 4], 'what waits and what is scheduled is counted');
+is_deeply([map { [@$_{qw(priority waiting)}] } @{$q->{levels}}], [[10, 2], [2, 1]], '... by level, the highest first');
+sleep 0.05;
+my $age = queue('reports')->{oldest_age_seconds};
+cmp_ok($age, '>', 0.04, 'the oldest has an age in seconds');
+cmp_ok($age, '<', 300, '... that is its own');
+is($q->{levels}[1]{oldest_age_seconds}, $q->{oldest_age_seconds}, '... and is found in its level');
+
+# Redis loses it, and hears old news
+$tf->redis('FLUSHALL');
+ok(wait_until(20, sub { paused_in_redis('reports') }), 'FLUSHALL: the queue is paused again');
+ok(wait_until(20, sub { $tf->redis('XLEN', 'tf:{reports}:p10') >= 2 }), '... and has its jobs again');
+$tf->kill_part('redis');
+$tf->wipe_redis;
+$tf->start_part('redis');
+ok(wait_until(30, sub { paused_in_redis('reports') }), 'Redis restarts empty: the queue is paused again');
+is(ends(submit('default', 5)), 'SUCCESS', '... while another one works');
+is_deeply([map { $tf->status_of($_) } @held], [qw(QUEUED QUEUED QUEUED)], '... and what waited still does');
+is($tf->redis('FCALL', 'tf_pause', 1, 'tf:{reports}', 0, 1), 0, 'a message older than what Redis knows');
+is(paused_in_redis('reports'), 1, '... changes nothing');
+
+# resume
+$r = act('reports', 'resume');
+is($r->json->{state}, 'active', 'resume');
+is_deeply([map { ends($_) } @held], [qw(SUCCESS SUCCESS SUCCESS)], 'what waited runs');
+is(act('reports', 'resume')->status, 200, 'resume of a queue that is not paused is no error');
+ok(wait_until(10, sub { queue('reports')->{waiting} == 0 }), 'nothing waits any more');
+
+# whatever Redis believes, PostgreSQL is right in the end
+$tf->redis('SET', 'tf:{reports}:paused', 1);
+my $stuck = submit('reports', 5);
+ok(wait_until(20, sub { !paused_in_redis('reports') }), 'a pause that PostgreSQL knows nothing of ends');
+is(ends($stuck), 'SUCCESS', '... and wakes the worker');
+
+# drain
+act('reports', 'pause');
+my $last = submit('reports', 5);
+$r = act('reports', 'drain');
+is($r->json->{state}, 'draining', 'drain');
+$r = $tf->post("$api/jobs", {type => 'noop', queue => 'reports'});
+ok($r->is_problem(503), 'a draining queue takes no job: 503');
+like($r->header('Retry-After'), qr/^[1-9][0-9]*$/, '... with Retry-After');
+like($r->json->{detail}, qr/draining/, '... and why');
+is(ends($last), 'SUCCESS', 'what waited runs');
+is($tf->post("$api/jobs", {type => 'noop'})->status, 202, 'another queue takes jobs');
+$r = $tf->post("$api/jobs/batch", {jobs => [{type => 'noop'}, {type => 'noop', queue => 'reports'}]});
+is($r->status, 202, 'a batch for both');
+is_deeply([$r->json->{accepted}, $r->json->{items}[1]{problem}{status}], [1, 503], '... is refused by the item');
+act('reports', 'resume');
+is(ends(submit('reports', 5)), 'SUCCESS', 'after resume it takes jobs again');
+
+# settings
+$r = patch('reports', {note => 'monthly figures', max_length => 1000});
+is_deeply([@{$r->json}{qw(note max_length)}], ['monthly figures', 1000], 'PATCH sets note and limit');
+is_deeply([@{patch('reports', {max_length => undef})->json}{qw(note max_length)}], ['monthly figures', undef], '... null takes the limit away, the note stays');
+act('reports', 'pause');
+is(queue('reports')->{note}, 'monthly figures', 'so it does when the queue is paused');
+act('reports', 'resume');
+for ([{max_length => 0}, 'max_length'], [{max_length => '5'}, 'max_length'], [{max_length => 1.5}, 'max_length'], [{max_length => 3e9}, 'max_length'],
+    [{note => 5}, 'note'], [{note => 'x' x 501}, 'note'], [{paused => true}, 'paused']) {
+    my ($body, $field) = @$_;
+    $r = patch('reports', $body);
+    ok($r->is_problem(422), JSON::PP->new->canonical->encode($body) =~ s/x{20,}/xx../r . ': 422');
+    is($r->json->{errors}[0]{pointer}, "#/$field", '... that points at it');
+}
+ok(patch('reports', {})->is_problem(422), 'nothing to change: 422');
+ok(patch('reports', [])->is_problem(422), 'no object: 422');
+is_deeply([@{queue('reports')}{qw(note max_length)}], ['monthly figures', undef], 'none of it changed anything');
+
+# the list
+is(act('_webhooks', 'pause')->status, 200, 'an internal queue can be paused too');
+is_deeply([map { $_->{name} } @{$tf->get("$api/queues")->json->{items}}], [qw(default reports)], 'it is not in the list');
+ok(scalar(grep { $_->{name} eq '_webhooks' } @{$tf->get("$api/queues?internal=1")->json->{items}}), '... unless asked for');
+my $page = $tf->get("$api/queues?limit=1")->json;
+is_deeply([map { $_->{name} } @{$page->{items}}, @{$tf->get("$api/queues?limit=1&cursor=$page->{next_cursor}")->json->{items}}],
+    [qw(default reports)], 'page by page');
+ok($tf->get("$api/queues?$_")->is_problem($_ =~ /colour/ ? 422 : 400), "queues?$_ is refused") for qw(limit=0 internal=yes cursor=a%20b colour=red);
+
+# the audit
+my @audit = map { $_->[0] } $tf->sql("SELECT action FROM audit_log WHERE object = 'reports' ORDER BY id");
+is_deeply([@audit[0 .. 6]], [map { "queue.$_" } qw(pause resume resume pause drain resume change)], 'each change is in the audit');
+is_deeply([$tf->wrong_counts], [], 'the counters are right');
+
+done_testing;

@@ -1,0 +1,74 @@
+# Workers as an operator sees them: who they are, what they do, and which of them are stuck.
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use TaskForge;
+use TaskForge::Rows;
+
+my $api = '/api/v1';
+my $tf = TaskForge->start(parts => [qw(postgres redis nginx worker)], settings => {TASKFORGE_STUCK_SECONDS => 15});
+$tf->start_part('scheduler');
+
+sub workers { my ($query) = @_; return @{$tf->get("$api/workers" . ($query // ''))->json->{items}} }
+sub named { my ($pool) = @_; return (grep { $_->{pool} eq $pool } workers())[0] }
+
+sub announced { my ($event, $pool) = @_; return $tf->redis('XRANGE', 'tf:events', '-', '+') =~ /"event":"$event"[^\n]*"pool":"$pool"/ }
+
+my ($w) = workers();
+is_deeply([@$w{qw(hostname pool status pid concurrency active active_jobs processed failed stuck_since desired_status desired_concurrency)}],
+    ['test', 'default', 'online', $tf->part('worker')->pid, 2, 0, [], 0, 0, undef, undef, undef], 'a worker that has nothing to do');
+ok(scalar(grep { $_ eq 'default' } @{$w->{queues}}), '... with its queues');
+like($w->{version}, qr/^\d+\.\d+/, '... its version');
+like($w->{incarnation}, qr/^\d+$/, '... and its incarnation');
+cmp_ok($w->{heartbeat_age_seconds}, '<', 60, '... beats');
+is_deeply([sort keys %{$tf->get("$api/workers/$w->{id}")->json}], [sort keys %$w], 'the worker by itself has the same fields');
+ok($tf->get("$api/workers/00000000-0000-7000-8000-000000000000")->is_problem(404), 'a worker that does not exist: 404');
+
+my $job = $tf->submit({type => 'sleep', payload => {seconds => 8}, priority => 'high'});
+$tf->wait_for_status($job->{id}, 'RUNNING');
+my ($running) = @{$tf->get("$api/workers/$w->{id}")->json->{active_jobs}};
+is_deeply([@$running{qw(id type queue priority attempt cancel_requested)}], [$job->{id}, 'sleep', 'default', 8, 1, false], 'what it runs is listed');
+like($running->{started_at}, qr/^\d{4}-\d\d-\d\dT[\d:.]+Z$/, '... with its start');
+ok(wait_until(20, sub { $tf->get("$api/workers/$w->{id}")->json->{active} == 1 }), '... and counted');
+is($tf->wait_for_end($job->{id})->{status}, 'SUCCESS', 'it ends');
+ok(wait_until(20, sub { $tf->get("$api/workers/$w->{id}")->json->{processed} == 1 }), '... and is counted again');
+is_deeply(named('default')->{active_jobs}, [], '... and is listed no more');
+
+# lists
+my $gone = $tf->insert_worker('gone', status => 'offline');
+is_deeply([sort map { $_->{pool} } workers()], [qw(default gone)], 'those that left are listed');
+is_deeply([map { $_->{pool} } workers('?status=offline')], ['gone'], '... by status');
+is_deeply([map { $_->{pool} } workers('?pool=default&status=online')], ['default'], '... by pool');
+my $page = $tf->get("$api/workers?limit=1")->json;
+is(scalar @{$page->{items}}, 1, 'page by page');
+isnt($tf->get("$api/workers?limit=1&cursor=$page->{next_cursor}")->json->{items}[0]{id}, $page->{items}[0]{id}, '... each once');
+ok($tf->get("$api/workers?$_")->is_problem(400), "workers?$_: 400") for qw(status=asleep pool=a%20b limit=0 cursor=x);
+
+# forgotten
+my $id = named('gone')->{id};
+ok($tf->api->delete("$api/workers/$w->{id}")->is_problem(409), 'a worker that runs cannot be deleted: 409');
+is($tf->api->delete("$api/workers/$id")->status, 204, 'one that left can');
+ok($tf->api->delete("$api/workers/$id")->is_problem(404), '... once');
+is($tf->sql_value("SELECT count(*) FROM audit_log WHERE object = '$id' AND action = 'worker.delete'"), 1, '... and that is in the audit');
+
+# stuck: a worker that reaches PostgreSQL, but no Redis
+$tf->start_part('worker2', TASKFORGE_WORKER_POOL => 'deaf', TASKFORGE_WORKER_QUEUES => 'deaf', REDIS_URL => "unix://$tf->{home}/run/nothing.sock");
+my $unheard = $tf->submit({type => 'noop', queue => 'deaf'})->{id};
+is(named('deaf')->{status}, 'online', 'a worker that cannot fetch is online at first');
+ok(wait_until(60, sub { named('deaf')->{status} eq 'stuck' }), '... and called stuck when a job has waited for long');
+ok(named('deaf')->{stuck_since}, '... since when is shown');
+is_deeply([map { $_->{pool} } workers('?status=stuck')], ['deaf'], '... by itself in the list of those that are');
+is(named('default')->{status}, 'online', 'who merely has nothing to do is not');
+is(scalar($tf->log_events('scheduler', 'worker_stuck')), 1, 'the scheduler says so once');
+ok(announced('worker_stuck', 'deaf'), '... and in an event');
+$tf->start_part('worker3', TASKFORGE_WORKER_HOSTNAME => 'other', TASKFORGE_WORKER_POOL => 'helper', TASKFORGE_WORKER_QUEUES => 'deaf');
+is($tf->wait_for_end($unheard)->{status}, 'SUCCESS', 'another worker takes the job');
+ok(wait_until(30, sub { named('deaf')->{status} eq 'online' }), 'nothing waits any more: not stuck');
+is(scalar($tf->log_events('scheduler', 'worker_not_stuck')), 1, '... says the scheduler');
+
+# lost
+$tf->kill_part('worker3');
+ok(wait_until(30, sub { named('helper')->{status} eq 'lost' }), 'a killed worker is lost');
+ok(wait_until(10, sub { announced('worker_offline', 'helper') }), '... and announced');
+is($tf->api->delete("$api/workers/" . named('helper')->{id})->status, 204, '... and can be deleted');
+
+done_testing;
