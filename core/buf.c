@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "civil.h"
+
 void tf_buf_free(tf_buf_t *b)
 {
     size_t limit = b->limit;
@@ -309,21 +311,6 @@ void tf_json_kraw(tf_buf_t *b, const char *key, const char *json, size_t len)
     }
 }
 
-/* Days since 1970-01-01 to a civil date, for every year of the Gregorian calendar (Howard Hinnant,
- * "chrono-Compatible Low-Level Date Algorithms", civil_from_days). */
-static void civil_from_days(int64_t days, int *year, int *month, int *day)
-{
-    int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097;
-    int64_t doe = z - era * 146097;
-    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    int64_t mp = (5 * doy + 2) / 153;
-
-    *day = (int)(doy - (153 * mp + 2) / 5 + 1);
-    *month = (int)(mp < 10 ? mp + 3 : mp - 9);
-    *year = (int)(yoe + era * 400 + (*month <= 2));
-}
-
 static void put_digits(char *p, int64_t value, int n)
 {
     while (n-- > 0) {
@@ -334,8 +321,8 @@ static void put_digits(char *p, int64_t value, int n)
 
 void tf_json_time(tf_buf_t *b, int64_t us)
 {
-    int64_t seconds, days, fraction;
-    int year, month, day;
+    int64_t seconds, days, fraction, year;
+    int month, day;
     char *p;
 
     if (us == INT64_MIN) {
@@ -346,7 +333,7 @@ void tf_json_time(tf_buf_t *b, int64_t us)
     fraction = us - seconds * 1000000;
     days = seconds / 86400 - (seconds % 86400 < 0);
     seconds -= days * 86400;
-    civil_from_days(days, &year, &month, &day);
+    tf_civil_from_days(days, &year, &month, &day);
     if (year < 0 || year > 9999) {
         tf_buf_add(b, "null", 4);
         return;

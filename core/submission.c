@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "civil.h"
 #include "json_check.h"
 #include "json_error.h"
 #include "json_slice.h"
@@ -452,21 +453,6 @@ static int digits(const char *p, int n)
     return value;
 }
 
-static bool leap(int year)
-{
-    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-}
-
-/* Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", days_from_civil. */
-static int64_t days_from_civil(int year, int month, int day)
-{
-    int64_t y = year - (month <= 2), era = y / 400, yoe = y - era * 400;
-    int64_t doy = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    int64_t doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
-
-    return era * 146097 + doe - 719468;
-}
-
 /* "Z", "+01:00" or "-01:00" that ends the text; seconds east of UTC. */
 static bool parse_zone(const char *p, size_t len, int *offset)
 {
@@ -490,7 +476,6 @@ static bool parse_zone(const char *p, size_t len, int *offset)
 
 bool tf_time_parse(const char *text, size_t len, int64_t *us)
 {
-    static const int month_days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     int year, month, day, hour, minute, second, offset;
     int64_t fraction = 0, unit = 100000;
     size_t at = 19;
@@ -507,7 +492,7 @@ bool tf_time_parse(const char *text, size_t len, int64_t *us)
     second = digits(text + 17, 2);
     if (year < 1 || month < 1 || month > 12 || day < 1 || hour < 0 || hour > 23 || minute < 0 ||
         minute > 59 || second < 0 || second > 59 ||
-        day > month_days[month - 1] + (month == 2 && leap(year))) {
+        day > tf_days_in_month(year, month)) {
         return false;
     }
     if (text[at] == '.') {
@@ -521,7 +506,7 @@ bool tf_time_parse(const char *text, size_t len, int64_t *us)
     if (!parse_zone(text + at, len - at, &offset)) {
         return false;
     }
-    *us = ((days_from_civil(year, month, day) * 24 + hour) * 60 + minute) * 60000000 +
+    *us = ((tf_days_from_civil(year, month, day) * 24 + hour) * 60 + minute) * 60000000 +
           (int64_t)(second - offset) * 1000000 + fraction;
     return true;
 }
