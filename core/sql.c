@@ -83,6 +83,38 @@ const tf_sql_t tf_sql_submit_full = {
     22,
 };
 
+/* The jobs of a schedule: what its template does not say is the type's. `from`: job_id, template, created_by, schedule_id
+ * and run_at. */
+#define FROM_TEMPLATES(from)                                                                                 \
+    "w AS (SELECT f.job_id AS id, r.type, r.queue, r.name, r.priority, "                                     \
+    "coalesce(r.max_retries, k.max_retries) AS max_retries, r.timeout_seconds, r.retry_base_ms, "            \
+    "r.retry_max_ms, r.retry_jitter, r.retry_budget_seconds, now() AS created_at, "                          \
+    "CASE WHEN f.run_at > now() THEN f.run_at END AS scheduled_at, f.created_by, NULL::text AS traceparent, " \
+    "r.payload, r.metadata, NULL::timestamptz AS expires_at, r.webhook_url, f.schedule_id "                  \
+    "FROM (" from ") f CROSS JOIN LATERAL json_populate_record(NULL::jobs, f.template) r "                   \
+    "JOIN job_types k ON k.type = r.type), "
+
+const tf_sql_t tf_sql_schedule_fire = {
+    "tf_schedule_fire",
+    "WITH g AS MATERIALIZED (SELECT t.id AS schedule_id, f.* FROM unnest($2::uuid[], $3::timestamptz[], $4::int4[], "
+    "$5::timestamptz[], $6::text[], $7::text[]) AS t(id, tick, revision, following, verdict, why) "
+    "CROSS JOIN LATERAL schedule_tick(t.id, t.tick, t.revision, t.following, t.verdict, t.why) f), "
+    FROM_TEMPLATES("SELECT * FROM g WHERE job_id IS NOT NULL") SUBMIT("w", SELDOM ", schedule_id")
+    "SELECT schedule_id, outcome, job_id, (SELECT string_agg(i::text, ' ') FROM unnest(asked) i) FROM g",
+    7,
+};
+
+const tf_sql_t tf_sql_schedule_run = {
+    "tf_schedule_run",
+    "WITH g AS MATERIALIZED (SELECT * FROM schedule_run($2::uuid)), "
+    FROM_TEMPLATES("SELECT job_id, template, $3::uuid AS created_by, $2::uuid AS schedule_id, NULL::timestamptz AS run_at "
+                   "FROM g WHERE job_id IS NOT NULL") SUBMIT("w", SELDOM ", schedule_id")
+    ", a AS MATERIALIZED (SELECT audit($3::uuid, $4::text, $5::text, 'schedule.run', $2::uuid::text, "
+    "json_build_object('job', job_id)) FROM g WHERE job_id IS NOT NULL) "
+    "SELECT outcome, job_id, (SELECT count(*) FROM a) FROM g",
+    5,
+};
+
 /* idempotency_keys_pkey, then jobs_pkey */
 const tf_sql_t tf_sql_replay = {
     "tf_replay",

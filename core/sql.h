@@ -41,6 +41,17 @@ extern const tf_sql_t tf_sql_submit;
  * tf_due) when something is SCHEDULED. */
 extern const tf_sql_t tf_sql_submit_full;
 
+/* Ticks of schedules, each of another schedule. $1 writer, arrays: $2 schedule uuid, $3 tick timestamptz, $4
+ * the schedule's revision int4, $5 the tick after it (NULL: none), $6 text: 'fired', or the outcome where it
+ * is not to fire, $7 why not. One row for each tick that was still the next one: schedule uuid, outcome text
+ * (schedule_ticks), job uuid (NULL: none was made), incarnations text: of workers with jobs that are now to
+ * be cancelled, with a space between two. */
+extern const tf_sql_t tf_sql_schedule_fire;
+
+/* A job of a schedule, now. $1 writer, $2 schedule, then who wants it: $3 user uuid or NULL, $4 name, $5
+ * address. One row: 'run', 'missing', 'builtin' or 'type' (no worker knows it), and the job's id. */
+extern const tf_sql_t tf_sql_schedule_run;
+
 /* What was submitted first with these keys. $1 owner uuid (NULL: nobody logs in), $2 keys text[]. Rows: n
  * int4 (place in $2, from 1), request_hash bytea, TF_JOB_COLUMNS, all NULL where the job was deleted since.
  */

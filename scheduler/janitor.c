@@ -2,6 +2,7 @@
 
 #include "log.h"
 #include "pgparam.h"
+#include "rounds.h"
 #include "scheduler.h"
 #include "statements.h"
 
@@ -25,6 +26,7 @@ static const struct {
     {&tfs_sql_forget_workers, false, NULL},
     {&tfs_sql_forget_keys, true, NULL},
     {&tfs_sql_forget_deliveries, true, NULL},
+    {&tfs_sql_forget_ticks, true, NULL},
 };
 
 #define STEPS ((int)(sizeof(steps) / sizeof(steps[0])))
@@ -32,12 +34,26 @@ static const struct {
 static void begin_round(uv_timer_t *timer);
 static void do_step(tfs_janitor_t *janitor);
 
+static uint64_t pause_ms(const tfs_janitor_t *janitor)
+{
+    return janitor->failed ? TROUBLE_MS : PERIOD_MS;
+}
+
 static void end_round(tfs_janitor_t *janitor)
 {
     tf_log(janitor->failed ? TF_LOG_WARNING : TF_LOG_DEBUG, "upkeep_done", "b:complete", !janitor->failed,
            NULL);
     tfd_pg_stop(&janitor->pg);
-    uv_timer_start(&janitor->timer, begin_round, janitor->failed ? TROUBLE_MS : PERIOD_MS, 0);
+    uv_timer_start(&janitor->timer, begin_round, pause_ms(janitor), 0);
+}
+
+static void on_noted(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
+{
+    tfs_janitor_t *janitor = data;
+
+    if (tfd_pg_ready(&janitor->pg)) { /* else on_up comes again */
+        end_round(janitor);
+    }
 }
 
 static void on_done(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
@@ -68,7 +84,10 @@ static void do_step(tfs_janitor_t *janitor)
     const tf_sql_t *sql;
 
     if (janitor->step == STEPS || janitor->scheduler->stopping) {
-        end_round(janitor);
+        if (!tfs_round_note(&janitor->pg, TFS_ROUND_UPKEEP, janitor->step == STEPS && !janitor->failed,
+                            pause_ms(janitor), PERIOD_MS, on_noted, janitor)) {
+            end_round(janitor);
+        }
         return;
     }
     sql = steps[janitor->step].sql;
@@ -102,7 +121,7 @@ static void begin_round(uv_timer_t *timer)
 
 void tfs_janitor_init(tfs_janitor_t *janitor, tfs_scheduler_t *scheduler)
 {
-    static const tf_sql_t *statements[STEPS];
+    static const tf_sql_t *statements[STEPS + 1] = {[STEPS] = &tfs_sql_note_round};
 
     for (int i = 0; i < STEPS; i++) {
         statements[i] = steps[i].sql;
@@ -115,7 +134,7 @@ void tfs_janitor_init(tfs_janitor_t *janitor, tfs_scheduler_t *scheduler)
         .url = scheduler->config.shared.database_url,
         .options = UPKEEP_OPTIONS,
         .statements = statements,
-        .nstatements = STEPS,
+        .nstatements = STEPS + 1,
         .answer_ms = ANSWER_MS,
         .up = on_up,
         .data = janitor,
@@ -128,6 +147,13 @@ void tfs_janitor_init(tfs_janitor_t *janitor, tfs_scheduler_t *scheduler)
 void tfs_janitor_start(tfs_janitor_t *janitor)
 {
     uv_timer_start(&janitor->timer, begin_round, 0, 0);
+}
+
+void tfs_janitor_now(tfs_janitor_t *janitor)
+{
+    if (uv_is_active((uv_handle_t *)&janitor->timer)) { /* else a round is under way */
+        uv_timer_start(&janitor->timer, begin_round, 0, 0);
+    }
 }
 
 void tfs_janitor_stop(tfs_janitor_t *janitor)

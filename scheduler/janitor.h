@@ -24,6 +24,9 @@ void tfs_janitor_init(tfs_janitor_t *janitor, struct tfs_scheduler_s *scheduler)
 
 /* Leading: a round now, then one an hour. */
 void tfs_janitor_start(tfs_janitor_t *janitor);
+
+/* A round now instead of later; nothing while one is under way. */
+void tfs_janitor_now(tfs_janitor_t *janitor);
 void tfs_janitor_stop(tfs_janitor_t *janitor);
 void tfs_janitor_close(tfs_janitor_t *janitor);
 

@@ -13,7 +13,7 @@
  * seconds. */
 #define LOCK_OPTIONS                                                                                         \
     "-c tcp_keepalives_idle=2 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3 "                       \
-    "-c tcp_user_timeout=5000 -c idle_session_timeout=0 -c statement_timeout=2000"
+    "-c tcp_user_timeout=5000 -c idle_session_timeout=5000 -c statement_timeout=2000"
 
 static void on_tried(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
 {

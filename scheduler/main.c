@@ -13,22 +13,37 @@
 /* SIGTERM: what is under way may end within; the rest is found by the next leader. */
 #define STOP_MAX_MS 700
 
+static void listen_all(tfs_scheduler_t *s);
+
 static void on_listening(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
 {
     tfs_scheduler_t *s = data;
 
     if (result) {
         tfs_due_start(&s->due); /* after LISTEN, so that nothing falls between looking and listening */
+        tfs_schedules_start(&s->schedules);
     } else if (tfs_may_work(s)) {
-        tfd_pg_send(&s->work, &tfs_sql_listen, NULL, on_listening, s);
+        listen_all(s);
     }
+}
+
+static void on_listening_more(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
+{
+}
+
+/* Answers come in this order; a LISTEN fails only when all of them do. */
+static void listen_all(tfs_scheduler_t *s)
+{
+    tfd_pg_send(&s->work, &tfs_sql_listen_upkeep, NULL, on_listening_more, s);
+    tfd_pg_send(&s->work, &tfs_sql_listen_schedules, NULL, on_listening_more, s);
+    tfd_pg_send(&s->work, &tfs_sql_listen, NULL, on_listening, s);
 }
 
 static void work_up(void *data)
 {
     tfs_scheduler_t *s = data;
 
-    tfd_pg_send(&s->work, &tfs_sql_listen, NULL, on_listening, s);
+    listen_all(s);
     tfs_rescue_start(&s->rescue);
     tfs_reconcile_start(&s->reconcile);
     tfs_stuck_start(&s->stuck);
@@ -39,6 +54,7 @@ static void work_down(void *data)
     tfs_scheduler_t *s = data;
 
     tfs_due_stop(&s->due);
+    tfs_schedules_stop(&s->schedules);
     tfs_rescue_stop(&s->rescue);
     tfs_reconcile_stop(&s->reconcile);
     tfs_stuck_stop(&s->stuck);
@@ -48,7 +64,13 @@ static void notified(void *data, const char *channel)
 {
     tfs_scheduler_t *s = data;
 
-    tfs_due_wake(&s->due);
+    if (strcmp(channel, "tf_schedules") == 0) {
+        tfs_schedules_wake(&s->schedules);
+    } else if (strcmp(channel, "tf_upkeep") == 0) {
+        tfs_janitor_now(&s->janitor);
+    } else {
+        tfs_due_wake(&s->due);
+    }
 }
 
 /* New, restarted or cut off for a while: whatever it lost is to be found now. */
@@ -66,9 +88,9 @@ static void log_stats(uv_timer_t *timer)
     static const tfs_stats_t nothing;
 
     if (memcmp(n, &nothing, sizeof(nothing)) != 0) {
-        tf_log(TF_LOG_INFO, "stats", "i:promoted", n->promoted, "i:rescued", n->rescued, "i:dead_letter",
-               n->buried, "i:added_again", n->added_again, "i:forgotten_entries", n->forgotten,
-               "i:queues_mirrored", n->mirrored, "i:redis_failed", n->redis_failed, NULL);
+        tf_log(TF_LOG_INFO, "stats", "i:promoted", n->promoted, "i:fired", n->fired, "i:rescued", n->rescued,
+               "i:dead_letter", n->buried, "i:added_again", n->added_again, "i:forgotten_entries",
+               n->forgotten, "i:queues_mirrored", n->mirrored, "i:redis_failed", n->redis_failed, NULL);
         s->stats = nothing;
     }
 }
@@ -101,6 +123,7 @@ static void close_all(tfs_scheduler_t *s)
     tfd_pg_close(&s->work);
     tfd_redis_close(&s->redis);
     tfs_due_close(&s->due);
+    tfs_schedules_close(&s->schedules);
     tfs_rescue_close(&s->rescue);
     tfs_reconcile_close(&s->reconcile);
     tfs_stuck_close(&s->stuck);
@@ -145,17 +168,15 @@ static void on_turn(uv_prepare_t *prepare)
 static void init_connections(tfs_scheduler_t *s)
 {
     static const tf_sql_t *const statements[] = {
-        &tfs_sql_listen,
-        &tf_sql_next_due,
-        &tf_sql_due,
-        &tfs_sql_queues,
-        &tf_sql_lose_workers,
-        &tf_sql_rescue,
-        &tfs_sql_dead_incarnations,
-        &tfs_sql_now,
-        &tf_sql_active_queues,
-        &tf_sql_lost_in_redis,
-        &tfs_sql_queue_states,
+        &tfs_sql_listen,        &tfs_sql_listen_schedules,
+        &tfs_sql_listen_upkeep, &tfs_sql_next_tick,
+        &tfs_sql_due_ticks,     &tf_sql_schedule_fire,
+        &tfs_sql_fired,         &tfs_sql_note_round,
+        &tf_sql_next_due,       &tf_sql_due,
+        &tfs_sql_queues,        &tf_sql_lose_workers,
+        &tf_sql_rescue,         &tfs_sql_dead_incarnations,
+        &tfs_sql_now,           &tf_sql_active_queues,
+        &tf_sql_lost_in_redis,  &tfs_sql_queue_states,
         &tfs_sql_mark_stuck,
     };
 
@@ -195,6 +216,7 @@ static bool init(tfs_scheduler_t *s)
     tfs_leader_init(&s->leader, &s->loop, s->config.shared.database_url, elected, deposed, s);
     init_connections(s);
     tfs_due_init(&s->due, s);
+    tfs_schedules_init(&s->schedules, s);
     tfs_rescue_init(&s->rescue, s);
     tfs_reconcile_init(&s->reconcile, s);
     tfs_stuck_init(&s->stuck, s);

@@ -6,6 +6,7 @@
 #include "batch.h"
 #include "log.h"
 #include "redis_keys.h"
+#include "rounds.h"
 #include "scheduler.h"
 #include "sql.h"
 #include "statements.h"
@@ -26,13 +27,17 @@ static void wait_for_round(tfs_reconcile_t *r, uint64_t ms)
 
 static void end_round(tfs_reconcile_t *r)
 {
+    tfs_scheduler_t *s = r->scheduler;
+    uint64_t period_ms = (uint64_t)s->config.reconcile_seconds * 1000, pause_ms = r->again ? 0 : period_ms;
+
     if (r->added) {
         tf_log(TF_LOG_WARNING, "jobs_added_again", "i:count", r->added, NULL);
     }
     tfs_names_free(&r->queues);
     r->busy = false;
-    if (tfs_may_work(r->scheduler)) {
-        wait_for_round(r, r->again ? 0 : (uint64_t)r->scheduler->config.reconcile_seconds * 1000);
+    if (tfs_may_work(s)) {
+        wait_for_round(r, pause_ms);
+        tfs_round_note(&s->work, TFS_ROUND_RECONCILE, true, pause_ms, period_ms, NULL, NULL);
     }
     r->again = false;
 }

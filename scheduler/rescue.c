@@ -6,6 +6,7 @@
 #include "batch.h"
 #include "log.h"
 #include "redis_keys.h"
+#include "rounds.h"
 #include "scheduler.h"
 #include "sql.h"
 #include "statements.h"
@@ -20,10 +21,16 @@ static void next_queue(tfs_rescue_t *rescue);
 
 static void end_round(tfs_rescue_t *rescue)
 {
+    tfs_scheduler_t *s = rescue->scheduler;
+
     tfs_names_free(&rescue->queues);
     rescue->busy = false;
+    if (tfs_may_work(s)) {
+        tfs_round_note(&s->work, TFS_ROUND_RESCUE, true, uv_timer_get_due_in(&rescue->timer),
+                       uv_timer_get_repeat(&rescue->timer), NULL, NULL);
+    }
     if (rescue->took_back) {
-        tfs_reconcile_now(&rescue->scheduler->reconcile);
+        tfs_reconcile_now(&s->reconcile);
     }
 }
 

@@ -17,11 +17,13 @@
 #include "reconcile.h"
 #include "daemon/redis.h"
 #include "rescue.h"
+#include "schedules.h"
 #include "stuck.h"
 
 /* Since the last log line "stats". */
 typedef struct {
     int64_t promoted;     /* SCHEDULED, RETRYING -> QUEUED */
+    int64_t fired;        /* ticks of schedules */
     int64_t rescued;      /* RUNNING -> RETRYING */
     int64_t buried;       /* RUNNING -> DEAD_LETTER */
     int64_t added_again;  /* by reconcile */
@@ -37,6 +39,7 @@ typedef struct tfs_scheduler_s {
     tfd_pg_t work;     /* while leading; changes jobs, listens */
     tfd_redis_t redis; /* while leading */
     tfs_due_t due;
+    tfs_schedules_t schedules;
     tfs_rescue_t rescue;
     tfs_reconcile_t reconcile;
     tfs_stuck_t stuck;

@@ -1,6 +1,7 @@
 #include "statements.h"
 
 #include "job.h"
+#include "pgparam.h"
 
 #define ALIVE "('online', 'quiet', 'stopping')"
 
@@ -20,6 +21,49 @@ const tf_sql_t tfs_sql_listen = {
     "tfs_listen",
     "LISTEN tf_due",
     0,
+};
+
+const tf_sql_t tfs_sql_listen_schedules = {
+    "tfs_listen_schedules",
+    "LISTEN tf_schedules",
+    0,
+};
+
+const tf_sql_t tfs_sql_listen_upkeep = {
+    "tfs_listen_upkeep",
+    "LISTEN tf_upkeep",
+    0,
+};
+
+/* schedules_next, read in its order. */
+const tf_sql_t tfs_sql_due_ticks = {
+    "tfs_due_ticks",
+    "SELECT id, cron, time_zone, revision, catch_up_seconds, next_run_at, now() FROM schedules "
+    "WHERE NOT paused AND NOT builtin AND next_run_at <= now() ORDER BY next_run_at LIMIT $1::int4",
+    1,
+};
+
+const tf_sql_t tfs_sql_next_tick = {
+    "tfs_next_tick",
+    "SELECT next_run_at, now() FROM schedules WHERE NOT paused AND NOT builtin AND next_run_at IS NOT NULL "
+    "ORDER BY next_run_at LIMIT 1",
+    0,
+};
+
+/* jobs_pkey */
+const tf_sql_t tfs_sql_fired = {
+    "tfs_fired",
+    "SELECT " TF_JOB_COLUMNS_LIGHT("j.") " FROM unnest($1::uuid[]) AS t(id) JOIN jobs j ON j.id = t.id",
+    1,
+};
+
+/* schedules_name_key */
+const tf_sql_t tfs_sql_note_round = {
+    "tfs_note_round",
+    "UPDATE schedules SET last_tick = CASE WHEN $2::bool THEN now() ELSE last_tick END, "
+    "next_run_at = now() + $3::int8 * interval '1 millisecond', cron = $4 WHERE name = $1 AND builtin "
+    "RETURNING set_config('synchronous_commit', 'off', true)",
+    4,
 };
 
 const tf_sql_t tfs_sql_now = {
@@ -107,6 +151,12 @@ const tf_sql_t tfs_sql_forget_deliveries = {
     "ORDER BY w.job_id, w.delivery_id LIMIT 10000) RETURNING 1) "
     "SELECT count(*)::int4 FROM d",
     1,
+};
+
+const tf_sql_t tfs_sql_forget_ticks = {
+    "tfs_forget_ticks",
+    "SELECT forget_ticks(10000)",
+    0,
 };
 
 const tf_sql_t tfs_sql_forget_workers = {

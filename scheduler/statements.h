@@ -16,8 +16,25 @@ extern const tf_sql_t tfs_sql_try_lead;
 /* One row: the session answers. */
 extern const tf_sql_t tfs_sql_alive;
 
-/* LISTEN tf_due. */
+/* LISTEN tf_due, tf_schedules, tf_upkeep. */
 extern const tf_sql_t tfs_sql_listen;
+extern const tf_sql_t tfs_sql_listen_schedules;
+extern const tf_sql_t tfs_sql_listen_upkeep;
+
+/* Schedules whose tick has come, the oldest ticks first; $1 limit int4. Rows: id uuid, cron, time zone,
+ * revision int4, catch_up_seconds int4, tick timestamptz, and the server's now timestamptz. */
+extern const tf_sql_t tfs_sql_due_ticks;
+
+/* When the next tick comes: timestamptz, and the server's now; no row: never. */
+extern const tf_sql_t tfs_sql_next_tick;
+
+/* The jobs with the ids of $1 uuid[]. Rows: TF_JOB_COLUMNS_LIGHT. */
+extern const tf_sql_t tfs_sql_fired;
+
+/* A round of housekeeping. $1 name of its schedule, $2 bool: it was complete, $3 milliseconds to the next one
+ * int8, $4 how often it comes, to be shown as its cron. One row when there is such a schedule. Not waited for
+ * on disk: the next round says it again. */
+extern const tf_sql_t tfs_sql_note_round;
 
 /* One row, timestamptz: the clock that enqueued_at is compared with. */
 extern const tf_sql_t tfs_sql_now;
@@ -43,6 +60,9 @@ extern const tf_sql_t tfs_sql_drop_partitions;
 
 /* Minutes older than 48 hours. No rows. */
 extern const tf_sql_t tfs_sql_forget_throughput;
+
+/* Ticks that are too old or too many, at most 10,000. One row: count int4. */
+extern const tf_sql_t tfs_sql_forget_ticks;
 
 /* Workers that have been gone for more than a week. No rows. */
 extern const tf_sql_t tfs_sql_forget_workers;

@@ -1,0 +1,11 @@
+DROP FUNCTION forget_ticks(integer);
+DROP FUNCTION schedule_upkeep(uuid, uuid, text, text);
+DROP FUNCTION schedule_delete(uuid, uuid, text, text);
+DROP FUNCTION schedule_pause(uuid, integer, boolean, text, timestamptz, uuid, text, text);
+DROP FUNCTION schedule_change(uuid, integer, json, timestamptz, uuid, text, text);
+DROP FUNCTION schedule_create(uuid, json, timestamptz, uuid, text, text);
+DROP FUNCTION schedule_run(uuid);
+DROP FUNCTION schedule_tick(uuid, timestamptz, integer, timestamptz, text, text);
+DROP TABLE schedule_jobs;
+DROP TABLE schedule_ticks;
+DROP TABLE schedules;
