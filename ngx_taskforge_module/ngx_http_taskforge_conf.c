@@ -8,6 +8,11 @@
 #include "ngx_http_taskforge_shm.h"
 
 
+static char *ngx_http_taskforge_zones(ngx_conf_t *cf,
+    ngx_http_taskforge_main_conf_t *mcf);
+static void ngx_http_taskforge_zones_free(void *data);
+
+
 static ngx_str_t  ngx_http_taskforge_default_zone =
     ngx_string("taskforge_default");
 
@@ -128,7 +133,44 @@ ngx_http_taskforge_init_main_conf(ngx_conf_t *cf, void *conf)
         }
     }
 
+    return ngx_http_taskforge_zones(cf, mcf);
+}
+
+
+/* Files are read here, in the master: worker processes share the memory. */
+
+static char *
+ngx_http_taskforge_zones(ngx_conf_t *cf, ngx_http_taskforge_main_conf_t *mcf)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    mcf->zones = tf_zones_load(TF_ZONE_DIRECTORY);
+    if (mcf->zones == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    cln->handler = ngx_http_taskforge_zones_free;
+    cln->data = mcf->zones;
+
+    if (tf_zones_count(mcf->zones) == 1) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "there are no time zones in " TF_ZONE_DIRECTORY
+                      ", schedules can only have UTC");
+    }
+
     return NGX_CONF_OK;
+}
+
+
+static void
+ngx_http_taskforge_zones_free(void *data)
+{
+    tf_zones_free(data);
 }
 
 

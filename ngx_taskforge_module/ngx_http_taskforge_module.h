@@ -21,6 +21,7 @@
 #include "buf.h"
 #include "job.h"
 #include "uuid.h"
+#include "zone.h"
 
 
 typedef struct ngx_http_taskforge_pg_s      ngx_http_taskforge_pg_t;
@@ -79,6 +80,7 @@ typedef struct {
     size_t                        submit_batch_size;  /* bytes */
     ngx_uint_t                    submit_queue;       /* jobs */
     ngx_msec_t                    types_refresh;
+    tf_zones_t                   *zones;         /* read with the config */
 
     ngx_shm_zone_t               *shm_zone;
     ngx_int_t                     request_id;    /* index of $request_id */

@@ -10,6 +10,7 @@
 #include "ngx_http_taskforge_login.h"
 #include "ngx_http_taskforge_queues.h"
 #include "ngx_http_taskforge_reply.h"
+#include "ngx_http_taskforge_schedules.h"
 #include "ngx_http_taskforge_session.h"
 #include "ngx_http_taskforge_submit.h"
 #include "ngx_http_taskforge_users.h"
@@ -225,6 +226,48 @@ static const ngx_http_taskforge_route_t  ngx_http_taskforge_routes[] = {
       ngx_http_taskforge_workers_concurrency, NGX_HTTP_TASKFORGE_ROLE_ADMIN,
       MANAGE, ngx_string("workers_concurrency"), NULL, 1 },
 
+    { NGX_HTTP_GET, ngx_string("/schedules"),
+      ngx_http_taskforge_schedules_list, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      READ, ngx_string("schedules_list"), ngx_http_taskforge_schedules_args,
+      0 },
+
+    { NGX_HTTP_POST, ngx_string("/schedules"),
+      ngx_http_taskforge_schedules_create, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
+      MANAGE, ngx_string("schedules_create"), NULL, 1 },
+
+    { NGX_HTTP_POST, ngx_string("/schedules/preview"),
+      ngx_http_taskforge_schedules_preview, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      READ, ngx_string("schedules_preview"), NULL, 1 },
+
+    { NGX_HTTP_GET, ngx_string("/schedules/{id}"),
+      ngx_http_taskforge_schedules_get, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      READ, ngx_string("schedules_get"), NULL, 0 },
+
+    { NGX_HTTP_PATCH, ngx_string("/schedules/{id}"),
+      ngx_http_taskforge_schedules_change, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
+      MANAGE, ngx_string("schedules_change"), NULL, 1 },
+
+    { NGX_HTTP_DELETE, ngx_string("/schedules/{id}"),
+      ngx_http_taskforge_schedules_delete, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
+      MANAGE, ngx_string("schedules_delete"), NULL, 0 },
+
+    { NGX_HTTP_GET, ngx_string("/schedules/{id}/ticks"),
+      ngx_http_taskforge_schedules_ticks, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      READ, ngx_string("schedules_ticks"), ngx_http_taskforge_schedules_args,
+      0 },
+
+    { NGX_HTTP_POST, ngx_string("/schedules/{id}/pause"),
+      ngx_http_taskforge_schedules_pause, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
+      MANAGE, ngx_string("schedules_pause"), NULL, 2 },
+
+    { NGX_HTTP_POST, ngx_string("/schedules/{id}/resume"),
+      ngx_http_taskforge_schedules_resume, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
+      MANAGE, ngx_string("schedules_resume"), NULL, 0 },
+
+    { NGX_HTTP_POST, ngx_string("/schedules/{id}/run"),
+      ngx_http_taskforge_schedules_run, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
+      MANAGE, ngx_string("schedules_run"), NULL, 0 },
+
     { NGX_HTTP_GET, ngx_string("/events"),
       ngx_http_taskforge_events, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
       READ, ngx_string("events_list"), ngx_http_taskforge_events_args, 0 },
@@ -274,7 +317,10 @@ ngx_http_taskforge_route_handler(ngx_http_request_t *r)
         return NGX_DONE;
     }
 
-    if (!ctx->route->body) {
+    if (ctx->route->body == 0
+        || (ctx->route->body == 2 && r->headers_in.content_length_n <= 0
+            && !r->headers_in.chunked))
+    {
         rc = ngx_http_discard_request_body(r);
 
         if (rc != NGX_OK) {

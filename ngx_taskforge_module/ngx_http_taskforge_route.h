@@ -31,7 +31,8 @@ struct ngx_http_taskforge_route_s {
     ngx_str_t                     name;     /* "jobs_get" */
     const ngx_str_t              *args;     /* known query parameters, ends
                                                with an empty one; NULL: none */
-    unsigned                      body:1;   /* takes a JSON body */
+    unsigned                      body:2;   /* 1: takes a JSON body, 2: may
+                                               have one */
 };
 
 
