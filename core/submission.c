@@ -491,8 +491,7 @@ bool tf_time_parse(const char *text, size_t len, int64_t *us)
     minute = digits(text + 14, 2);
     second = digits(text + 17, 2);
     if (year < 1 || month < 1 || month > 12 || day < 1 || hour < 0 || hour > 23 || minute < 0 ||
-        minute > 59 || second < 0 || second > 59 ||
-        day > tf_days_in_month(year, month)) {
+        minute > 59 || second < 0 || second > 59 || day > tf_days_in_month(year, month)) {
         return false;
     }
     if (text[at] == '.') {
