@@ -74,7 +74,10 @@ static bool is_letter(char c)
 /* The next byte of the field; 0 at its end. */
 static char look(const reader_t *r)
 {
-    return r->p < r->end ? *r->p : '\0';
+    if (r->p == r->end) {
+        return '\0';
+    }
+    return *r->p;
 }
 
 /* Digits, at most 9 of them. */

@@ -272,6 +272,7 @@ ngx_http_taskforge_schedules_preview(ngx_http_request_t *r)
     };
 
     errors = (tf_buf_t) TF_BUF_INIT;
+    zone = NULL;
 
     if (ngx_http_taskforge_fields(r, fields, &errors, 0) != NGX_OK) {
         return;

@@ -14,6 +14,8 @@
 static void ngx_http_taskforge_schedule_cleanup(void *data);
 static void ngx_http_taskforge_schedule_verify(
     ngx_http_taskforge_schedule_t *s);
+static void ngx_http_taskforge_schedule_invalid(
+    ngx_http_taskforge_schedule_t *s);
 static void ngx_http_taskforge_schedule_types(void *data, ngx_uint_t ok);
 static void ngx_http_taskforge_schedule_send_create(ngx_http_request_t *r);
 static void ngx_http_taskforge_schedule_created(ngx_http_request_t *r,
@@ -106,7 +108,7 @@ ngx_http_taskforge_schedules_create(ngx_http_request_t *r)
     if (!json_is_object(body)) {
         ngx_http_taskforge_error_add(&s->check.errors, "pointer", "#", 1,
                                      "must be an object");
-        (void) ngx_http_taskforge_fields_done(r, &s->check.errors);
+        ngx_http_taskforge_schedule_invalid(s);
         return;
     }
 
@@ -157,7 +159,21 @@ ngx_http_taskforge_schedule_verify(ngx_http_taskforge_schedule_t *s)
         return;
     }
 
-    (void) ngx_http_taskforge_fields_done(r, &s->check.errors);
+    ngx_http_taskforge_schedule_invalid(s);
+}
+
+
+/* The answer ends the request, and s with it. */
+
+static void
+ngx_http_taskforge_schedule_invalid(ngx_http_taskforge_schedule_t *s)
+{
+    tf_buf_t  errors;
+
+    errors = s->check.errors;
+    s->check.errors = (tf_buf_t) TF_BUF_INIT;
+
+    (void) ngx_http_taskforge_fields_done(s->request, &errors);
 }
 
 
@@ -340,7 +356,7 @@ ngx_http_taskforge_schedules_change(ngx_http_request_t *r)
         ngx_http_taskforge_error_add(&s->check.errors, "pointer", "#", 1,
                                      "must be an object with the fields to "
                                      "change");
-        (void) ngx_http_taskforge_fields_done(r, &s->check.errors);
+        ngx_http_taskforge_schedule_invalid(s);
         return;
     }
 
