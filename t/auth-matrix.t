@@ -32,6 +32,8 @@ my %EXPECTED = (
     'POST /schedules/{id}/pause' => [operator => qw(manage)],
     'POST /schedules/{id}/resume' => [operator => qw(manage)],
     'POST /schedules/{id}/run'   => [operator => qw(manage)],
+    'GET /jobs/{id}/why'         => [viewer => qw(read submit manage)],
+    'GET /stats'                 => [viewer => qw(read manage)],
     'GET /events'                => [viewer => qw(read manage)],
     'POST /auth/register'        => ['anyone'],
     'POST /auth/login'           => ['anyone'],
