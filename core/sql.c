@@ -60,6 +60,16 @@ const tf_sql_t tf_sql_submit = {
 
 #define SELDOM ", scheduled_at, retry_budget_seconds, expires_at, webhook_url"
 
+/* The rows of `from` become jobs and are counted. `seldom`: more columns than the usual ones, each after a comma. */
+#define SUBMIT(from, seldom)                                                                                 \
+    "new AS (INSERT INTO jobs (updated_at, run_at, enqueued_at, status, " SUBMIT_NAMES seldom ") "           \
+    "SELECT created_at, scheduled_at, CASE WHEN scheduled_at IS NULL THEN created_at END, "                  \
+    "CASE WHEN scheduled_at IS NULL THEN " TF_SQL_QUEUED "::job_status "                                     \
+    "ELSE " TF_SQL_SCHEDULED "::job_status END, "                                                            \
+    SUBMIT_NAMES seldom " FROM " from " RETURNING queue, type, priority, status), "                          \
+    "c AS (" COUNT("SELECT queue, type, priority, status, 1 AS d FROM new") "), "                            \
+    "m AS (" THROUGHPUT("SELECT " TF_SQL_QUEUED " AS status, -1::int2 AS bucket, 0 AS us FROM new") ") "
+
 /* Keys in their order, so that two statements with the same keys wait for each other in one direction only; of
  * two equal ones in one statement the first wins. A key that another transaction is about to insert makes this
  * one wait for its end. */
@@ -72,12 +82,7 @@ const tf_sql_t tf_sql_submit_full = {
     "FROM t WHERE key IS NOT NULL ORDER BY 1, 2, id ON CONFLICT (owner, key) DO NOTHING RETURNING job_id), "
     "w AS (SELECT * FROM t WHERE key IS NULL OR id IN (SELECT job_id FROM k)), "
     "x AS (INSERT INTO job_expiry SELECT expires_at, id FROM w WHERE expires_at IS NOT NULL), "
-    "new AS (INSERT INTO jobs (updated_at, run_at, enqueued_at, status, " SUBMIT_NAMES SELDOM ") "
-    "SELECT created_at, scheduled_at, CASE WHEN scheduled_at IS NULL THEN created_at END, "
-    "CASE WHEN scheduled_at IS NULL THEN " TF_SQL_QUEUED "::job_status ELSE " TF_SQL_SCHEDULED "::job_status END, "
-    SUBMIT_NAMES SELDOM " FROM w RETURNING queue, type, priority, status), "
-    "c AS (" COUNT("SELECT queue, type, priority, status, 1 AS d FROM new") "), "
-    "m AS (" THROUGHPUT("SELECT " TF_SQL_QUEUED " AS status, -1::int2 AS bucket, 0 AS us FROM new") ") "
+    SUBMIT("w", SELDOM)
     "SELECT id, CASE WHEN scheduled_at IS NOT NULL THEN pg_notify('tf_due', '')::text END FROM w "
     "WHERE key IS NOT NULL OR scheduled_at IS NOT NULL",
     22,
