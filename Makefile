@@ -101,7 +101,7 @@ $(BUILD)/t/handlers/%.o: t/handlers/%.c
 
 $(TESTER): $(call obj,$(worker_c) $(wildcard t/handlers/*.c)) $(daemon_o) $(core_o)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ -luv -lhiredis -lpq -ljansson -lssl -lcrypto -lm
+	$(CC) $(LDFLAGS) -o $@ $^ -luv -lhiredis -lpq -ljansson -lcurl -lssl -lcrypto -lm
 
 $(SCHEDULER): $(call obj,$(scheduler_c)) $(daemon_o) $(core_o)
 	$(CC) $(LDFLAGS) -o $@ $^ -luv -lhiredis -lpq -ljansson -lssl -lcrypto -lm
