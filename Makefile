@@ -90,7 +90,7 @@ $(MODULE): $(call obj,$(module_c)) $(core_o)
 	  -lpq -ljansson -ljwt -largon2 -lssl -lcrypto -lm
 
 $(WORKER): $(call obj,$(worker_c)) $(daemon_o) $(core_o)
-	$(CC) $(LDFLAGS) -o $@ $^ -luv -lhiredis -lpq -ljansson -lssl -lcrypto -lm
+	$(CC) $(LDFLAGS) -o $@ $^ -luv -lhiredis -lpq -ljansson -lcurl -lssl -lcrypto -lm
 
 $(SCHEDULER): $(call obj,$(scheduler_c)) $(daemon_o) $(core_o)
 	$(CC) $(LDFLAGS) -o $@ $^ -luv -lhiredis -lpq -ljansson -lssl -lcrypto -lm
@@ -110,7 +110,7 @@ $(BUILD)/libparts.a: $(parts_o)
 
 $(BUILD)/unit/%: $(BUILD)/t/unit/%.o $(core_o) $(handlers_o) $(BUILD)/libparts.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -luv -lhiredis -lpq -ljansson -ljwt -lssl -lcrypto -lm
+	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -luv -lhiredis -lpq -ljansson -ljwt -lcurl -lssl -lcrypto -lm
 
 # libFuzzer targets (clang): make fuzz FUZZ_ARGS=-max_total_time=600
 FUZZERS   := $(patsubst t/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard t/fuzz/*.c))
@@ -119,7 +119,7 @@ FUZZ_ARGS ?= -max_total_time=60
 $(BUILD)/fuzz/%: t/fuzz/%.c $(core_c) $(wildcard core/*.h worker/handlers/*.[ch])
 	@mkdir -p $(@D)
 	clang -std=gnu11 -O1 -g $(WARN) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(CPPFLAGS) -Iworker \
-	  $< $(core_c) $(jwt_c) worker/handlers/csv.c worker/handlers/number.c -o $@ -ljansson -ljwt -lcrypto -lm
+	  $< $(core_c) $(jwt_c) worker/handlers/csv.c worker/handlers/number.c -o $@ -ljansson -ljwt -lcurl -lcrypto -lm
 
 fuzz: $(FUZZERS)
 	@set -e; for f in $(FUZZERS); do echo "$$f"; "$$f" $(FUZZ_ARGS) -artifact_prefix="$$f-" -print_final_stats=0; done
