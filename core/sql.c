@@ -95,14 +95,16 @@ const tf_sql_t tf_sql_replay = {
 
 /* jobs_pkey; the bounds prune the partitions before the statement starts. */
 #define CLAIM_SET "status = " TF_SQL_RUNNING ", incarnation = $3, worker = $4, finished_at = NULL, updated_at = now()"
+/* What the handlers of one type need beside the row, and nobody else may see. */
+#define SECRET "CASE WHEN type = '" TF_TYPE_WEBHOOK "' THEN webhook_signers(created_by) END AS secret"
 #define CLAIM_IDS "id = ANY ($2::uuid[]) AND id BETWEEN $5 AND $6"
 
 const tf_sql_t tf_sql_claim = {
     "tf_claim",
     "WITH u AS (UPDATE jobs SET " CLAIM_SET ", attempt = attempt + 1, started_at = now(), progress = 0 "
-    "WHERE " CLAIM_IDS " AND " STATUS_IS("status", TF_SQL_QUEUED) " RETURNING " TF_CLAIM_COLUMNS "), "
+    "WHERE " CLAIM_IDS " AND " STATUS_IS("status", TF_SQL_QUEUED) " RETURNING " TF_CLAIM_COLUMNS ", " SECRET "), "
     "c AS (" MOVED("u", TF_SQL_QUEUED, TF_SQL_RUNNING) ") "
-    "SELECT " TF_CLAIM_COLUMNS " FROM u",
+    "SELECT " TF_CLAIM_COLUMNS ", secret FROM u",
     6,
 };
 
@@ -114,10 +116,10 @@ const tf_sql_t tf_sql_claim_again = {
     "started_at = CASE WHEN status = " TF_SQL_QUEUED " THEN now() ELSE started_at END, "
     "progress = CASE WHEN status = " TF_SQL_QUEUED " THEN 0 ELSE progress END "
     "WHERE " CLAIM_IDS " AND (" STATUS_IS("status", TF_SQL_QUEUED) " "
-    "OR " STATUS_IS("status", TF_SQL_RUNNING) " AND incarnation = $3) RETURNING " TF_CLAIM_COLUMNS ", started_at), "
+    "OR " STATUS_IS("status", TF_SQL_RUNNING) " AND incarnation = $3) RETURNING " TF_CLAIM_COLUMNS ", " SECRET ", started_at), "
     "n AS (SELECT * FROM u WHERE started_at = now()), "
     "c AS (" MOVED("n", TF_SQL_QUEUED, TF_SQL_RUNNING) ") "
-    "SELECT " TF_CLAIM_COLUMNS " FROM u",
+    "SELECT " TF_CLAIM_COLUMNS ", secret FROM u",
     6,
 };
 

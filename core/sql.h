@@ -2,7 +2,7 @@
  * round trip and one transaction. Parameters are binary (pgparam.h), results are read in binary. Arrays are
  * parallel and sorted by id, so that two batches never wait for each other in a circle. $writer: 0-31 nginx
  * workers, 32-62 worker daemons (32 + incarnation % 31), 63 the scheduler's leader, 64 drop_partitions, 65
- * the executors of bulk actions. */
+ * the executors of bulk actions, 66-96 the trigger that makes deliveries of webhooks. */
 #ifndef TF_SQL_H
 #define TF_SQL_H
 
@@ -47,7 +47,8 @@ extern const tf_sql_t tf_sql_submit_full;
 extern const tf_sql_t tf_sql_replay;
 
 /* Claim: QUEUED -> RUNNING. $1 writer, $2 ids uuid[], $3 incarnation int8, $4 worker text, $5 and $6 the
- * smallest and the largest of the ids. Rows: TF_CLAIM_COLUMNS. */
+ * smallest and the largest of the ids. Rows: TF_CLAIM_COLUMNS, then what tfw_run_secret gives: text, nearly
+ * always NULL. */
 extern const tf_sql_t tf_sql_claim;
 
 /* The same when the answer to an earlier claim was lost: also returns jobs that this incarnation holds. */

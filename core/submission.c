@@ -4,11 +4,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "json_check.h"
 #include "json_error.h"
 #include "json_slice.h"
+#include "outgoing.h"
 
 /* The checking of one submission. */
 typedef struct {
@@ -133,22 +133,18 @@ static void check_expires_at(check_t *c, const json_t *value)
 
 static void check_webhook_url(check_t *c, const json_t *value)
 {
-    const char *url = json_string_value(value);
-    size_t len = json_string_length(value);
+    const char *why = "must be an http or https URL";
+    tf_url_t url;
 
     if (json_is_null(value)) {
         return;
     }
-    if (url == NULL || len > TF_WEBHOOK_URL_MAX ||
-        (strncasecmp(url, "http://", 7) != 0 && strncasecmp(url, "https://", 8) != 0)) {
-        complain(c, "/webhook_url", "must be an http or https URL of at most %d bytes", TF_WEBHOOK_URL_MAX);
-        return;
+    if (json_is_string(value)) {
+        why = tf_url_parse(json_string_value(value), json_string_length(value), &url);
     }
-    for (size_t i = 0; i < len; i++) {
-        if (url[i] <= ' ' || url[i] > '~') {
-            complain(c, "/webhook_url", "has a character at %zu that a URL must escape", i);
-            return;
-        }
+    if (why) {
+        complain(c, "/webhook_url", "%s", why);
+        return;
     }
     c->job->webhook_url = json_text(value);
 }

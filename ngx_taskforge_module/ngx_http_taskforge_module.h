@@ -115,8 +115,9 @@ typedef struct {
 typedef struct {
     const ngx_http_taskforge_route_t  *route;
 
-    /* the {id} of the path */
+    /* the {id} of the path, and where there are two the second */
     uint8_t                       id[16];
+    uint8_t                       second_id[16];
 
     ngx_http_taskforge_arg_t      args[NGX_HTTP_TASKFORGE_MAX_ARGS];
     ngx_uint_t                    nargs;

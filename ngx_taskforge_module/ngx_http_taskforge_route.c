@@ -12,10 +12,11 @@
 #include "ngx_http_taskforge_session.h"
 #include "ngx_http_taskforge_submit.h"
 #include "ngx_http_taskforge_users.h"
+#include "ngx_http_taskforge_webhooks.h"
 
 
 static ngx_int_t ngx_http_taskforge_route_match(const ngx_str_t *pattern,
-    u_char *path, size_t len, uint8_t *id);
+    u_char *path, size_t len, ngx_http_taskforge_ctx_t *ctx);
 static void ngx_http_taskforge_route_none(ngx_http_request_t *r,
     ngx_uint_t allow);
 static ngx_int_t ngx_http_taskforge_route_args(ngx_http_request_t *r,
@@ -85,6 +86,14 @@ static const ngx_http_taskforge_route_t  ngx_http_taskforge_routes[] = {
       ngx_http_taskforge_retry, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
       MANAGE, ngx_string("jobs_retry"), NULL, 0 },
 
+    { NGX_HTTP_GET, ngx_string("/jobs/{id}/webhooks"),
+      ngx_http_taskforge_webhooks_list, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      JOBS, ngx_string("webhooks_list"), NULL, 0 },
+
+    { NGX_HTTP_POST, ngx_string("/jobs/{id}/webhooks/{id}/replay"),
+      ngx_http_taskforge_webhooks_replay, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
+      MANAGE, ngx_string("webhooks_replay"), NULL, 0 },
+
     { NGX_HTTP_POST, ngx_string("/auth/register"),
       ngx_http_taskforge_register, NGX_HTTP_TASKFORGE_ROLE_NONE,
       0, ngx_string("auth_register"), NULL, 1 },
@@ -132,6 +141,20 @@ static const ngx_http_taskforge_route_t  ngx_http_taskforge_routes[] = {
     { NGX_HTTP_POST, ngx_string("/auth/ws-ticket"),
       ngx_http_taskforge_ticket, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
       READ, ngx_string("auth_ticket"), NULL, 0 },
+
+    { NGX_HTTP_GET, ngx_string("/auth/webhook-secret"),
+      ngx_http_taskforge_webhook_secret_get, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
+      MANAGE, ngx_string("webhook_secret_get"), NULL, 0 },
+
+    { NGX_HTTP_POST, ngx_string("/auth/webhook-secret"),
+      ngx_http_taskforge_webhook_secret_rotate,
+      NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
+      MANAGE, ngx_string("webhook_secret_rotate"), NULL, 0 },
+
+    { NGX_HTTP_DELETE, ngx_string("/auth/webhook-secret"),
+      ngx_http_taskforge_webhook_secret_delete,
+      NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
+      MANAGE, ngx_string("webhook_secret_delete"), NULL, 0 },
 
     { NGX_HTTP_GET, ngx_string("/users"),
       ngx_http_taskforge_users_list, NGX_HTTP_TASKFORGE_ROLE_ADMIN,
@@ -261,7 +284,7 @@ ngx_http_taskforge_route_find(ngx_http_request_t *r,
 
     for (route = ngx_http_taskforge_routes; route->handler; route++) {
 
-        if (ngx_http_taskforge_route_match(&route->pattern, path, len, ctx->id)
+        if (ngx_http_taskforge_route_match(&route->pattern, path, len, ctx)
             != NGX_OK)
         {
             continue;
@@ -281,12 +304,14 @@ ngx_http_taskforge_route_find(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_taskforge_route_match(const ngx_str_t *pattern, u_char *path,
-    size_t len, uint8_t *id)
+    size_t len, ngx_http_taskforge_ctx_t *ctx)
 {
-    u_char  *p, *end, *q, *last;
+    u_char   *p, *end, *q, *last;
+    uint8_t  *id;
 
     static const size_t  hole = sizeof("{id}") - 1;
 
+    id = ctx->id;
     p = pattern->data;
     end = p + pattern->len;
     q = path;
@@ -301,6 +326,7 @@ ngx_http_taskforge_route_match(const ngx_str_t *pattern, u_char *path,
                 return NGX_DECLINED;
             }
 
+            id = ctx->second_id;
             p += hole;
             q += TF_UUID_TEXT_LEN;
             continue;

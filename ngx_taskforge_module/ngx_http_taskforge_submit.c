@@ -8,6 +8,7 @@
 #include "ngx_http_taskforge_submission.h"
 #include "ngx_http_taskforge_body.h"
 #include "ngx_http_taskforge_idempotency.h"
+#include "ngx_http_taskforge_outgoing.h"
 #include "ngx_http_taskforge_reply.h"
 #include "ngx_http_taskforge_submit.h"
 #include "json_slice.h"
@@ -28,6 +29,9 @@ static void ngx_http_taskforge_submit_check(
 static void ngx_http_taskforge_submit_check_job(
     ngx_http_taskforge_submission_t *sub, ngx_uint_t i, tf_str_t text,
     int64_t now);
+static ngx_int_t ngx_http_taskforge_submit_webhook(
+    ngx_http_taskforge_submission_t *sub, const tf_job_t *job,
+    const char *pointer);
 static void ngx_http_taskforge_submit_extras(
     ngx_http_taskforge_submission_t *sub, tf_job_t *job);
 static tf_str_t ngx_http_taskforge_submit_traceparent(ngx_http_request_t *r);
@@ -305,6 +309,7 @@ ngx_http_taskforge_submit_check_job(ngx_http_taskforge_submission_t *sub,
     if (!tf_submission_check(body, text, pointer, now,
                              ngx_http_taskforge_submit_lookup, sub, job,
                              &sub->errors)
+        || ngx_http_taskforge_submit_webhook(sub, job, pointer) != NGX_OK
         || ngx_http_taskforge_idempotency_take(sub->request, text, pointer,
                                                !sub->batch, ins, &sub->errors)
            != NGX_OK)
@@ -320,6 +325,33 @@ ngx_http_taskforge_submit_check_job(ngx_http_taskforge_submission_t *sub,
     sub->nvalid++;
 
     ngx_http_taskforge_submit_extras(sub, job);
+}
+
+
+/* The webhook's URL is a valid one; may it be called? */
+
+static ngx_int_t
+ngx_http_taskforge_submit_webhook(ngx_http_taskforge_submission_t *sub,
+    const tf_job_t *job, const char *pointer)
+{
+    char         place[sizeof("#/jobs/1000/webhook_url")];
+    const char  *why;
+
+    if (job->webhook_url.len == 0) {
+        return NGX_OK;
+    }
+
+    why = ngx_http_taskforge_outgoing_refusal(sub->request, job->webhook_url);
+    if (why == NULL) {
+        return NGX_OK;
+    }
+
+    (void) snprintf(place, sizeof(place), "%s/webhook_url", pointer);
+
+    ngx_http_taskforge_error_add(&sub->errors, "pointer", place,
+                                 ngx_strlen(place), "its host %s", why);
+
+    return NGX_DECLINED;
 }
 
 

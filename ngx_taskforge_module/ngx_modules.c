@@ -15,6 +15,7 @@ extern ngx_module_t  ngx_http_taskforge_access_module;
 extern ngx_module_t  ngx_http_taskforge_accounts_module;
 extern ngx_module_t  ngx_http_taskforge_headers_module;
 extern ngx_module_t  ngx_http_taskforge_limit_module;
+extern ngx_module_t  ngx_http_taskforge_outgoing_module;
 
 
 __attribute__((visibility("default")))
@@ -26,6 +27,7 @@ ngx_module_t  *ngx_modules[] = {
     &ngx_http_taskforge_accounts_module,
     &ngx_http_taskforge_headers_module,
     &ngx_http_taskforge_limit_module,
+    &ngx_http_taskforge_outgoing_module,
     NULL
 };
 
@@ -38,6 +40,7 @@ char  *ngx_module_names[] = {
     "ngx_http_taskforge_accounts_module",
     "ngx_http_taskforge_headers_module",
     "ngx_http_taskforge_limit_module",
+    "ngx_http_taskforge_outgoing_module",
     NULL
 };
 

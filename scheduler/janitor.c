@@ -24,6 +24,7 @@ static const struct {
     {&tfs_sql_forget_throughput, false, NULL},
     {&tfs_sql_forget_workers, false, NULL},
     {&tfs_sql_forget_keys, true, NULL},
+    {&tfs_sql_forget_deliveries, true, NULL},
 };
 
 #define STEPS ((int)(sizeof(steps) / sizeof(steps[0])))
@@ -73,7 +74,7 @@ static void do_step(tfs_janitor_t *janitor)
     sql = steps[janitor->step].sql;
     if (sql == &tfs_sql_make_partitions) {
         tfd_pg_int4(&params, WEEKS_AHEAD);
-    } else if (sql == &tfs_sql_drop_partitions) {
+    } else if (sql == &tfs_sql_drop_partitions || sql == &tfs_sql_forget_deliveries) {
         tfd_pg_int4(&params, (int32_t)janitor->scheduler->config.retention_days);
     }
     if (!tfd_pg_send(&janitor->pg, sql, &params, on_done, janitor)) {

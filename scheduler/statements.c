@@ -99,6 +99,18 @@ const tf_sql_t tfs_sql_forget_keys = {
     0,
 };
 
+/* webhook_deliveries_pkey, jobs_pkey */
+const tf_sql_t tfs_sql_forget_deliveries = {
+    "tfs_forget_deliveries",
+    "WITH d AS (DELETE FROM webhook_deliveries WHERE (job_id, delivery_id) IN "
+    "(SELECT w.job_id, w.delivery_id FROM webhook_deliveries w "
+    "WHERE w.job_id < uuid_floor(now() - make_interval(days => $1)) "
+    "AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = w.delivery_id) "
+    "ORDER BY w.job_id, w.delivery_id LIMIT 10000) RETURNING 1) "
+    "SELECT count(*)::int4 FROM d",
+    1,
+};
+
 const tf_sql_t tfs_sql_forget_workers = {
     "tfs_forget_workers",
     "DELETE FROM workers WHERE status NOT IN " ALIVE " AND heartbeat_at < now() - interval '7 days'",

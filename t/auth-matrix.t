@@ -17,6 +17,11 @@ my %EXPECTED = (
     'GET /jobs/{id}/logs'        => [viewer => qw(read submit manage)],
     'POST /jobs/{id}/cancel'     => [operator => qw(manage)],
     'POST /jobs/{id}/retry'      => [operator => qw(manage)],
+    'GET /jobs/{id}/webhooks'    => [viewer => qw(read submit manage)],
+    'POST /jobs/{id}/webhooks/{id}/replay' => [operator => qw(manage)],
+    'GET /auth/webhook-secret'   => [operator => qw(manage)],
+    'POST /auth/webhook-secret'  => [operator => qw(manage)],
+    'DELETE /auth/webhook-secret' => [operator => qw(manage)],
     'GET /events'                => [viewer => qw(read manage)],
     'POST /auth/register'        => ['anyone'],
     'POST /auth/login'           => ['anyone'],
@@ -76,7 +81,7 @@ my %bad = (
 sub answer {
     my ($route, $credential) = @_;
     my ($method, $path) = split / /, $route;
-    $path =~ s/\{id\}/00000000-0000-7000-8000-000000000000/;
+    $path =~ s/\{id\}/00000000-0000-7000-8000-000000000000/g;
     my $r = $tf->http->request($method, "/api/v1$path", $method =~ /^P/ ? (body => {}) : (),
         headers => {defined $credential ? (Authorization => "Bearer $credential") : ()});
     my $status = $r->status;

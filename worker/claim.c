@@ -140,6 +140,10 @@ static bool take_rows(tfw_worker_t *w, tfw_claimed_t *c, const PGresult *result)
             (c->recover && tfw_worker_holds(w, job->row.id))) {
             continue; /* claimed by who we no longer are, or by a doubled entry of a job we have */
         }
+        if (!PQgetisnull(result, row, TF_CLAIM_NCOLUMNS)) {
+            job->secret = (tf_str_t){PQgetvalue(result, row, TF_CLAIM_NCOLUMNS),
+                                     (size_t)PQgetlength(result, row, TF_CLAIM_NCOLUMNS)};
+        }
         job->batch = batch;
         job->entry = c->items[i].entry;
         batch->held++;

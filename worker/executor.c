@@ -50,10 +50,16 @@ void tfw_executor_free(tfw_executor_t *ex)
 static void child(tfw_executor_t *ex, pid_t daemon, int fd, int output_fd)
 {
     const tfw_options_t *o = &ex->worker->options;
-    tfw_executor_env_t env = {CHILD_FD,         ex->board,
-                              o->data_dir,      o->result_max_bytes,
-                              o->log_lines_max, o->shared.database_url,
-                              &o->shared.redis};
+    tfw_executor_env_t env = {
+        .fd = CHILD_FD,
+        .board = ex->board,
+        .data_dir = o->data_dir,
+        .result_max_bytes = o->result_max_bytes,
+        .log_lines_max = o->log_lines_max,
+        .database_url = o->shared.database_url,
+        .redis_url = &o->shared.redis,
+        .http = &o->http,
+    };
     int null = open("/dev/null", O_RDONLY);
     sigset_t none;
 
@@ -270,11 +276,13 @@ static void compose_job(tfw_executor_t *ex, tfw_job_t *job, tfw_frame_out_t *fra
     memset(frame, 0, sizeof(*frame));
     frame->head.kind = TFW_FRAME_JOB;
     frame->head.seq = job->seq;
-    frame->head.body_len = (uint32_t)job->row.payload.len;
+    frame->head.body_len = (uint32_t)(job->row.payload.len + job->secret.len);
     memcpy(frame->head.u.job.id, job->row.id, sizeof(job->row.id));
     frame->head.u.job.attempt = job->row.attempt;
     frame->head.u.job.handler = (uint32_t)job->handler;
+    frame->head.u.job.secret_len = (uint32_t)job->secret.len;
     frame->body[0] = (struct iovec){(void *)job->row.payload.data, job->row.payload.len};
+    frame->body[1] = (struct iovec){(void *)job->secret.data, job->secret.len};
 }
 
 int tfw_executor_send(tfw_executor_t *ex, tfw_jobs_t *from, int most)

@@ -26,7 +26,8 @@ typedef struct {
             uint8_t id[16];
             int32_t attempt;
             uint32_t handler; /* index in the catalogue */
-        } job;                /* body: payload */
+            uint32_t secret_len;
+        } job; /* body: payload, then what tfw_run_secret gives */
         struct {
             int64_t started_us; /* CLOCK_MONOTONIC */
             int64_t finished_us;

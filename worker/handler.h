@@ -69,6 +69,13 @@ const struct tf_redis_url_s *tfw_run_redis_url(tfw_run_t *run);
 /* The directory of datasets (TASKFORGE_DATA_DIR), absolute. */
 const char *tfw_run_data_dir(tfw_run_t *run);
 
+/* What the claim handed over for this type of job alone, beside the payload: the signing secrets of a
+ * webhook. NUL-terminated; "": nothing. Gone when the run ends. */
+const char *tfw_run_secret(tfw_run_t *run);
+
+/* The settings of HTTP calls (http_call.h). */
+const struct tfw_http_settings_s *tfw_run_http(tfw_run_t *run);
+
 /* Opens a regular file below the data directory for reading: no "..", no absolute path, no link that leads
  * out (openat2 RESOLVE_BENEATH). Returns a descriptor, or -1 with the reason set by tfw_run_error. */
 int tfw_run_open_data(tfw_run_t *run, const char *relative_path);

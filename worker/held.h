@@ -24,6 +24,7 @@ typedef struct tfw_job_s {
     tf_job_t row; /* texts point into the batch, those of the end of the attempt into `words` */
     tfw_batch_t *batch;
     tfw_entry_t entry;
+    tf_str_t secret;     /* what the claim handed over beside the row; points into the batch */
     int handler;         /* index in the catalogue; -1: no handler for this type */
     uint32_t seq;        /* in its executor */
     uint32_t log_lines;  /* received from this attempt */

@@ -24,6 +24,12 @@ static const tf_setting_t table[] = {
     {"TASKFORGE_SHUTDOWN_SECONDS", TF_SETTING_INT, AT(shutdown_seconds), "30", 0, 86400, "seconds"},
     {"TASKFORGE_KILL_GRACE_SECONDS", TF_SETTING_INT, AT(kill_grace_seconds), "5", 0, 3600, "seconds"},
     {"TASKFORGE_RESULT_MAX_BYTES", TF_SETTING_INT, AT(result_max_bytes), "1048576", 1, 256 << 20, "bytes"},
+    {"TASKFORGE_OUTGOING_ALLOW", TF_SETTING_TEXT, AT(outgoing_allow), "", 0, 0,
+     "private networks and hosts to call"},
+    {"TASKFORGE_OUTGOING_DENY", TF_SETTING_TEXT, AT(outgoing_deny), "", 0, 0,
+     "networks and hosts not to call"},
+    {"TASKFORGE_OUTGOING_CA_FILE", TF_SETTING_TEXT, AT(outgoing_ca_file), "", 0, 0,
+     "PEM; default: the system's"},
     {"TASKFORGE_LOG_LINES_MAX", TF_SETTING_INT, AT(log_lines_max), "1000", 0, 1000000, "lines per attempt"},
 };
 #define TABLE_COUNT (sizeof(table) / sizeof(table[0]))
@@ -119,6 +125,24 @@ static bool resolve_data_dir(tfw_options_t *o, char *error, size_t error_size)
     return true;
 }
 
+/* Which addresses handlers may call, and whom they trust. */
+static bool resolve_outgoing(tfw_options_t *o, char *error, size_t error_size)
+{
+    char why[200];
+
+    o->http.ca_file = o->outgoing_ca_file;
+    if (*o->outgoing_ca_file && access(o->outgoing_ca_file, R_OK) != 0) {
+        snprintf(error, error_size, "TASKFORGE_OUTGOING_CA_FILE: %.200s: %s", o->outgoing_ca_file,
+                 strerror(errno));
+        return false;
+    }
+    if (!tf_outgoing_init(&o->http.lists, o->outgoing_allow, o->outgoing_deny, why, sizeof(why))) {
+        snprintf(error, error_size, "TASKFORGE_OUTGOING_ALLOW or TASKFORGE_OUTGOING_DENY: %s", why);
+        return false;
+    }
+    return true;
+}
+
 bool tfw_options_load(tfw_options_t *options, const char *path, char *error, size_t error_size)
 {
     memset(options, 0, sizeof(*options));
@@ -128,7 +152,7 @@ bool tfw_options_load(tfw_options_t *options, const char *path, char *error, siz
     if (!tf_settings_load(table, TABLE_COUNT, options, path, error, error_size) ||
         !resolve_hostname(options, error, error_size) || !resolve_data_dir(options, error, error_size) ||
         !name_valid(options->pool, "TASKFORGE_WORKER_POOL", error, error_size) ||
-        !split_queues(options, error, error_size)) {
+        !split_queues(options, error, error_size) || !resolve_outgoing(options, error, error_size)) {
         tfw_options_free(options);
         return false;
     }
@@ -137,6 +161,7 @@ bool tfw_options_load(tfw_options_t *options, const char *path, char *error, siz
 
 void tfw_options_free(tfw_options_t *options)
 {
+    tf_outgoing_free(&options->http.lists);
     tf_settings_free(table, TABLE_COUNT, options);
     tfd_settings_free(&options->shared);
 }

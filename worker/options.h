@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "daemon/start.h"
+#include "http_call.h"
 
 #define TFW_QUEUES_MAX 64
 #define TFW_CONCURRENCY_MAX 1024
@@ -24,10 +25,14 @@ typedef struct {
     int64_t kill_grace_seconds;
     int64_t result_max_bytes;
     int64_t log_lines_max;
+    char *outgoing_allow;
+    char *outgoing_deny;
+    char *outgoing_ca_file;
 
     /* derived */
     char *queues[TFW_QUEUES_MAX]; /* pieces of queue_list, and TaskForge's own */
     int nqueues;
+    tfw_http_settings_t http;
 } tfw_options_t;
 
 /* Loads and checks everything that can be checked without a connection, and sets the log up. false: error

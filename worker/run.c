@@ -25,6 +25,7 @@ struct tfw_run_s {
     const uint8_t *job_id;
     const char *payload_text;
     size_t payload_len;
+    char *secret;    /* malloc; NULL: none */
     json_t *payload; /* NULL: not asked for yet */
     char *result;    /* malloc; NULL: null */
     size_t result_len;
@@ -199,6 +200,16 @@ bool tfw_run_cancelled(tfw_run_t *run)
     return atomic_load_explicit(&run->env->board->cancel_seq, memory_order_relaxed) == run->seq;
 }
 
+const char *tfw_run_secret(tfw_run_t *run)
+{
+    return run->secret ? run->secret : "";
+}
+
+const struct tfw_http_settings_s *tfw_run_http(tfw_run_t *run)
+{
+    return run->env->http;
+}
+
 const char *tfw_run_data_dir(tfw_run_t *run)
 {
     return run->env->data_dir;
@@ -276,11 +287,31 @@ static tfw_outcome_t settle(tfw_run_t *run, tfw_outcome_t outcome)
     return outcome;
 }
 
+/* What follows the payload, moved out of the buffer that the next frames come into. */
+static char *take_secret(const tfw_frame_in_t *frame)
+{
+    size_t len = frame->head.u.job.secret_len;
+    char *at = (char *)frame->body + frame->head.body_len - len, *secret = len ? strndup(at, len) : NULL;
+
+    explicit_bzero(at, len);
+    return secret;
+}
+
+static void forget_secret(char *secret)
+{
+    if (secret) {
+        explicit_bzero(secret, strlen(secret));
+        free(secret);
+    }
+}
+
 /* false: the daemon is gone. */
 static bool run_job(const tfw_executor_env_t *env, const tfw_frame_in_t *frame)
 {
-    tfw_run_t run = {
-        .env = env, .seq = frame->head.seq, .payload_text = frame->body, .payload_len = frame->head.body_len};
+    tfw_run_t run = {.env = env,
+                     .seq = frame->head.seq,
+                     .payload_text = frame->body,
+                     .payload_len = frame->head.body_len - frame->head.u.job.secret_len};
     tfw_frame_out_t answer = {.head = {.kind = TFW_FRAME_RESULT, .seq = frame->head.seq}};
     tfw_outcome_t outcome;
     int64_t started = tfw_monotonic_us();
@@ -288,6 +319,7 @@ static bool run_job(const tfw_executor_env_t *env, const tfw_frame_in_t *frame)
 
     run.error[0] = run.trouble[0] = '\0';
     run.job_id = frame->head.u.job.id;
+    run.secret = take_secret(frame);
     atomic_store_explicit(&env->board->started_us, started, memory_order_relaxed);
     atomic_store_explicit(&env->board->running, run.seq, memory_order_release);
     outcome = settle(&run, tfw_catalogue_at(frame->head.u.job.handler)->run(&run));
@@ -301,6 +333,7 @@ static bool run_job(const tfw_executor_env_t *env, const tfw_frame_in_t *frame)
     sent = tfw_frame_send(env->fd, &answer);
     atomic_store_explicit(&env->board->running, 0, memory_order_release);
     json_decref(run.payload);
+    forget_secret(run.secret);
     free(run.result);
     return sent;
 }
@@ -320,7 +353,7 @@ int tfw_executor_main(const tfw_executor_env_t *env)
             break;
         }
         alive = frame.head.kind == TFW_FRAME_JOB && frame.head.u.job.handler < tfw_catalogue_count() &&
-                run_job(env, &frame);
+                frame.head.u.job.secret_len <= frame.head.body_len && run_job(env, &frame);
         tfw_frame_release(&frame);
     }
     free(buffer);

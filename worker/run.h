@@ -26,6 +26,7 @@ typedef struct {
     int64_t log_lines_max;
     const char *database_url; /* for handlers that work on jobs themselves */
     const struct tf_redis_url_s *redis_url;
+    const struct tfw_http_settings_s *http;
 } tfw_executor_env_t;
 
 /* The life of an executor, until the daemon closes its end. Returns the exit status. */

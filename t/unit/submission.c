@@ -203,6 +203,8 @@ static void test_one_error(void **state)
         {"\"webhook_url\":7", "#/webhook_url"},
         {"\"webhook_url\":\"ftp://a/\"", "#/webhook_url"},
         {"\"webhook_url\":\"http://a/b c\"", "#/webhook_url"},
+        {"\"webhook_url\":\"http://u:p@a/\"", "#/webhook_url"},
+        {"\"webhook_url\":\"http://0x7f.1/\"", "#/webhook_url"},
         {"\"retry\":{\"budget_seconds\":0}", "#/retry/budget_seconds"},
         {"\"metadata\":[]", "#/metadata"},
         {"\"metadata\":{\"a\":1}", "#/metadata"},

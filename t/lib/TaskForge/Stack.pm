@@ -175,6 +175,7 @@ sub configure {
     my $text = fill_template("$ROOT/conf/$name",
         HOME => $self->{home}, PORT => $self->{port}, MODULES => '/usr/lib/nginx/modules', REDIS_MEMORY => '256mb',
         REGISTRATION => $self->{registration} // 'open', RATE_LIMIT_REQUESTS => $self->{limit} // 0, RATE_LIMIT_WINDOW => 60,
+        OUTGOING_ALLOW => $self->{settings}{TASKFORGE_OUTGOING_ALLOW} // '', OUTGOING_DENY => $self->{settings}{TASKFORGE_OUTGOING_DENY} // '',
         DATABASE_URL => $self->{settings}{DATABASE_URL}, REDIS_URL => $self->{settings}{REDIS_URL});
     if ($name eq 'nginx.conf') {
         my $failed = $self->{limit_failed} ? "requests=$self->{limit_failed} window=60s" : 'off';

@@ -1,0 +1,11 @@
+DROP TRIGGER jobs_webhook ON jobs;
+DROP FUNCTION webhook_replay(uuid, uuid, smallint, uuid, text, text);
+DROP FUNCTION webhook_of_end();
+DROP FUNCTION webhook_add(uuid, uuid, text, smallint, json);
+DROP FUNCTION job_json(jobs);
+DROP FUNCTION json_time(timestamptz);
+DROP FUNCTION webhook_secret_delete(uuid, uuid, text, text);
+DROP FUNCTION webhook_secret_rotate(uuid, uuid, text, text);
+DROP FUNCTION webhook_signers(uuid);
+DROP FUNCTION webhook_secret_new();
+DROP TABLE webhook_deliveries, webhook_secrets;
