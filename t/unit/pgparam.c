@@ -230,6 +230,8 @@ static void test_claimed_row(void **state)
         CELL("\0\0\0\5"),                                 /* snoozes */
         CELL("\0\0\0\0\0\0\0\1"),                         /* created_at */
         {NULL, 0},                                        /* retried_at */
+        {NULL, 0},                                        /* scheduled_at */
+        CELL("\0\0\0\0\0\0\0\2"),                         /* started_at */
         CELL("sleep"),                                    /* type */
         CELL("default"),                                  /* queue */
         {NULL, 0},                                        /* name */
@@ -239,6 +241,7 @@ static void test_claimed_row(void **state)
     };
     tf_job_t job;
 
+    assert_int_equal(sizeof(row) / sizeof(row[0]), TF_CLAIM_NCOLUMNS);
     assert_true(tf_job_from_claim(&job, row, cell));
     assert_int_equal(job.id[15], 15);
     assert_int_equal(job.status, TF_RUNNING);
@@ -254,6 +257,7 @@ static void test_claimed_row(void **state)
     assert_int_equal(job.retry_budget_seconds, 256);
     assert_int_equal(job.snoozes, 5);
     assert_true(job.created_at == INT64_C(946684800000001) && job.retried_at == TF_TIME_NONE);
+    assert_true(job.scheduled_at == TF_TIME_NONE && job.started_at == INT64_C(946684800000002));
     assert_memory_equal(job.type.data, "sleep", 5);
     assert_memory_equal(job.queue.data, "default", 7);
     assert_null(job.name.data);
