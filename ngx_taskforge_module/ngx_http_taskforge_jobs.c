@@ -8,6 +8,7 @@
 #include "ngx_http_taskforge_reply.h"
 #include "ngx_http_taskforge_route.h"
 #include "ngx_http_taskforge_sql.h"
+#include "ngx_http_taskforge_wait.h"
 
 
 #define NGX_HTTP_TASKFORGE_LOGS_DEFAULT  500
@@ -38,7 +39,7 @@ const ngx_str_t  ngx_http_taskforge_logs_args[] = {
 };
 
 
-static const tf_sql_t  ngx_http_taskforge_sql_job = {
+const tf_sql_t  ngx_http_taskforge_jobs_sql = {
     "tfr_job", NGX_HTTP_TASKFORGE_SQL_JOB, 1
 };
 
@@ -55,11 +56,18 @@ ngx_http_taskforge_jobs_get(ngx_http_request_t *r)
 
     ctx = ngx_http_taskforge_get_ctx(r);
 
+    if (ngx_http_taskforge_wait(r, ctx->id, 1, ngx_http_taskforge_jobs_reply,
+                                ngx_http_taskforge_jobs_reply)
+        != NGX_DECLINED)
+    {
+        return;
+    }
+
     value = (const char *) ctx->id;
     length = sizeof(ctx->id);
 
     (void) ngx_http_taskforge_pg_request(r, NGX_HTTP_TASKFORGE_PG_READ,
-                                         &ngx_http_taskforge_sql_job, &value,
+                                         &ngx_http_taskforge_jobs_sql, &value,
                                          &length,
                                          ngx_http_taskforge_jobs_get_done,
                                          NULL);
@@ -69,6 +77,13 @@ ngx_http_taskforge_jobs_get(ngx_http_request_t *r)
 static void
 ngx_http_taskforge_jobs_get_done(ngx_http_request_t *r, void *data,
     PGresult *res)
+{
+    ngx_http_taskforge_jobs_reply(r, res);
+}
+
+
+void
+ngx_http_taskforge_jobs_reply(ngx_http_request_t *r, PGresult *res)
 {
     tf_buf_t                      out = TF_BUF_INIT;
     tf_job_t                      job;

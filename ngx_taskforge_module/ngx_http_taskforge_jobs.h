@@ -7,7 +7,7 @@
 #define _NGX_HTTP_TASKFORGE_JOBS_H_INCLUDED_
 
 
-#include "ngx_http_taskforge_module.h"
+#include "ngx_http_taskforge_pg.h"
 
 
 extern const ngx_str_t  ngx_http_taskforge_list_args[];
@@ -35,6 +35,16 @@ void ngx_http_taskforge_jobs_summary(ngx_http_request_t *r);
 ngx_int_t ngx_http_taskforge_arg_int(ngx_http_taskforge_ctx_t *ctx,
     const char *name, ngx_int_t min, ngx_int_t max, ngx_int_t fallback,
     tf_buf_t *errors);
+
+
+/*
+ * The statement that reads one job whole, $1 id, and the answer made of its
+ * result: the job, 404, or what pg_check answers.
+ */
+
+extern const tf_sql_t  ngx_http_taskforge_jobs_sql;
+
+void ngx_http_taskforge_jobs_reply(ngx_http_request_t *r, PGresult *res);
 
 
 /*

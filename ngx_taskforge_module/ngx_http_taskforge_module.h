@@ -29,6 +29,7 @@ typedef struct ngx_http_taskforge_types_s   ngx_http_taskforge_types_t;
 typedef struct ngx_http_taskforge_submit_s  ngx_http_taskforge_submit_t;
 typedef struct ngx_http_taskforge_route_s   ngx_http_taskforge_route_t;
 typedef struct ngx_http_taskforge_shm_s     ngx_http_taskforge_shm_t;
+typedef struct ngx_http_taskforge_today_s   ngx_http_taskforge_today_t;
 
 typedef struct ngx_http_taskforge_identity_s
     ngx_http_taskforge_identity_t;
@@ -89,6 +90,7 @@ typedef struct {
     ngx_http_taskforge_redis_t   *redis_conn;
     ngx_http_taskforge_types_t   *types;
     ngx_http_taskforge_submit_t  *submit;
+    ngx_http_taskforge_today_t   *today;         /* of GET /stats */
 
     /* to write an answer in; kept, so that it need not grow each time */
     tf_buf_t                      scratch;

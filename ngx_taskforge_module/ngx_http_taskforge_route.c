@@ -10,9 +10,11 @@
 #include "ngx_http_taskforge_login.h"
 #include "ngx_http_taskforge_reply.h"
 #include "ngx_http_taskforge_session.h"
+#include "ngx_http_taskforge_stats.h"
 #include "ngx_http_taskforge_submit.h"
 #include "ngx_http_taskforge_users.h"
 #include "ngx_http_taskforge_webhooks.h"
+#include "ngx_http_taskforge_why.h"
 
 
 static ngx_int_t ngx_http_taskforge_route_match(const ngx_str_t *pattern,
@@ -77,6 +79,10 @@ static const ngx_http_taskforge_route_t  ngx_http_taskforge_routes[] = {
     { NGX_HTTP_GET, ngx_string("/jobs/{id}/logs"),
       ngx_http_taskforge_jobs_logs, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
       JOBS, ngx_string("jobs_logs"), ngx_http_taskforge_logs_args, 0 },
+
+    { NGX_HTTP_GET, ngx_string("/jobs/{id}/why"),
+      ngx_http_taskforge_why, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      JOBS, ngx_string("jobs_why"), NULL, 0 },
 
     { NGX_HTTP_POST, ngx_string("/jobs/{id}/cancel"),
       ngx_http_taskforge_cancel, NGX_HTTP_TASKFORGE_ROLE_OPERATOR,
@@ -167,6 +173,10 @@ static const ngx_http_taskforge_route_t  ngx_http_taskforge_routes[] = {
     { NGX_HTTP_GET, ngx_string("/audit"),
       ngx_http_taskforge_audit_list, NGX_HTTP_TASKFORGE_ROLE_ADMIN,
       MANAGE, ngx_string("audit_list"), ngx_http_taskforge_audit_args, 0 },
+
+    { NGX_HTTP_GET, ngx_string("/stats"),
+      ngx_http_taskforge_stats, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      READ, ngx_string("stats"), NULL, 0 },
 
     { NGX_HTTP_GET, ngx_string("/events"),
       ngx_http_taskforge_events, NGX_HTTP_TASKFORGE_ROLE_VIEWER,

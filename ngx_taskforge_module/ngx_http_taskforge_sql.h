@@ -64,10 +64,14 @@
     "SELECT status::text FROM jobs WHERE id = $1"
 
 
-/* Columns: status text, type text, priority int2, n int8. */
+/*
+ * Without TaskForge's own queues.  Columns: status text, type text, priority
+ * int2, n int8.
+ */
 
 #define NGX_HTTP_TASKFORGE_SQL_COUNTS                                         \
     "SELECT status::text, type, priority, sum(n)::int8 FROM job_counts "      \
+    "WHERE left(queue, 1) <> '_' "                                            \
     "GROUP BY status, type, priority HAVING sum(n) <> 0"
 
 
@@ -83,6 +87,78 @@
     "FROM job_throughput "                                                    \
     "WHERE minute > date_trunc('minute', now()) - interval '60 minutes' "     \
     "GROUP BY minute, status, bucket"
+
+
+/*
+ * The same by queue, and a row "online" with the number of workers.  Columns:
+ * queue text, priority int2, status text, n int8.
+ */
+
+#define NGX_HTTP_TASKFORGE_SQL_DEPTHS                                         \
+    "SELECT queue, priority, status::text, sum(n)::int8 FROM job_counts "     \
+    "WHERE left(queue, 1) <> '_' "                                            \
+    "GROUP BY queue, priority, status HAVING sum(n) <> 0 "                    \
+    "UNION ALL SELECT '', 0::int2, 'online', count(*) FROM workers "          \
+    "WHERE status IN ('online', 'quiet')"
+
+
+/*
+ * What ended today (UTC), but not before $1 timestamptz.  At least one row.
+ * Columns: day timestamptz, border timestamptz (minutes before it change no
+ * more), seconds float8 (since the previous minute began), closed bool (before
+ * the border), recent bool (the previous or this minute), status text or
+ * NULL, bucket int2, n int8.  Index: job_throughput_pkey, a range.
+ */
+
+#define NGX_HTTP_TASKFORGE_SQL_TODAY                                          \
+    "SELECT b.day, b.border, "                                                \
+    "extract(epoch FROM now() - b.recent)::float8, t.minute < b.border, "     \
+    "t.minute >= b.recent, t.status::text, t.bucket, sum(t.n)::int8 "         \
+    "FROM (SELECT date_trunc('day', now()) AS day, "                          \
+        "date_trunc('minute', now()) - interval '5 minutes' AS border, "      \
+        "date_trunc('minute', now()) - interval '1 minute' AS recent) b "     \
+    "LEFT JOIN job_throughput t "                                             \
+        "ON t.minute >= greatest($1::timestamptz, b.day) "                    \
+    "GROUP BY 1, 2, 3, 4, 5, 6, 7"
+
+
+/*
+ * Why a job does not run.  $1 id uuid.  Columns: TF_JOB_COLUMNS_LIGHT, then
+ * enqueued_at timestamptz, now timestamptz, the queue's state text or NULL,
+ * and of workers int4: alive, that serve the queue, that also know the type,
+ * that also take jobs; their executors, how many of those are busy; and the
+ * jobs before it, up to $2 + 1.  Indexes: jobs_pkey, jobs_queued.
+ */
+
+#define NGX_HTTP_TASKFORGE_SQL_WHY                                            \
+    "SELECT " TF_JOB_COLUMNS_LIGHT("j.") ", j.enqueued_at, now(), "           \
+    "(SELECT q.state FROM queues q WHERE q.name = j.queue), "                 \
+    "w.alive::int4, w.serving::int4, w.able::int4, w.taking::int4, "          \
+    "w.slots::int4, w.busy::int4, "                                           \
+    "(SELECT count(*) FROM (("                                                \
+        "SELECT FROM jobs b WHERE b.status = " TF_SQL_QUEUED " "              \
+        "AND b.queue = j.queue AND b.priority > j.priority "                  \
+        "LIMIT $2::int4 + 1) UNION ALL ("                                     \
+        "SELECT FROM jobs b WHERE b.status = " TF_SQL_QUEUED " "              \
+        "AND b.queue = j.queue AND b.priority = j.priority "                  \
+        "AND b.enqueued_at < j.enqueued_at LIMIT $2::int4 + 1)) x)::int4 "    \
+    "FROM jobs j CROSS JOIN LATERAL ("                                        \
+        "SELECT count(*) AS alive, "                                          \
+        "count(*) FILTER (WHERE serves) AS serving, "                         \
+        "count(*) FILTER (WHERE serves AND knows) AS able, "                  \
+        "count(*) FILTER (WHERE serves AND knows AND takes) AS taking, "      \
+        "coalesce(sum(concurrency) "                                          \
+            "FILTER (WHERE serves AND knows AND takes), 0) AS slots, "        \
+        "coalesce(sum(least(active, concurrency)) "                           \
+            "FILTER (WHERE serves AND knows AND takes), 0) AS busy "          \
+        "FROM (SELECT concurrency, active, "                                  \
+            "EXISTS (SELECT FROM unnest(queues) e "                           \
+                "WHERE queue_matches(j.queue, e)) AS serves, "                \
+            "types IS NULL OR j.type = ANY (types) AS knows, "                \
+            "status = 'online' "                                              \
+                "AND coalesce(desired_status, 'online') = 'online' AS takes " \
+            "FROM workers WHERE status IN ('online', 'quiet', 'stopping')) v" \
+    ") w WHERE j.id = $1"
 
 
 #endif /* _NGX_HTTP_TASKFORGE_SQL_H_INCLUDED_ */

@@ -8,8 +8,11 @@
 #include "ngx_http_taskforge_jobs.h"
 #include "ngx_http_taskforge_reply.h"
 #include "ngx_http_taskforge_shm.h"
+#include "ngx_http_taskforge_wait.h"
 
 
+static void ngx_http_taskforge_submit_not_ended(ngx_http_request_t *r,
+    PGresult *res);
 static void ngx_http_taskforge_submit_write_item(
     ngx_http_taskforge_submission_t *sub, ngx_uint_t i, tf_buf_t *out);
 
@@ -50,15 +53,14 @@ ngx_http_taskforge_submit_busy(ngx_http_taskforge_submission_t *sub)
 void
 ngx_http_taskforge_submit_reply_one(ngx_http_taskforge_submission_t *sub)
 {
-    tf_buf_t                     *out;
     ngx_uint_t                    status;
     const char                   *detail;
     ngx_http_request_t           *r;
+    ngx_http_taskforge_wait_pt    usual;
     ngx_http_taskforge_insert_t  *ins;
 
     r = sub->request;
     ins = sub->group.jobs;
-    status = NGX_HTTP_ACCEPTED;
 
     if (ins->rc == NGX_ABORT || ins->rc == NGX_ERROR) {
         detail = ngx_http_taskforge_idempotency_problem(ins->rc, &status);
@@ -73,8 +75,6 @@ ngx_http_taskforge_submit_reply_one(ngx_http_taskforge_submission_t *sub)
     }
 
     if (ins->rc == NGX_DONE) {
-        status = NGX_HTTP_OK;
-
         if (ngx_http_taskforge_header_add(r, "Idempotent-Replayed",
                                           (u_char *) "true", 4)
             != NGX_OK)
@@ -91,6 +91,38 @@ ngx_http_taskforge_submit_reply_one(ngx_http_taskforge_submission_t *sub)
     if (ngx_http_taskforge_jobs_location(r, ins->job.id) != NGX_OK) {
         return;
     }
+
+    /* a replayed job is in a result that will be gone */
+
+    usual = (ins->rc == NGX_DONE) ? ngx_http_taskforge_jobs_reply
+                                  : ngx_http_taskforge_submit_not_ended;
+
+    if (ngx_http_taskforge_wait(r, ins->job.id, ins->rc == NGX_DONE,
+                                ngx_http_taskforge_jobs_reply, usual)
+        != NGX_DECLINED)
+    {
+        return;
+    }
+
+    ngx_http_taskforge_submit_not_ended(r, NULL);
+}
+
+
+/* The usual answer, whether or not somebody has waited for the end. */
+
+static void
+ngx_http_taskforge_submit_not_ended(ngx_http_request_t *r, PGresult *res)
+{
+    tf_buf_t                         *out;
+    ngx_uint_t                        status;
+    ngx_http_taskforge_ctx_t         *ctx;
+    ngx_http_taskforge_insert_t      *ins;
+    ngx_http_taskforge_submission_t  *sub;
+
+    ctx = ngx_http_taskforge_get_ctx(r);
+    sub = ctx->data;
+    ins = sub->group.jobs;
+    status = (ins->rc == NGX_DONE) ? NGX_HTTP_OK : NGX_HTTP_ACCEPTED;
 
     out = &sub->mcf->scratch;
 

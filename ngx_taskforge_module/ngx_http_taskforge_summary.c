@@ -11,10 +11,10 @@
 #include "ngx_http_taskforge_pg.h"
 #include "ngx_http_taskforge_reply.h"
 #include "ngx_http_taskforge_sql.h"
+#include "ngx_http_taskforge_stats.h"
 
 
 #define NGX_HTTP_TASKFORGE_MINUTES      60
-#define NGX_HTTP_TASKFORGE_BUCKETS      256    /* 2^64 us is bucket 256 */
 #define NGX_HTTP_TASKFORGE_TYPES_SHOWN  1000
 
 
@@ -58,8 +58,6 @@ static void ngx_http_taskforge_summary_write_counts(tf_buf_t *out,
     ngx_http_taskforge_summary_t *s);
 static void ngx_http_taskforge_summary_write_minutes(tf_buf_t *out,
     ngx_http_taskforge_summary_t *s);
-static double ngx_http_taskforge_summary_percentile(
-    ngx_http_taskforge_summary_t *s, double p);
 
 
 static const tf_sql_t  ngx_http_taskforge_sql_counts = {
@@ -270,11 +268,11 @@ ngx_http_taskforge_summary_write(tf_buf_t *out,
                                    / (double) s->durations / 1e6
                                  : NAN);
     tf_json_kdouble(out, "p50_duration_seconds",
-                    ngx_http_taskforge_summary_percentile(s, 0.50));
+                    ngx_http_taskforge_percentile(s->buckets, 0.50));
     tf_json_kdouble(out, "p95_duration_seconds",
-                    ngx_http_taskforge_summary_percentile(s, 0.95));
+                    ngx_http_taskforge_percentile(s->buckets, 0.95));
     tf_json_kdouble(out, "p99_duration_seconds",
-                    ngx_http_taskforge_summary_percentile(s, 0.99));
+                    ngx_http_taskforge_percentile(s->buckets, 0.99));
 
     ngx_http_taskforge_summary_write_minutes(out, s);
 
@@ -371,40 +369,4 @@ ngx_http_taskforge_summary_write_minutes(tf_buf_t *out,
     }
 
     tf_buf_addc(out, ']');
-}
-
-
-/*
- * Bucket b holds durations from 2^(b/4) to 2^((b+1)/4) microseconds; within
- * it the rank is interpolated, so the error is at most 19 %.
- */
-
-static double
-ngx_http_taskforge_summary_percentile(ngx_http_taskforge_summary_t *s,
-    double p)
-{
-    int      b;
-    double   rank, before;
-
-    if (s->durations == 0) {
-        return NAN;
-    }
-
-    rank = p * (double) s->durations;
-    before = 0;
-
-    for (b = 0; b < NGX_HTTP_TASKFORGE_BUCKETS; b++) {
-        if (s->buckets[b] == 0) {
-            continue;
-        }
-
-        if (before + (double) s->buckets[b] >= rank) {
-            return exp2((b + (rank - before) / (double) s->buckets[b]) / 4)
-                   / 1e6;
-        }
-
-        before += (double) s->buckets[b];
-    }
-
-    return NAN;
 }

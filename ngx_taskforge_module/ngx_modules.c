@@ -16,6 +16,7 @@ extern ngx_module_t  ngx_http_taskforge_accounts_module;
 extern ngx_module_t  ngx_http_taskforge_headers_module;
 extern ngx_module_t  ngx_http_taskforge_limit_module;
 extern ngx_module_t  ngx_http_taskforge_outgoing_module;
+extern ngx_module_t  ngx_http_taskforge_wait_module;
 
 
 __attribute__((visibility("default")))
@@ -28,6 +29,7 @@ ngx_module_t  *ngx_modules[] = {
     &ngx_http_taskforge_headers_module,
     &ngx_http_taskforge_limit_module,
     &ngx_http_taskforge_outgoing_module,
+    &ngx_http_taskforge_wait_module,
     NULL
 };
 
@@ -41,6 +43,7 @@ char  *ngx_module_names[] = {
     "ngx_http_taskforge_headers_module",
     "ngx_http_taskforge_limit_module",
     "ngx_http_taskforge_outgoing_module",
+    "ngx_http_taskforge_wait_module",
     NULL
 };
 

@@ -22,6 +22,8 @@ my %EXPECTED = (
     'GET /auth/webhook-secret'   => [operator => qw(manage)],
     'POST /auth/webhook-secret'  => [operator => qw(manage)],
     'DELETE /auth/webhook-secret' => [operator => qw(manage)],
+    'GET /jobs/{id}/why'         => [viewer => qw(read submit manage)],
+    'GET /stats'                 => [viewer => qw(read manage)],
     'GET /events'                => [viewer => qw(read manage)],
     'POST /auth/register'        => ['anyone'],
     'POST /auth/login'           => ['anyone'],
