@@ -49,7 +49,7 @@ bool tfw_streams_match(const tfw_worker_t *w, const char *name, size_t len)
         size_t fixed = strlen(pattern) - 1;
 
         /* internal queues begin with '_', and "*" does not mean them */
-        if (pattern[fixed] == '*' && len >= fixed && memcmp(pattern, name, fixed) == 0 &&
+        if (len >= fixed && pattern[fixed] == '*' && memcmp(pattern, name, fixed) == 0 &&
             (name[0] != '_' || pattern[0] == '_')) {
             return true;
         }
