@@ -50,6 +50,14 @@ ok !-e "$dir/none", '... and no home was made';
 is $code, 2, 'a DATABASE_URL that could break out of a configuration file is refused';
 unlike $text, qr/host=/, '... and not printed';
 
+for my $wrong ([RATE_LIMIT_REQUESTS => 'many', qr/RATE_LIMIT_REQUESTS.* are numbers/], [RATE_LIMIT_WINDOW => 0, qr/at least 1 second/],
+    [JWT_SECRET_KEY => 'x' x 31, qr/JWT_SECRET_KEY has fewer than 32 bytes/], [TASKFORGE_REGISTRATION => 'maybe', qr/is open or closed/]) {
+    my ($name, $value, $says) = @$wrong;
+    ($code, $text) = taskforge({TASKFORGE_HOME => "$dir/none", $name => $value}, 'up');
+    is $code, 2, "$name=$value is refused";
+    like $text, $says, '... with the reason';
+}
+
 ($code, $text) = taskforge({}, 'clean', '--all');
 is $code, 2, 'clean --all wants to be confirmed';
 ($code, $text) = taskforge({}, 'clean', '--everything');
