@@ -132,7 +132,8 @@ const tf_sql_t tf_sql_replay = {
 
 /* jobs_pkey; the bounds prune the partitions before the statement starts. */
 #define CLAIM_SET "status = " TF_SQL_RUNNING ", incarnation = $3, worker = $4, finished_at = NULL, updated_at = now()"
-#define NOT_EXPIRED "(expires_at IS NULL OR expires_at > now())"
+/* A job that a worker has had has started: given back, snoozed or tried again it no longer expires. */
+#define NOT_EXPIRED "(expires_at IS NULL OR expires_at > now() OR worker IS NOT NULL)"
 /* What the handlers of one type need beside the row, and nobody else may see. */
 #define SECRET "CASE WHEN type = '" TF_TYPE_WEBHOOK "' THEN webhook_signers(created_by) END AS secret"
 #define CLAIM_IDS "id = ANY ($2::uuid[]) AND id BETWEEN $5 AND $6"
@@ -242,6 +243,24 @@ const tf_sql_t tf_sql_due = {
     "RETURNING j.*, d.status AS was), "
     "c AS (" COUNT("SELECT queue, type, priority, was AS status, -1 AS d FROM u UNION ALL "
                    "SELECT queue, type, priority, status, 1 FROM u") ") "
+    "SELECT " TF_JOB_COLUMNS_LIGHT("") " FROM u",
+    2,
+};
+
+/* job_expiry_pkey, then jobs_pkey */
+const tf_sql_t tf_sql_expire = {
+    "tf_expire",
+    "WITH x AS (DELETE FROM job_expiry WHERE (expires_at, job_id) IN (SELECT e.expires_at, e.job_id FROM job_expiry e "
+    "WHERE e.expires_at <= now() ORDER BY e.expires_at, e.job_id LIMIT $2::int4 FOR UPDATE SKIP LOCKED) RETURNING job_id), "
+    "d AS (SELECT j.id, j.status FROM (SELECT job_id FROM x ORDER BY job_id) t JOIN jobs j ON j.id = t.job_id "
+    "WHERE j.worker IS NULL AND j.expires_at <= now() "
+    "AND j.status::text IN (" TF_SQL_SCHEDULED ", " TF_SQL_QUEUED ", " TF_SQL_RETRYING ") FOR UPDATE OF j), "
+    "u AS (UPDATE jobs j SET status = " TF_SQL_CANCELLED ", run_at = NULL, finished_at = now(), updated_at = now(), "
+    "error = 'expired: not started before ' || to_char(j.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') "
+    "FROM d WHERE j.id = d.id RETURNING j.*, d.status AS was), "
+    "c AS (" COUNT("SELECT queue, type, priority, was AS status, -1 AS d FROM u UNION ALL "
+                   "SELECT queue, type, priority, status, 1 FROM u") "), "
+    "m AS (" THROUGHPUT("SELECT status, -1::int2 AS bucket, 0 AS us FROM u") ") "
     "SELECT " TF_JOB_COLUMNS_LIGHT("") " FROM u",
     2,
 };

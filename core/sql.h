@@ -90,6 +90,10 @@ extern const tf_sql_t tf_sql_due;
 /* When the next job is due: run_at timestamptz, and the server's now timestamptz; no row: never. */
 extern const tf_sql_t tf_sql_next_due;
 
+/* Expiry: SCHEDULED, QUEUED, RETRYING -> CANCELLED for jobs that no worker has had by their expires_at. $1
+ * writer, $2 limit int4. Rows: TF_JOB_COLUMNS_LIGHT. */
+extern const tf_sql_t tf_sql_expire;
+
 /* Workers whose heartbeat is older than $1 seconds (int4) become lost. Rows: incarnation int8, hostname,
  * pool. */
 extern const tf_sql_t tf_sql_lose_workers;

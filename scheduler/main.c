@@ -47,6 +47,7 @@ static void work_up(void *data)
     tfs_rescue_start(&s->rescue);
     tfs_reconcile_start(&s->reconcile);
     tfs_stuck_start(&s->stuck);
+    tfs_expiry_start(&s->expiry);
 }
 
 static void work_down(void *data)
@@ -58,6 +59,7 @@ static void work_down(void *data)
     tfs_rescue_stop(&s->rescue);
     tfs_reconcile_stop(&s->reconcile);
     tfs_stuck_stop(&s->stuck);
+    tfs_expiry_stop(&s->expiry);
 }
 
 static void notified(void *data, const char *channel)
@@ -88,9 +90,10 @@ static void log_stats(uv_timer_t *timer)
     static const tfs_stats_t nothing;
 
     if (memcmp(n, &nothing, sizeof(nothing)) != 0) {
-        tf_log(TF_LOG_INFO, "stats", "i:promoted", n->promoted, "i:fired", n->fired, "i:rescued", n->rescued,
-               "i:dead_letter", n->buried, "i:added_again", n->added_again, "i:forgotten_entries",
-               n->forgotten, "i:queues_mirrored", n->mirrored, "i:redis_failed", n->redis_failed, NULL);
+        tf_log(TF_LOG_INFO, "stats", "i:promoted", n->promoted, "i:fired", n->fired, "i:expired", n->expired,
+               "i:rescued", n->rescued, "i:dead_letter", n->buried, "i:added_again", n->added_again,
+               "i:forgotten_entries", n->forgotten, "i:queues_mirrored", n->mirrored, "i:redis_failed",
+               n->redis_failed, NULL);
         s->stats = nothing;
     }
 }
@@ -127,6 +130,7 @@ static void close_all(tfs_scheduler_t *s)
     tfs_rescue_close(&s->rescue);
     tfs_reconcile_close(&s->reconcile);
     tfs_stuck_close(&s->stuck);
+    tfs_expiry_close(&s->expiry);
     tfs_janitor_close(&s->janitor);
     uv_close((uv_handle_t *)&s->turn, NULL);
     uv_close((uv_handle_t *)&s->stats_timer, NULL);
@@ -177,7 +181,7 @@ static void init_connections(tfs_scheduler_t *s)
         &tf_sql_rescue,         &tfs_sql_dead_incarnations,
         &tfs_sql_now,           &tf_sql_active_queues,
         &tf_sql_lost_in_redis,  &tfs_sql_queue_states,
-        &tfs_sql_mark_stuck,
+        &tfs_sql_mark_stuck,    &tf_sql_expire,
     };
 
     s->work = (tfd_pg_t){
@@ -220,6 +224,7 @@ static bool init(tfs_scheduler_t *s)
     tfs_rescue_init(&s->rescue, s);
     tfs_reconcile_init(&s->reconcile, s);
     tfs_stuck_init(&s->stuck, s);
+    tfs_expiry_init(&s->expiry, s);
     tfs_janitor_init(&s->janitor, s);
     uv_prepare_init(&s->loop, &s->turn);
     uv_timer_init(&s->loop, &s->stats_timer);

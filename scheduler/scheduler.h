@@ -10,6 +10,7 @@
 
 #include "config.h"
 #include "due.h"
+#include "expiry.h"
 #include "janitor.h"
 #include "leader.h"
 #include "mirror.h"
@@ -24,6 +25,7 @@
 typedef struct {
     int64_t promoted;     /* SCHEDULED, RETRYING -> QUEUED */
     int64_t fired;        /* ticks of schedules */
+    int64_t expired;      /* waiting -> CANCELLED */
     int64_t rescued;      /* RUNNING -> RETRYING */
     int64_t buried;       /* RUNNING -> DEAD_LETTER */
     int64_t added_again;  /* by reconcile */
@@ -39,6 +41,7 @@ typedef struct tfs_scheduler_s {
     tfd_pg_t work;     /* while leading; changes jobs, listens */
     tfd_redis_t redis; /* while leading */
     tfs_due_t due;
+    tfs_expiry_t expiry;
     tfs_schedules_t schedules;
     tfs_rescue_t rescue;
     tfs_reconcile_t reconcile;
