@@ -71,8 +71,8 @@ subtest 'several limits in one place' => sub {
     like($refused[-1]->header('ratelimit'), qr/"many";r=8;/, 'and what it refuses the others do not count') or diag $refused[-1]->header('ratelimit');
 };
 
-# Hammers $path through both doors for $seconds; [sent, answered, door] of every request that passed. Meanwhile
-# $trouble is called again and again.
+# Hammers $path through both doors for $seconds; [sent, answered] of every request that passed, and how many
+# were answered at all. Meanwhile $trouble is called again and again.
 sub hammer {
     my ($path, $seconds, $clients, $pause, $trouble) = @_;
     my @pipes;
@@ -84,7 +84,7 @@ sub hammer {
             while ((my $sent = time) < $end) {
                 my $r = eval { $http->get($path) };
                 die $@ unless $r || $trouble; # with trouble, connections break
-                printf "%.6f %.6f\n", $sent, time if $r && $r->status == 404;
+                printf "%.6f %.6f %d\n", $sent, time, $r->status if $r;
                 sleep $pause if $pause;
             }
             close STDOUT;
@@ -93,7 +93,8 @@ sub hammer {
         push @pipes, $in;
     }
     for (my $end = time + $seconds; $trouble && time < $end;) { $trouble->() }
-    return sort { $a->[1] <=> $b->[1] } map { my $in = $_; map { [split] } <$in> } @pipes;
+    my @answered = map { my $in = $_; map { [split] } <$in> } @pipes;
+    return ([sort { $a->[1] <=> $b->[1] } grep { $_->[2] == 404 } @answered], scalar @answered);
 }
 
 # A request was let in somewhere between being sent and being answered. So more than $n that were all sent and answered within
@@ -120,15 +121,19 @@ for my $case (['/low', 50, 0.002], ['/high', 4000, 0]) {
     my ($path, $n, $pause) = @$case;
     subtest "saturated: $n in 5 seconds" => sub {
         my ($before) = $tf->redis('INFO', 'commandstats') =~ /cmdstat_fcall:calls=(\d+)/;
-        my @passed = hammer($path, 21, 6, $pause);
+        my ($list, $answered) = hammer($path, 21, 6, $pause);
+        my @passed = @$list;
         my ($after) = $tf->redis('INFO', 'commandstats') =~ /cmdstat_fcall:calls=(\d+)/;
         # what is kept is bounded
         cmp_ok($tf->redis('STRLEN', "tf:limit:{" . substr($path, 1) . ":a7f000001}"), '<=', 6 + 128 * 10, 'in at most 1,286 bytes');
         like($tf->redis('PTTL', "tf:limit:{" . substr($path, 1) . ":a7f000001}"), qr/^\d+$/, 'that expire by themselves');
         cmp_ok(most_in_a_window(5, @passed), '<=', $n, 'no window of 5 seconds has more');
-        # 21 s hold four whole windows and the beginning of a fifth
-        cmp_ok(scalar @passed, '>=', 0.95 * 4 * $n, 'and hardly less is let in than may be');
-        note scalar(@passed), " passed, ", $after - $before, " calls of Redis";
+        SKIP: {
+            skip "a machine that answers $answered requests does not come near the limit", 1 if $answered < 8 * $n;
+            # 21 s hold four whole windows and the beginning of a fifth
+            cmp_ok(scalar @passed, '>=', 0.95 * 4 * $n, 'and hardly less is let in than may be');
+        }
+        note scalar(@passed), " of $answered passed, ", $after - $before, " calls of Redis";
         cmp_ok($after - $before, '<', @passed / 4, 'most requests cost no round trip') if $n >= 1000;
     };
 }
@@ -142,7 +147,8 @@ subtest 'saturated: 300 in 5 seconds, in trouble' => sub {
         sub { kill 'KILL', (TaskForge::Process::children_of($tf->part('nginx')->pid))[0] // () },
     );
     my $turn = 0;
-    my @passed = hammer('/rough', 11, 6, 0.002, sub { $turn[$turn++ % @turn]->(); sleep 0.3 });
+    my ($list) = hammer('/rough', 11, 6, 0.002, sub { $turn[$turn++ % @turn]->(); sleep 0.3 });
+    my @passed = @$list;
     cmp_ok($turn, '>=', 9, 'each kind of trouble happened often enough');
     cmp_ok(most_in_a_window(5, @passed), '<=', 300, 'no window of 5 seconds has more');
     cmp_ok(scalar @passed, '>=', 300, 'and it is not held up for long');
