@@ -294,7 +294,7 @@ const tf_sql_t tf_sql_rescue = {
     "timeout_seconds, (SELECT k.timeout_seconds FROM job_types k WHERE k.type = jobs.type), 86400)) * interval '1 second') "
     "ORDER BY incarnation LIMIT $2::int4 FOR UPDATE SKIP LOCKED), "
     "d AS (SELECT l.id, l.hangs, NOT l.hangs AND o.worker_losses + 1 >= $3::int4 AS poison, "
-    "coalesce(o.timeout_seconds, k.timeout_seconds) AS timeout, "
+    "coalesce(o.timeout_seconds, k.timeout_seconds, 86400) AS timeout, "
     "now() + least(coalesce(o.retry_base_ms, k.retry_base_ms, 60000)::float8 * 2 ^ least(o.attempt - 1, 40), "
     "coalesce(o.retry_max_ms, k.retry_max_ms, 3600000)) * interval '1 millisecond' AS run_at "
     "FROM l JOIN jobs o ON o.id = l.id LEFT JOIN job_types k ON k.type = o.type), "

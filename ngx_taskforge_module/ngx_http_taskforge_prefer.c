@@ -5,7 +5,8 @@
 #define NGX_HTTP_TASKFORGE_PREFER_MAX  86400
 
 
-static ngx_uint_t ngx_http_taskforge_prefer_parse(u_char *p, u_char *last);
+static ngx_uint_t ngx_http_taskforge_prefer_parse(u_char *p,
+    const u_char *last);
 
 
 ngx_uint_t
@@ -47,7 +48,7 @@ ngx_http_taskforge_prefer_wait(ngx_http_request_t *r)
 /* respond-async, wait=10; foo="a,b", handling=lenient */
 
 static ngx_uint_t
-ngx_http_taskforge_prefer_parse(u_char *p, u_char *last)
+ngx_http_taskforge_prefer_parse(u_char *p, const u_char *last)
 {
     u_char      *end, quoted;
     ngx_int_t    n;

@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_taskforge_schedules.h"
+#include "ngx_http_taskforge_outgoing.h"
 #include "ngx_http_taskforge_reply.h"
 #include "submission.h"
 
@@ -281,6 +282,7 @@ ngx_http_taskforge_schedule_check_job(ngx_http_request_t *r,
     json_t                                *value;
     tf_job_t                               job;
     ngx_uint_t                             i;
+    const char                            *why;
     ngx_http_taskforge_main_conf_t        *mcf;
     ngx_http_taskforge_schedule_lookup_t   lookup;
 
@@ -312,6 +314,16 @@ ngx_http_taskforge_schedule_check_job(ngx_http_request_t *r,
                             ngx_http_taskforge_schedule_lookup, &lookup, &job,
                             &check->errors))
     {
+        why = job.webhook_url.len
+              ? ngx_http_taskforge_outgoing_refusal(r, job.webhook_url)
+              : NULL;
+
+        if (why) {
+            ngx_http_taskforge_error_add(&check->errors, "pointer",
+                                         "#/job/webhook_url", 17,
+                                         "its host %s", why);
+        }
+
         tf_json_kraw(&check->settings, "job", check->job.data,
                      check->job.len);
         ngx_http_taskforge_schedule_template(check, &job);

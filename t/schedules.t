@@ -85,6 +85,8 @@ subtest 'what is refused' => sub {
         ['a name of the built-in ones', {%good, name => 'taskforge.mine'}, '#/name'],
         ['a type nobody knows', {%good, job => {type => 'nonesuch'}}, '#/job/type'],
         ['a bad job', {%good, job => {type => 'noop', priority => 11, payload => []}}, '#/job/payload', '#/job/priority'],
+        ['types and queues of TaskForge', {%good, job => {type => 'webhook', queue => '_taskforge'}}, '#/job/queue', '#/job/type'],
+        ['a webhook into this host', {%good, job => {type => 'noop', webhook_url => 'http://169.254.169.254/'}}, '#/job/webhook_url'],
         ['a job with a time of its own', {%good, job => {type => 'noop', delay_seconds => 1, idempotency_key => 'k'}}, '#/job', '#/job'],
     );
     for (@bad) {

@@ -160,6 +160,9 @@ static tfw_outcome_t judge(tfw_run_t *run, tfw_http_answer_t *answer)
     }
     tfw_run_error(run, "HTTP %d after %lld ms: %.*s", answer->status, (long long)(answer->duration_us / 1000),
                   (int)answer->body.len, answer->body.len ? answer->body.data : "");
+    if (answer->retry_after_seconds >= 0) {
+        tfw_run_retry_after(run, answer->retry_after_seconds);
+    }
     return answer->status == STATUS_GONE ? TFW_PERMANENT : TFW_RETRY;
 }
 
