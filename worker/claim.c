@@ -266,13 +266,14 @@ static void sort_items(tfw_worker_t *w, tfw_claimed_t *c)
 /* The list half of tf_claim's reply: level, entry id, job id, ... NULL: nothing usable in it. */
 static tfw_claimed_t *read_claimed(tfw_worker_t *w, const redisReply *list)
 {
-    tfw_claimed_t *c = calloc(1, sizeof(*c));
+    size_t most = list->elements / 3 < TFW_CLAIM_MAX ? list->elements / 3 : TFW_CLAIM_MAX;
+    tfw_claimed_t *c = malloc(sizeof(*c) + most * sizeof(c->items[0]));
 
     if (!c) {
         return NULL;
     }
-    c->worker = w;
-    for (size_t i = 0; i + 2 < list->elements && c->count < TFW_CLAIM_MAX; i += 3) {
+    *c = (tfw_claimed_t){.worker = w};
+    for (size_t i = 0; i < 3 * most; i += 3) {
         const redisReply *level = element(list, i, REDIS_REPLY_INTEGER),
                          *job = element(list, i + 2, REDIS_REPLY_STRING);
         tfw_entry_t *entry = &c->items[c->count].entry;

@@ -28,7 +28,7 @@ typedef struct {
     struct {
         uint8_t id[16];
         tfw_entry_t entry;
-    } items[TFW_CLAIM_MAX];
+    } items[]; /* at most TFW_CLAIM_MAX */
 } tfw_claimed_t;
 
 typedef struct {

@@ -116,11 +116,18 @@ void tfw_streams_done(tfw_worker_t *w, const tfw_entry_t *entry)
 
 static void send_done(tfw_worker_t *w, tfw_stream_t *q)
 {
-    const char *argv[4 + 2 * DONE_PER_COMMAND] = {"FCALL", "tf_done", "1", q->base};
-    size_t lengths[4 + 2 * DONE_PER_COMMAND] = {5, 7, 1, q->base_len};
-    const char *p = q->done.data;
+    const char *argv[4 + 2 * DONE_PER_COMMAND], *p = q->done.data; /* large: not filled with zeros first */
+    size_t lengths[4 + 2 * DONE_PER_COMMAND];
     int argc = 4;
 
+    argv[0] = "FCALL";
+    lengths[0] = 5;
+    argv[1] = "tf_done";
+    lengths[1] = 7;
+    argv[2] = "1";
+    lengths[2] = 1;
+    argv[3] = q->base;
+    lengths[3] = q->base_len;
     for (int i = 0; i < q->ndone && !q->done.failed; i++) {
         for (int part = 0; part < 2; part++) {
             argv[argc] = p;
