@@ -46,4 +46,48 @@ $tf->start_part('worker');
 is_deeply([@{$tf->get("$api/workers/$id")->json}{qw(status desired_status desired_concurrency stuck_since)}], ['online', undef, undef, undef],
     'a worker that registers anew has no orders and is not stuck');
 
+# and a real one obeys
+sub shown { return $tf->get("$api/workers/$id")->json }
+sub reaches { my ($field, $value) = @_; return wait_until(30, sub { shown()->{$field} eq $value }) }
+sub running { return $tf->sql_value("SELECT count(*) FROM jobs WHERE status = 'RUNNING'") }
+sub nap { return map { $tf->submit({type => 'sleep', payload => {seconds => 120}})->{id} } 1 .. shift }
+
+order('quiet');
+ok(reaches(status => 'quiet'), 'quiet: the worker is quiet');
+my $job = $tf->submit({type => 'noop'})->{id};
+sleep 1.5; # more than a heartbeat: it has every chance to be wrong
+is($tf->status_of($job), 'QUEUED', '... and claims nothing');
+order('resume');
+is($tf->wait_for_end($job)->{status}, 'SUCCESS', 'resume: it claims again');
+ok(reaches(status => 'online'), '... and is online');
+
+my @naps = nap(5);
+ok(wait_until(30, sub { running() == 2 }), 'two executors run two jobs');
+order('concurrency', {concurrency => 4});
+ok(wait_until(30, sub { running() == 4 }), 'concurrency 4: four run, while the worker works');
+ok(reaches(concurrency => 4), '... and that is what its row says');
+order('concurrency', {concurrency => 1});
+ok(reaches(concurrency => 1), 'concurrency 1');
+is(running(), 4, '... harms none that runs');
+$tf->post("$api/jobs/$_/cancel", undef) for grep { $tf->status_of($_) eq 'RUNNING' } @naps;
+ok(wait_until(30, sub { 1 == grep { $tf->status_of($_) eq 'RUNNING' } @naps }), '... and when they have ended one runs');
+is($tf->sql_value("SELECT count(*) FROM jobs WHERE type = 'sleep' AND status = 'CANCELLED'"), 4, '... the four were cancelled');
+$tf->post("$api/jobs/$_/cancel", undef) for @naps;
+
+# without Redis an order comes with the heartbeat
+$tf->expect_log(qr/redis/);
+$tf->stop_part('redis');
+is(order('quiet')->status, 202, 'an order while Redis is away');
+ok(reaches(status => 'quiet'), '... is obeyed all the same');
+$tf->start_part('redis');
+is(order('resume')->status, 202, 'and when it is back');
+ok(reaches(status => 'online'), '... the next one as well');
+
+order('stop');
+my $worker = $tf->part('worker');
+ok(wait_until(30, sub { !$worker->alive }), 'stop: the worker leaves');
+is($worker->{status}, 0, '... with status 0');
+is(shown()->{status}, 'offline', '... and is offline');
+is($tf->api->delete("$api/workers/$id")->status, 204, '... and can be forgotten');
+
 done_testing;
