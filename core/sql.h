@@ -17,10 +17,12 @@ typedef struct {
 #define TF_WRITER_BULK 65
 
 /* Connection options for every daemon and nginx worker: prepared once, planned once, never a scan of a whole
- * table. */
+ * table. No parallel plans: where a small table has to be read whole after all, the price that enable_seqscan
+ * puts on it would pay for two processes, which take longer to start than the statement to run. */
 #define TF_PG_OPTIONS                                                                                        \
     "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off "                    \
-    "-c enable_mergejoin=off -c enable_material=off -c jit=off -c synchronous_commit=on -c timezone=UTC"
+    "-c enable_mergejoin=off -c enable_material=off -c jit=off -c max_parallel_workers_per_gather=0 "        \
+    "-c synchronous_commit=on -c timezone=UTC"
 
 /* Submit of jobs that are QUEUED at once. $1 writer int2, then arrays: $2 id uuid, $3 type, $4 queue, $5
  * name, $6 priority int2, $7 max_retries int4, $8 timeout_seconds int4, $9 retry_base_ms int4, $10
