@@ -53,7 +53,7 @@ my @swift = map { submit('noop') } 1 .. 20;
 is($tf->wait_for_end($_)->{status}, 'SUCCESS', 'jobs of another type are not kept waiting by them') for @swift[0, 10, 19];
 ok(wait_until(30, sub { $tf->sql_value("SELECT count(*) FROM jobs WHERE type = 'test_chatty' AND status = 'SCHEDULED'") >= 4 }), 'those over the limit are put off');
 is($tf->sql_value("SELECT max(attempt) FROM jobs WHERE type = 'test_chatty' AND status = 'SCHEDULED'"), 0, '... without an attempt');
-is(running("type = 'test_chatty'"), 2, '... so that two run');
+ok(wait_until(30, sub { running("type = 'test_chatty'") == 2 }), '... so that two run');
 release("go$_") for 1 .. 8;
 is($tf->wait_for_end($_, 90)->{status}, 'SUCCESS', 'all of them run in the end') for @flood;
 is($tf->sql_value("SELECT max(attempt) FROM jobs WHERE type = 'test_chatty'"), 1, '... in one attempt each');
