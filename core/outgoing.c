@@ -333,7 +333,7 @@ const char *tf_url_parse(const char *text, size_t len, tf_url_t *url)
             return "must not hold a user name or a password";
         }
     }
-    if (memchr(text + end, '#', len - end)) {
+    if (memchr(text, '#', len)) {
         return "must not have a fragment (#)";
     }
     return parse_authority(text + begin, end - begin, url);
