@@ -287,7 +287,7 @@ class Ours:
         # one user from one address: attempts count until the password was right
         self.reconfigure(lambda conf: re.sub(r"(taskforge_accounts\s[^;]*);", r"\1 lockout=100000 lockout_address=100000;", conf))
         self.resume()
-        token = self.bearer()
+        token = self.api_key()  # a user has 50 sessions at most: the logins would end the reader's
         path = f"/api/v1/jobs/{self.post('/jobs', {'type': 'noop'}, token)['id']}"
         wait_for("an idle worker", 60, self.idle)
         seconds = self.bench.latency_seconds
