@@ -15,6 +15,7 @@
 #define AGAIN_DELAY_MS 250
 #define LOOK_MS 50   /* while some queues have work: how often the others are looked at */
 #define POLL_MS 1000 /* for new queues */
+#define PACE_MS 2    /* from one claim that found jobs to the next */
 
 static void on_poll(uv_timer_t *timer);
 
@@ -315,6 +316,7 @@ static void on_asked(redisAsyncContext *context, void *answer, void *data)
         return;
     }
     if (list && list->elements) {
+        claim->found_at = (int64_t)uv_now(&w->loop);
         c = read_claimed(w, list);
         if (c) {
             claim->under_way[claim->nunder_way++] = c;
@@ -352,6 +354,19 @@ static void ask(tfw_worker_t *w, int queue, int n)
     w->claim.asked_queue = queue;
 }
 
+/* Entries come one by one, and fast: a claim for each would cost several times what one costs for all. After
+ * a pause nothing waits. */
+static void pace(tfw_worker_t *w)
+{
+    tfw_claim_t *claim = &w->claim;
+    int64_t now = (int64_t)uv_now(&w->loop), until = claim->found_at + PACE_MS;
+
+    if (now < until && now >= claim->not_before) {
+        claim->pace_until = until;
+        uv_timer_start(&claim->timer, on_wake, (uint64_t)(until - now), 0);
+    }
+}
+
 /* Something may wait in the queue that this stream belongs to. */
 static void woken_by(tfw_worker_t *w, const redisReply *key)
 {
@@ -378,6 +393,7 @@ static void on_woken(redisAsyncContext *context, void *answer, void *data)
         tfw_claim_look_again(w); /* the time is over, or a new queue has appeared */
         return;
     }
+    pace(w);
     for (size_t i = 0; i < reply->elements; i++) {
         woken_by(w, element(reply->element[i], 0, REDIS_REPLY_STRING));
     }
@@ -417,6 +433,9 @@ static int appetite(const tfw_worker_t *w)
     const tfw_claim_t *claim = &w->claim;
     int n = tfw_pool_room(&w->pool);
 
+    if ((int64_t)uv_now(&w->loop) < claim->pace_until) {
+        return 0;
+    }
     if (w->state != TFW_RUNNING || !w->registration.incarnation || !tfd_redis_ready(&w->redis) ||
         !tfd_pg_ready(&w->claim_pg) || claim->asking || claim->nunder_way == TFW_CLAIMS_UNDER_WAY ||
         tfw_ledger_full(&w->ledger)) {

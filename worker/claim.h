@@ -50,6 +50,8 @@ typedef struct {
     bool blocking;                                  /* XREAD BLOCK is under way */
     tfw_claimed_t *under_way[TFW_CLAIMS_UNDER_WAY]; /* oldest first */
     int nunder_way;
+    int64_t found_at;   /* uv_now: the last jobs from Redis */
+    int64_t pace_until; /* uv_now: entries come one by one, and wait for each other */
     int64_t not_before; /* uv_now: something failed for a passing reason */
     uv_timer_t timer;
     uv_timer_t poll; /* for new queues, where there are patterns */
