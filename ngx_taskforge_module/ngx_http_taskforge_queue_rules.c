@@ -25,6 +25,7 @@ struct ngx_http_taskforge_queue_rules_s {
     ngx_event_t                            timer;
 
     /* when the one under way was sent */
+    ngx_atomic_uint_t                      number;
     ngx_atomic_uint_t                      changes;
     ngx_atomic_uint_t                 settled[NGX_HTTP_TASKFORGE_QUEUE_RULES];
 
@@ -44,6 +45,8 @@ static void ngx_http_taskforge_queue_rules_arm(
     ngx_http_taskforge_queue_rules_t *rules);
 static void ngx_http_taskforge_queue_rules_reap(
     ngx_http_taskforge_queue_rules_t *rules);
+static void ngx_http_taskforge_queue_rules_free_place(
+    ngx_http_taskforge_queue_rules_shm_t *shm, ngx_uint_t place);
 static void ngx_http_taskforge_queue_rules_take_place(
     ngx_http_taskforge_queue_rules_t *rules);
 static ngx_http_taskforge_queue_rule_t *ngx_http_taskforge_queue_rules_find(
@@ -54,14 +57,16 @@ static ngx_atomic_uint_t ngx_http_taskforge_queue_rules_pending(
 
 /*
  * $1 int4: how many at most.  job_counts_pkey begins with writer and queue,
- * so a queue is a look at each writer, however many others there are.
+ * so a queue is a look at each writer, however many others there are.  The
+ * writers above TF_WRITER_BULK only count deliveries of webhooks.
  */
 
 static const tf_sql_t  ngx_http_taskforge_queue_rules_sql = {
     "ngx_queue_rules",
     "SELECT q.name, q.state = 'draining', coalesce(q.max_length, 0), "
         "(SELECT coalesce(sum(c.n), 0)::int8 "
-        "FROM generate_series(0, 64) AS w JOIN job_counts c "
+        "FROM generate_series(0, " ngx_value(TF_WRITER_BULK) ") AS w "
+        "JOIN job_counts c "
         "ON c.writer = w::int2 AND c.queue = q.name WHERE c.status IN ("
         TF_SQL_QUEUED ", " TF_SQL_SCHEDULED ", " TF_SQL_RETRYING ")) "
     "FROM queues q WHERE q.state = 'draining' OR q.max_length IS NOT NULL "
@@ -114,7 +119,9 @@ ngx_http_taskforge_queue_rules_destroy(ngx_http_taskforge_queue_rules_t *rules)
     }
 
     if (rules->place < NGX_HTTP_TASKFORGE_QUEUE_PROCESSES) {
-        rules->shm->pids[rules->place] = 0;
+        ngx_shmtx_lock(rules->mutex);
+        ngx_http_taskforge_queue_rules_free_place(rules->shm, rules->place);
+        ngx_shmtx_unlock(rules->mutex);
     }
 }
 
@@ -138,6 +145,7 @@ ngx_http_taskforge_queue_rules_load(ngx_http_taskforge_queue_rules_t *rules)
 
     /* what is settled now is counted by what is asked now */
 
+    rules->number = ngx_atomic_fetch_add(&rules->shm->readings, 1) + 1;
     rules->changes = rules->shm->changes;
 
     for (i = 0; i < NGX_HTTP_TASKFORGE_QUEUE_RULES; i++) {
@@ -194,6 +202,8 @@ ngx_http_taskforge_queue_rules_loaded(void *data, PGresult *res)
 }
 
 
+/* Puts what was read into the table, unless a later reading is there. */
+
 static void
 ngx_http_taskforge_queue_rules_take(ngx_http_taskforge_queue_rules_t *rules,
     PGresult *res)
@@ -210,7 +220,29 @@ ngx_http_taskforge_queue_rules_take(ngx_http_taskforge_queue_rules_t *rules,
     ngx_memzero(seen, sizeof(seen));
     ngx_shmtx_lock(rules->mutex);
 
+    if ((ngx_atomic_int_t) (rules->number - shm->taken) < 0) {
+        ngx_shmtx_unlock(rules->mutex);
+        return;
+    }
+
     n = PQntuples(res);
+
+    /* first of all the places of queues without a rule become free */
+
+    for (i = 0; i < n; i++) {
+        rule = ngx_http_taskforge_queue_rules_find(shm, PQgetvalue(res, i, 0),
+                                                   PQgetlength(res, i, 0));
+        if (rule) {
+            seen[rule - shm->rules] = 1;
+        }
+    }
+
+    for (at = 0; at < NGX_HTTP_TASKFORGE_QUEUE_RULES; at++) {
+        if (!seen[at]) {
+            shm->rules[at].draining = 0;
+            shm->rules[at].limit = 0;
+        }
+    }
 
     for (i = 0; i < n; i++) {
         rule = ngx_http_taskforge_queue_rules_make(rules,
@@ -221,7 +253,6 @@ ngx_http_taskforge_queue_rules_take(ngx_http_taskforge_queue_rules_t *rules,
         }
 
         at = rule - shm->rules;
-        seen[at] = 1;
         told++;
 
         rule->base = (ngx_atomic_uint_t) tf_pg_get_int8(PQgetvalue(res, i, 3))
@@ -230,13 +261,7 @@ ngx_http_taskforge_queue_rules_take(ngx_http_taskforge_queue_rules_t *rules,
         rule->limit = tf_pg_get_int4(PQgetvalue(res, i, 2));
     }
 
-    for (at = 0; at < NGX_HTTP_TASKFORGE_QUEUE_RULES; at++) {
-        if (!seen[at]) {
-            shm->rules[at].draining = 0;
-            shm->rules[at].limit = 0;
-        }
-    }
-
+    shm->taken = rules->number;
     shm->nactive = told;
     shm->read_at = ngx_current_msec;
     shm->ready = 1;
@@ -247,7 +272,9 @@ ngx_http_taskforge_queue_rules_take(ngx_http_taskforge_queue_rules_t *rules,
 
 /*
  * The rule of a queue, which need not have one.  A place is given to another
- * queue only when the table is full and the rule says nothing any more.
+ * queue only when the table is full and the rule says nothing any more.  What
+ * is still on its way to the other queue then counts for this one, until the
+ * next reading: that refuses a job too many rather than too few.
  * NULL: no place.
  */
 
@@ -276,9 +303,7 @@ ngx_http_taskforge_queue_rules_make(ngx_http_taskforge_queue_rules_t *rules,
             break;
         }
 
-        if (rule->limit == 0 && !rule->draining
-            && ngx_http_taskforge_queue_rules_pending(rule) == 0)
-        {
+        if (rule->limit == 0 && !rule->draining) {
             found = rule;
         }
     }
@@ -295,6 +320,10 @@ ngx_http_taskforge_queue_rules_make(ngx_http_taskforge_queue_rules_t *rules,
     ngx_memcpy(found->name, name, len);
     ngx_memory_barrier();
     found->len = len;
+
+    if (i >= rules->shm->nused) {
+        rules->shm->nused = i + 1;
+    }
 
     return found;
 }
@@ -390,12 +419,12 @@ ngx_http_taskforge_queue_rules_timer(ngx_event_t *ev)
 }
 
 
-/* Forgets what processes had on their way that have died. */
+/* Frees the places of processes that have died. */
 
 static void
 ngx_http_taskforge_queue_rules_reap(ngx_http_taskforge_queue_rules_t *rules)
 {
-    ngx_uint_t                             i, n;
+    ngx_uint_t                             i;
     ngx_http_taskforge_queue_rules_shm_t  *shm;
 
     shm = rules->shm;
@@ -403,17 +432,32 @@ ngx_http_taskforge_queue_rules_reap(ngx_http_taskforge_queue_rules_t *rules)
     ngx_shmtx_lock(rules->mutex);
 
     for (i = 0; i < NGX_HTTP_TASKFORGE_QUEUE_PROCESSES; i++) {
-
         if (shm->pids[i] && ngx_http_taskforge_relay_dead(shm->pids[i])) {
-            for (n = 0; n < NGX_HTTP_TASKFORGE_QUEUE_RULES; n++) {
-                shm->rules[n].pending[i] = 0;
-            }
-
-            shm->pids[i] = 0;
+            ngx_http_taskforge_queue_rules_free_place(shm, i);
         }
     }
 
     ngx_shmtx_unlock(rules->mutex);
+}
+
+
+/* What its process had on its way counts until the next reading. */
+
+static void
+ngx_http_taskforge_queue_rules_free_place(
+    ngx_http_taskforge_queue_rules_shm_t *shm, ngx_uint_t place)
+{
+    ngx_uint_t                        i;
+    ngx_http_taskforge_queue_rule_t  *rule;
+
+    for (i = 0; i < NGX_HTTP_TASKFORGE_QUEUE_RULES; i++) {
+        rule = &shm->rules[i];
+
+        (void) ngx_atomic_fetch_add(&rule->settled, rule->pending[place]);
+        rule->pending[place] = 0;
+    }
+
+    shm->pids[place] = 0;
 }
 
 
@@ -459,12 +503,8 @@ ngx_http_taskforge_queue_rules_find(ngx_http_taskforge_queue_rules_shm_t *shm,
     ngx_uint_t                        i;
     ngx_http_taskforge_queue_rule_t  *rule;
 
-    for (i = 0; i < NGX_HTTP_TASKFORGE_QUEUE_RULES; i++) {
+    for (i = 0; i < shm->nused; i++) {
         rule = &shm->rules[i];
-
-        if (rule->len == 0) {
-            break;
-        }
 
         if (rule->len == len && ngx_memcmp(rule->name, name, len) == 0) {
             return rule;
@@ -495,7 +535,7 @@ ngx_int_t
 ngx_http_taskforge_queue_rules_enter(ngx_http_taskforge_queue_rules_t *rules,
     const tf_str_t *queue, ngx_uint_t *place)
 {
-    ngx_atomic_int_t                  waiting;
+    ngx_atomic_uint_t                 waiting;
     ngx_http_taskforge_queue_rule_t  *rule;
 
     *place = 0;
@@ -520,11 +560,20 @@ ngx_http_taskforge_queue_rules_enter(ngx_http_taskforge_queue_rules_t *rules,
         (void) ngx_atomic_fetch_add(&rule->pending[rules->place], 1);
     }
 
-    waiting = (ngx_atomic_int_t) (rule->base + rule->settled
-                              + ngx_http_taskforge_queue_rules_pending(rule));
+    /*
+     * In this order: a job that settles meanwhile is counted twice rather
+     * than not at all, and a new base is never seen with an old settled.
+     */
+
+    waiting = ngx_http_taskforge_queue_rules_pending(rule);
+    ngx_memory_barrier();
+    waiting += rule->base;
+    ngx_memory_barrier();
+    waiting += rule->settled;
+
     *place = rule - rules->shm->rules + 1;
 
-    if (waiting > (ngx_atomic_int_t) rule->limit) {
+    if ((ngx_atomic_int_t) waiting > (ngx_atomic_int_t) rule->limit) {
         ngx_http_taskforge_queue_rules_leave(rules, *place, 0);
         *place = 0;
         return NGX_BUSY;

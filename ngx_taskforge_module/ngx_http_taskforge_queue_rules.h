@@ -6,7 +6,8 @@
  * The table is in shared memory, so that the processes of a host count
  * together.  One of them reads it from PostgreSQL about every second;
  * meanwhile each counts up what it lets in.  So a host never lets in more
- * than the limit, but for what other hosts let in since the last reading.
+ * than the limit, but for what docs/queues.md names: what other hosts let in
+ * since the last reading, and jobs that come back.
  */
 
 #ifndef _NGX_HTTP_TASKFORGE_QUEUE_RULES_H_INCLUDED_
@@ -76,7 +77,7 @@ ngx_uint_t ngx_http_taskforge_queue_rules_active(
  * May one more job come into the queue?  NGX_OK; NGX_BUSY: it is full;
  * NGX_DECLINED: it is draining.  NGX_OK with *place != 0 holds a place in the
  * queue, until ngx_http_taskforge_queue_rules_leave() says whether the job
- * was committed.
+ * was committed, or may have been.
  */
 
 ngx_int_t ngx_http_taskforge_queue_rules_enter(

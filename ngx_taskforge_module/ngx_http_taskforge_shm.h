@@ -83,7 +83,10 @@ typedef struct {
     ngx_atomic_t                  ready;        /* has been read */
     ngx_atomic_t                  read_at;      /* ngx_current_msec */
     ngx_atomic_t                  changes;      /* made by this host */
+    ngx_atomic_t                  readings;     /* begun */
+    ngx_atomic_t                  taken;        /* number of the one below */
     ngx_atomic_t                  nactive;      /* rules that say something */
+    ngx_atomic_t                  nused;        /* no rule lies behind these */
 
     /* who has which place in pending */
     ngx_atomic_t                  pids[NGX_HTTP_TASKFORGE_QUEUE_PROCESSES];

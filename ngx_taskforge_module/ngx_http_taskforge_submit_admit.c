@@ -55,6 +55,7 @@ ngx_http_taskforge_submit_admit(ngx_http_taskforge_submission_t *sub)
 void
 ngx_http_taskforge_submit_leave(ngx_http_taskforge_submission_t *sub)
 {
+    ngx_int_t   rc;
     ngx_uint_t  i;
 
     if (sub->places == NULL) {
@@ -63,10 +64,15 @@ ngx_http_taskforge_submit_leave(ngx_http_taskforge_submission_t *sub)
 
     for (i = 0; i < sub->group.njobs; i++) {
         if (sub->places[i]) {
+            rc = sub->group.jobs[i].rc;
+
+            /* a job whose outcome is not known may be waiting */
+
             ngx_http_taskforge_queue_rules_leave(sub->mcf->queue_rules,
-                                           sub->places[i],
-                                           sub->committed
-                                           && sub->group.jobs[i].rc == NGX_OK);
+                                          sub->places[i],
+                                          sub->committed
+                                          && (rc == NGX_OK
+                                              || rc == NGX_AGAIN));
         }
     }
 

@@ -76,6 +76,25 @@ kill 'KILL', $victim;
 ok(wait_until(30, sub { my @now = $tf->nginx_workers; @now == 3 && !grep { $_ == $victim } @now }), 'a worker process is killed and replaced');
 my $got = flood('tough', 12, 5);
 is($got->{202}, 40, 'after a worker process was killed the limit holds');
+# ... and one that ends at once while its submits wait for the database
+limit('held', 30);
+open my $lock, '|-', TaskForge::Postgres::psql_command("$tf->{home}/run", 'postgres', 'taskforge') or die $!;
+print {$lock} "BEGIN;\nLOCK TABLE jobs IN SHARE MODE;\n";
+$lock->flush;
+ok(wait_until(30, sub { $tf->sql_value("SELECT count(*) FROM pg_locks WHERE relation = 'jobs'::regclass AND mode = 'ShareLock' AND granted") }), 'no job can be written');
+my @stuck = map { $tf->http } 1 .. 12;
+$_->send_raw($_->format_request('POST', "$api/jobs", body => {type => 'noop', queue => 'held'})) for @stuck;
+my $writing = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'WITH%INSERT INTO jobs%' AND pid <> pg_backend_pid()";
+ok(wait_until(30, sub { $tf->sql_value($writing) }), 'submits are on their way');
+my @gone = $tf->nginx_workers;
+kill 'TERM', @gone;
+ok(wait_until(30, sub { my @now = $tf->nginx_workers; @now == 3 && !grep { my $pid = $_; grep { $_ == $pid } @gone } @now }), 'the processes are ended and replaced');
+close $lock;
+delete $tf->{api};
+ok(wait_until(30, sub { !$tf->sql_value($writing) }), 'what they had sent is written');
+limit('held', 30); # reads the table anew
+ok(wait_until(30, sub { flood('held', 4, 1); waiting('held') >= 30 }), 'what they had on their way takes no place for ever');
+is(waiting('held'), 30, '... nor is there one too many');
 delete $tf->{api};
 $tf->stop_part('nginx');
 $tf->start_part('nginx');
@@ -99,8 +118,9 @@ is($tf->post("$api/queues/overmuch/pause", undef)->status, 200, 'pausing is no m
 # while a worker works
 $tf->sql("DELETE FROM queues WHERE name LIKE 'q%'");
 limit('busy', 20);
+is_deeply(flood('busy', 8, 5), {202 => 20, 429 => 20}, 'a limit holds at once, also in a place that other queues have just left');
 $tf->start_part('worker', TASKFORGE_WORKER_QUEUES => 'busy');
-my ($accepted, $most) = (0, 0);
+my ($accepted, $most) = (20, 0);
 # without those that a slow executor gave back to the queue: they are jobs that come back, and are not refused
 my $fresh = "SELECT count(*) FROM jobs WHERE queue = 'busy' AND status = 'QUEUED' AND enqueued_at = created_at";
 ok(wait_until(60, sub { $accepted += flood('busy', 8, 5)->{202} // 0; my $n = $tf->sql_value($fresh); $most = $n if $n > $most; $accepted >= 200 }, 0),
@@ -108,6 +128,13 @@ ok(wait_until(60, sub { $accepted += flood('busy', 8, 5)->{202} // 0; my $n = $t
 cmp_ok($most, '<=', 20, '... and never do more than 20 wait');
 ok(wait_until(30, sub { waiting('busy') == 0 }), '... and all are begun');
 is($tf->sql_value("SELECT count(*) FROM jobs WHERE queue = 'busy'"), $accepted, 'each accepted job is there, and no other');
+
+# what a bulk action does counts, too
+my $act = sub { $tf->wait_for_end($tf->post("$api/jobs/actions", {action => $_[0], filter => {queue => 'pair'}})->json->{id}) };
+is($act->('cancel')->{result}{changed}, 3, 'all jobs of a full queue are cancelled at once');
+my $let_in = 0;
+ok(wait_until(30, sub { $let_in += (flood('pair', 2, 1)->{202} // 0); $let_in >= 3 }), '... which makes room');
+is(waiting('pair'), 3, '... for as many');
 is_deeply([$tf->wrong_counts], [], 'the counters are right');
 
 done_testing;
