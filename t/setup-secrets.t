@@ -7,7 +7,8 @@ use IO::Socket::UNIX;
 use TaskForge;
 use TaskForge::Command qw(logged_in taskforge temporary_home);
 use TaskForge::Files qw(slurp spew);
-use TaskForge::Secrets qw(leaks);
+use TaskForge::Secrets qw(leaks secret);
+use TaskForge::TLS;
 
 plan skip_all => 'nginx needs a preloaded library with the sanitizers' if $TaskForge::Stack::SANITIZED;
 
@@ -31,14 +32,24 @@ sub recording_path {
 
 # servers of the user's own
 my $servers = TaskForge->start(parts => [qw(postgres redis)]);
-my %password = map { $_ => join '', "$_-", map { ('a' .. 'z', 0 .. 9)[rand 36] } 1 .. 20 } qw(owner daemon redis admin user tokens);
+my %password = map { $_ => join '', "$_-", map { ('a' .. 'z', 0 .. 9)[rand 36] } 1 .. 20 } qw(owner daemon redis admin user tokens key);
 my $redis_port = TaskForge::Stack::free_port();
 $servers->redis('CONFIG', 'SET', 'port', $redis_port);
 my $redis = IO::Socket::UNIX->new(Peer => "$servers->{home}/run/redis.sock") or die "redis.sock: $!";
 print $redis "CONFIG SET requirepass $password{redis}\r\n";
 is(scalar(<$redis>), "+OK\r\n", 'a Redis with a password');
 
-sub url { my ($user, $password) = @_; return "postgresql://$user:$password\@/taskforge?host=$servers->{home}/run" }
+# the database over TLS, with a certificate whose key has a password, too
+my $tls = TaskForge::TLS->new;
+my $address = TaskForge::TLS::free_address();
+my ($certificate, $key) = $tls->certificate('taskforge', 'DNS:taskforge', secret($password{key}));
+$tls->postgres($servers, $address, $tls->certificate('postgres', "IP:$address"), taskforge => $password{daemon}, taskforge_owner => $password{owner});
+
+sub url {
+    my ($user, $password) = @_;
+    return "postgresql://$user:$password\@$address/taskforge?sslmode=verify-full&sslrootcert=$tls->{ca}"
+        . "&sslcert=$certificate&sslkey=$key&sslpassword=$password{key}";
+}
 my $home = temporary_home();
 my $port = TaskForge::Stack::free_port();
 my %env = (
@@ -65,6 +76,24 @@ succeeds('shell-db', \%env, 'shell-db');
 succeeds('shell-redis', \%env, 'shell-redis', 'PING');
 succeeds('up again', \%env, 'up');
 succeeds('down', \%env, 'down');
+
+subtest 'whatever the form of DATABASE_URL' => sub {
+    my $dir = temporary_home() =~ s/home$//r;
+    spew("$dir/psql", qq{#!/bin/sh\necho "\$2|\$PGPASSWORD|\$(cat "\${PGSERVICEFILE:-/dev/null}")"\n});
+    chmod 0755, "$dir/psql";
+    my %want = (
+        'postgresql://u:p%40w@h/db?x=1&sslpassword=a%26b&y=2' => "postgresql://u\@h/db?x=1&y=2|p\@w|[taskforge]\nsslpassword=a&b",
+        'postgres://u:p?w@h,i:1/db'                           => 'postgres://u@h,i:1/db|p?w|',
+        'postgresql:///db?pass%77ord=w'                       => 'postgresql:///db|w|',
+        "host=h password = 'it\\'s' sslpassword=a\\ b user=u" => "host=h user=u|it's|[taskforge]\nsslpassword=a b",
+        'dbname=taskforge'                                    => 'dbname=taskforge||',
+    );
+    for my $url (sort keys %want) {
+        local @ENV{qw(DATABASE_URL PATH)} = ($url, "$dir:$ENV{PATH}");
+        chomp(my $out = qx{"$TaskForge::Command::ROOT/sql/psql"});
+        is($out, $want{$url}, $url);
+    }
+};
 
 my $commands = slurp($TaskForge::Secrets::COMMANDS);
 like($commands, qr/^\Q$_\E /m, "the arguments of $_ were recorded") for qw(psql redis-cli sed setpriv);

@@ -46,7 +46,7 @@ sub secrets_of {
     my ($env) = @_;
     my %all = (%ENV, %$env);
     my @urls = grep { defined } @all{qw(DATABASE_URL TASKFORGE_MIGRATE_URL REDIS_URL)};
-    return @all{qw(ADMIN_PASSWORD JWT_SECRET_KEY)}, map { m{://[^/@]*:([^/@]+)@}, /\bpassword=([^&\s]+)/ } @urls;
+    return @all{qw(ADMIN_PASSWORD JWT_SECRET_KEY)}, map { m{://[^/@]*:([^/@]+)@}, /password=([^&\s]+)/g } @urls;
 }
 
 # A home that does not exist yet; what is made of it is stopped and removed when the test ends, however it ends.
