@@ -91,6 +91,24 @@ ngx_http_taskforge_header_in(ngx_http_request_t *r, const char *name)
 }
 
 
+void
+ngx_http_taskforge_hang_up(ngx_connection_t *c)
+{
+    ngx_http_request_t  *r;
+
+    r = c->data;
+
+    if (r->stream) {
+        /* other streams share the socket */
+        c->close = 1;
+        ngx_post_event(c->read, &ngx_posted_events);
+        return;
+    }
+
+    (void) shutdown(c->fd, SHUT_RDWR);
+}
+
+
 /*
  * As early as the location is known.  The secrets are overwritten where they
  * are, so whatever refers to the request line afterwards refers to asterisks,

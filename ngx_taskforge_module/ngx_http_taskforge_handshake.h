@@ -45,6 +45,15 @@ ngx_str_t *ngx_http_taskforge_header_in(ngx_http_request_t *r,
     const char *name);
 
 
+/*
+ * Ends such a request, from outside of its own events: of HTTP/2 that stream,
+ * otherwise the connection.  It is gone when its events have run, so not yet
+ * on return.
+ */
+
+void ngx_http_taskforge_hang_up(ngx_connection_t *c);
+
+
 /* The phase handlers and the filter. */
 
 ngx_int_t ngx_http_taskforge_handshake_init(ngx_conf_t *cf);

@@ -15,8 +15,8 @@
     "GET, HEAD, POST, PUT, PATCH, DELETE"
 
 #define NGX_HTTP_TASKFORGE_CORS_HEADERS                                       \
-    "Authorization, Content-Type, Idempotency-Key, X-API-Key, "               \
-    "X-Request-ID, traceparent, tracestate"
+    "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, "           \
+    "X-API-Key, X-Request-ID, traceparent, tracestate"
 
 #define NGX_HTTP_TASKFORGE_CORS_EXPOSED                                       \
     "Location, Retry-After, Idempotent-Replayed, RateLimit, "                 \

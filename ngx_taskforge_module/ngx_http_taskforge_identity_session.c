@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_taskforge_access.h"
+#include "ngx_http_taskforge_handshake.h"
 #include "ngx_http_taskforge_identity_cache.h"
 
 
@@ -81,8 +82,6 @@ ngx_http_taskforge_session_end(void *data)
 }
 
 
-/* The request ends through the events of its connection. */
-
 static void
 ngx_http_taskforge_session_close(ngx_http_taskforge_session_t *session,
     const char *why)
@@ -96,7 +95,7 @@ ngx_http_taskforge_session_close(ngx_http_taskforge_session_t *session,
     ngx_log_error(NGX_LOG_INFO, session->connection->log, 0,
                   "taskforge: closing, %s", why);
 
-    (void) shutdown(session->connection->fd, SHUT_RDWR);
+    ngx_http_taskforge_hang_up(session->connection);
 }
 
 

@@ -11,6 +11,7 @@
 extern ngx_module_t  ngx_http_taskforge_module;
 extern ngx_module_t  ngx_http_taskforge_relay_module;
 extern ngx_module_t  ngx_http_taskforge_ws_module;
+extern ngx_module_t  ngx_http_taskforge_stream_module;
 extern ngx_module_t  ngx_http_taskforge_access_module;
 extern ngx_module_t  ngx_http_taskforge_accounts_module;
 extern ngx_module_t  ngx_http_taskforge_headers_module;
@@ -24,6 +25,7 @@ ngx_module_t  *ngx_modules[] = {
     &ngx_http_taskforge_module,
     &ngx_http_taskforge_relay_module,
     &ngx_http_taskforge_ws_module,
+    &ngx_http_taskforge_stream_module,
     &ngx_http_taskforge_access_module,
     &ngx_http_taskforge_accounts_module,
     &ngx_http_taskforge_headers_module,
@@ -38,6 +40,7 @@ char  *ngx_module_names[] = {
     "ngx_http_taskforge_module",
     "ngx_http_taskforge_relay_module",
     "ngx_http_taskforge_ws_module",
+    "ngx_http_taskforge_stream_module",
     "ngx_http_taskforge_access_module",
     "ngx_http_taskforge_accounts_module",
     "ngx_http_taskforge_headers_module",

@@ -71,7 +71,11 @@ for my $route (@routes) {
     ok($EXPECTED{$route}, "$route: has a row in the matrix");
 }
 
-my $tf = TaskForge->start(auth => 1, parts => [qw(postgres redis nginx)], edit => sub {
+# what is no route of the API but a location of its own
+my %STREAMS = ('GET /ws' => 'TaskForge::WS', 'GET /events/stream' => 'TaskForge::SSE');
+$EXPECTED{$_} = [viewer => qw(read manage)] for keys %STREAMS;
+
+my $tf = TaskForge->start(auth => 1, parts => [qw(postgres redis nchan nginx)], edit => sub {
     my ($text) = @_;
     my ($home) = $text =~ m{load_module (\S+)/bin/};
     rsa_key("$home/conf/idp");
@@ -100,6 +104,10 @@ my %bad = (
 # 'in': neither 401 nor 403; what the route then says about an empty body is not the question here
 sub answer {
     my ($route, $credential) = @_;
+    if (my $class = $STREAMS{$route}) {
+        my $stream = eval { $class->connect(port => $tf->{port}, headers => {defined $credential ? (Authorization => "Bearer $credential") : ()}) };
+        return $stream ? 'in' : $@ =~ /^HTTP\S+ (\d+)/ ? $1 : $@;
+    }
     my ($method, $path) = split / /, $route;
     $path =~ s/\{id\}/00000000-0000-7000-8000-000000000000/g;
     $path =~ s/\{name\}/reports/;
@@ -111,7 +119,7 @@ sub answer {
     return 'in';
 }
 
-for my $route (grep { $EXPECTED{$_} } @routes) {
+for my $route (grep({ $EXPECTED{$_} } @routes), sort keys %STREAMS) {
     my ($role, @scopes) = @{$EXPECTED{$route}};
     my $open = $role eq 'anyone';
     my %want = (nobody => $open ? 'in' : 401, map { $_ => $open ? 'in' : 401 } keys %bad);

@@ -1,4 +1,4 @@
-# WebSockets log in four ways; a login does not outlive its credential; pages of other origins stay out.
+# WebSockets log in four ways, event streams in three; a login does not outlive its credential; pages of other origins stay out.
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Digest::SHA qw(sha256_hex);
@@ -11,6 +11,7 @@ my $tf = TaskForge->start(auth => 1, parts => [qw(postgres redis nchan nginx)], 
     my ($home) = $text =~ m{load_module (\S+)/bin/};
     $text =~ s{(    access_log [^\n]*\n)}{$1    log_format all '\$request|\$request_uri|\$args|\$arg_token|\$arg_ticket';\n    access_log $home/log/all.log all;\n};
     $text =~ s{(location = /ws \{)}{$1\n            taskforge_origin https://app.example;};
+    $text =~ s{(location = /events/stream \{)}{$1\n            taskforge_cors https://app.example;};
     return $text;
 });
 my $user = add_user($tf, 'listener', 'viewer');
@@ -26,10 +27,11 @@ sub ticket {
     return $ticket;
 }
 
-# "open", or the status that refused it
+# "open", or the status that refused it. class: TaskForge::WS, TaskForge::SSE
 sub try {
     my (%o) = @_;
-    my $ws = eval { TaskForge::WS->connect(port => $tf->{port}, %o) };
+    my $class = delete $o{class} // 'TaskForge::WS';
+    my $ws = eval { $class->connect(port => $tf->{port}, %o) };
     return $@ =~ /^HTTP\S+ (\d+)/ ? $1 : $@ unless $ws;
     my $event = $ws->next_event // {};
     my $answer = ($event->{event} // '') eq 'connected' ? 'open' : 'no greeting';
@@ -63,6 +65,24 @@ like($answer, qr{^HTTP/1.1 101}, 'with the subprotocol bearer.<token>');
 is(join(',', $answer =~ /^Sec-WebSocket-Protocol: *(.*?)\r$/mig), 'taskforge', 'answered with the one that is no secret');
 like(handshake('taskforge, bearer.nonsense'), qr{^HTTP/1.1 401}, 'a bad one is refused');
 
+# event streams
+sub try_stream { return try(class => 'TaskForge::SSE', @_) }
+is(try_stream(), 401, 'an event stream, nobody: 401');
+is(try_stream(path => '/events/stream?token=nonsense'), 401, 'a bad token: 401');
+is(try_stream(headers => {Authorization => "Bearer $token"}), 'open', 'with the Authorization header');
+is(try_stream(headers => {'X-API-Key' => add_key($tf, $user, 'read')}), 'open', 'with an API key');
+is(try_stream(headers => {'X-API-Key' => add_key($tf, $user, 'submit')}), 403, 'an API key that may not read does not listen');
+is(try_stream(path => "/events/stream?token=$token"), 'open', 'with ?token=');
+$ticket = ticket();
+is(try_stream(path => "/events/stream?ticket=$ticket"), 'open', 'with ?ticket=');
+is(try_stream(path => "/events/stream?ticket=$ticket"), 401, 'once');
+is($tf->get('/events/stream', headers => {Authorization => "Bearer $token", Accept => '*/*'})->status, 406, 'what does not say that it is one, and so would not end with its login: 406');
+for my $origin ('https://app.example', 'https://evil.example') {
+    my $stream = $tf->listen_to(headers => {Authorization => "Bearer $token", Origin => $origin});
+    is($stream->{head} =~ /^Access-Control-Allow-Origin: (\S+)/mi ? $1 : 'nobody', $origin =~ /evil/ ? 'nobody' : $origin, "a page of $origin: CORS says who may read it");
+    $stream->close;
+}
+
 # origin
 my %bearer = (Authorization => "Bearer $token");
 is(try(headers => {%bearer, Origin => 'https://app.example'}), 'open', 'a page of an allowed origin');
@@ -76,13 +96,17 @@ my $short = token($user, exp => int(time) + 2);
 push @secrets, $short;
 my $leeway = 5;
 my $ws = $tf->subscribe(headers => {Authorization => "Bearer $short"});
+my $stream = $tf->listen_to(headers => {Authorization => "Bearer $short"});
 is($ws->{connected}{event}, 'connected', 'a token that ends soon');
 ok(ends($ws, 2 + $leeway + 3), 'the connection ends with it');
+ok(ends($stream, 3), 'the event stream too');
 my $staying = add_user($tf, 'staying', 'viewer');
 my $other = $tf->subscribe(headers => {Authorization => 'Bearer ' . token($staying)});
 $ws = $tf->subscribe(path => '/ws?ticket=' . ticket());
+$stream = $tf->listen_to(path => '/events/stream?ticket=' . ticket());
 $tf->sql("BEGIN; UPDATE users SET active = false WHERE id = '$user->{id}'; SELECT pg_notify('tf_auth', 'user:$user->{id}'); COMMIT");
 ok(ends($ws, 2), 'the user was deactivated: the connection ends');
+ok(ends($stream, 2), 'the event stream too');
 is(try(headers => {%bearer}), 401, 'and there is no way back in');
 $other->send('ping');
 is(($other->next_event // {})->{event}, 'pong', 'others notice nothing');
@@ -94,7 +118,7 @@ ok(ends($other, 6), 'what was changed while nobody listened ends connections too
 
 $tf->stop_part('nginx');
 my $logs = join '', map { slurp($_) } glob "$tf->{home}/log/*";
-like($logs, qr{/ws\?token=\*+ HTTP}, 'the logs show the handshakes');
+like($logs, qr{/$_\?token=\*+ HTTP}, "the logs show the handshakes at /$_") for qw(ws events/stream);
 is_deeply([grep { index($logs, $_) >= 0 } @secrets], [], 'and no secret');
 
 done_testing;

@@ -1,4 +1,4 @@
-# /ws: what a client may send, and what becomes of the others.
+# /ws and /events/stream: what a client may send, and what becomes of the others.
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
@@ -26,6 +26,16 @@ my $odd = $tf->subscribe(path => '/ws?last_event_id=1:0&x=%00', headers => {
     'If-None-Match' => '0', 'If-Modified-Since' => 'Thu, 01 Jan 1970 00:00:01 GMT', 'Last-Event-ID' => '1:0',
     'Sec-WebSocket-Protocol' => 'ws+meta.nchan', 'Sec-WebSocket-Extensions' => 'permessage-deflate'});
 is($odd->{connected}{event}, 'connected', 'a client with message ids is a client like all others');
+
+# no event stream
+my %accept = (Accept => 'text/event-stream');
+ok($tf->get('/events/stream', headers => {Accept => 'application/json'})->is_problem(406), 'an event stream that is not asked for is 406');
+ok($tf->api->request('POST', '/events/stream', headers => \%accept, body => '{}')->is_problem(405), 'POST is 405');
+ok($tf->api->request('GET', '/events/stream', headers => \%accept, body => 'x')->is_problem(400), 'a body is 400');
+ok($tf->get('/events/stream', headers => {%accept, 'Last-Event-ID' => $_})->is_problem(400), "a Last-Event-ID that is none ($_) is 400")
+    for '1795342546:[1],0', '1"', '1' x 65;
+my $stream = $tf->listen_to(path => '/events/stream?last_event_id=1:0', headers => {'If-None-Match' => '0', 'If-Modified-Since' => 'Thu, 01 Jan 1970 00:00:01 GMT'});
+is($stream->{connected}{event}, 'connected', 'message ids of nchan are nothing to it');
 
 # ping
 my $ws = $tf->subscribe;
@@ -78,6 +88,7 @@ for my $garbage (["\xff" x 64, 'reserved bits'], [pack('CC', 0x81, 0x04) . 'ping
 
 $events->add(3, 1);
 is_deeply([$events->arrived($ws)], [1 .. 3], 'the others go on');
+is_deeply([$events->arrived($stream)], [1 .. 3], 'and an event stream sees the same');
 $ws->send_frame(8, pack 'n', 1000);
 ok(!defined $ws->next_text(5) && $ws->{closed}, 'a close is answered');
 
@@ -85,8 +96,9 @@ ok(!defined $ws->next_text(5) && $ws->{closed}, 'a close is answered');
 my $good = $tf->subscribe;
 my $stalled = $tf->subscribe;
 my $slow = $tf->subscribe;
+my $stalled_stream = $tf->listen_to;
 my ($from, $until) = ($events->last, time + 4);
-my @got;
+my (@got, @streamed);
 while (time < $until) {
     $events->add(20, 16, 3000);
     # not decoded: that takes longer than anything else here
@@ -94,9 +106,14 @@ while (time < $until) {
         push @got, $text =~ /"n":(\d+)/;
         last if @got && $got[-1] == $events->last;
     }
+    while (my $text = $stream->next_text(10)) {
+        push @streamed, $text =~ /"n":(\d+)/;
+        last if @streamed && $streamed[-1] == $events->last;
+    }
     sysread $slow->{socket}, my $bytes, 10240;
 }
 is_deeply([grep { $_ > $from } @got], [$from + 1 .. $events->last], 'a client that reads gets every event while others stall');
+is_deeply(\@streamed, [$from + 1 .. $events->last], 'one of an event stream too');
 cmp_ok($rss->($nchan) - $before, '<', 600 * 1024, 'what others do not read is bounded');
 
 # What the socket still holds, then the end.
@@ -113,11 +130,12 @@ sub cut {
 }
 ok(cut($stalled), 'one that reads nothing is cut');
 ok(cut($slow), 'and one that reads too slowly');
+ok(cut($stalled_stream), 'and an event stream that nobody reads');
 $events->add(3, 1);
 my $last = $events->last;
 is_deeply([$events->arrived($good)], [$last - 2 .. $last], 'the others go on');
 is(join(' ', TaskForge::Process::children_of($tf->part('nchan')->pid)), $nchan, 'nchan lived through all this');
 
-$_->close for $odd, $ws, $huge, $good, $stalled, $slow;
+$_->close for $odd, $ws, $huge, $good, $stalled, $slow, $stream, $stalled_stream;
 
 done_testing;

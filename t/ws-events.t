@@ -1,4 +1,4 @@
-# /ws: a subscriber sees what happens to jobs, in order, also across a reload of the API.
+# /ws and /events/stream: a subscriber sees what happens to jobs, in order, also across a reload of the API.
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
@@ -8,6 +8,8 @@ my $tf = TaskForge->start;
 my $ws = $tf->subscribe;
 is($ws->{connected}{event}, 'connected', 'the first message is connected');
 my $other = $tf->subscribe;
+my $stream = $tf->listen_to;
+is($stream->{connected}{event}, 'connected', 'of an event stream too');
 
 sub story {
     my ($ws, $id, $last) = @_;
@@ -19,6 +21,8 @@ my $id = $tf->submit({type => 'noop', name => 'seen', priority => 'high'})->{id}
 my @events = story($ws, $id, 'job_success');
 is(join(' ', map { $_->{event} } @events), 'job_queued job_running job_success', 'a subscriber sees job_queued, job_running, job_success');
 is(join(' ', map { $_->{event} } story($other, $id, 'job_success')), 'job_queued job_running job_success', 'and so does every other');
+is(join(' ', map { $_->{event} } story($stream, $id, 'job_success')), 'job_queued job_running job_success', 'and an event stream');
+is($stream->{id}, $events[-1]{seq}, 'whose ids are the seq of the events');
 for my $event (@events) {
     like($event->{seq}, qr/^\d+-\d+-\d+$/, "$event->{event} has a seq");
     like($event->{ts}, qr/Z$/, 'a time');
@@ -55,9 +59,20 @@ $ws->events_until(20, sub {
 });
 is(scalar(grep { ($seen{$_} // '') eq ' job_queued job_running job_success' } @ids), 500, '500 jobs at once: three events each, in order, none lost or doubled');
 
+# a browser that was away says what it saw last
+my $missed = $tf->submit({type => 'noop'})->{id};
+$tf->wait_for_end($missed);
+my $back = $tf->listen_to(headers => {'Last-Event-ID' => $stream->{id}});
+my $resync = $back->next_event(5);
+is_deeply($resync, {event => 'resync', since => $stream->{id}}, 'with Last-Event-ID: resync, and from where on to ask');
+my $since = $tf->get("/api/v1/events?since=$resync->{since}&limit=5000")->json->{items};
+is(scalar(grep { $_->{job} && $_->{job}{id} eq $missed && $_->{event} eq 'job_success' } @$since), 1, 'GET /events has what was missed');
+story($stream, $missed, 'job_success');
+
 $tf->reload;
 my $after = $tf->submit({type => 'noop'})->{id};
 is(join(' ', map { $_->{event} } story($ws, $after, 'job_success')), 'job_queued job_running job_success', 'a subscriber survives a reload of the API');
+is(scalar(story($_, $after, 'job_success')), 3, 'and event streams do') for $stream, $back;
 $ws->send('ping');
 is($ws->next_event(5)->{event}, 'pong', 'and can still speak');
 my $new = $tf->subscribe;
@@ -66,6 +81,6 @@ my $both = $tf->submit({type => 'noop'})->{id};
 is(scalar(story($new, $both, 'job_success')), 3, 'and sees events');
 
 is($tf->get('/ws')->status =~ /^4/ ? 'refused' : 'accepted', 'refused', 'a request that is no WebSocket is refused');
-$_->close for $ws, $other, $new;
+$_->close for $ws, $other, $new, $stream, $back;
 
 done_testing;

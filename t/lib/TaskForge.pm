@@ -8,6 +8,7 @@ use parent 'TaskForge::Stack';
 use JSON::PP ();
 use Test::More;
 use TaskForge::Process qw(wait_until);
+use TaskForge::SSE;
 use TaskForge::WS;
 use Time::HiRes qw(sleep time);
 
@@ -77,6 +78,14 @@ sub subscribe {
     my $ws = TaskForge::WS->connect(port => $self->{port}, %o);
     $ws->{connected} = $ws->next_event;
     return $ws;
+}
+
+# The same over server-sent events.
+sub listen_to {
+    my ($self, %o) = @_;
+    my $stream = TaskForge::SSE->connect(port => $self->{port}, %o);
+    $stream->{connected} = $stream->next_event;
+    return $stream;
 }
 
 # The processes that serve requests.
