@@ -7,12 +7,12 @@ use strict;
 use warnings;
 use JSON::PP;
 use POSIX ();
-use TaskForge::Files qw(slurp);
+use TaskForge::Files qw(slurp spew);
 use TaskForge::HTTP;
 use TaskForge::Process qw(wait_until);
 use Time::HiRes qw(sleep time);
 
-# tf: the stack; jobs: how many 202s to collect; clients: processes (default 4); body: sub ($n) -> the body of job $n;
+# tf: the stack; jobs: how many 202s to collect, or the most of them where stop_submitting ends it; clients: processes (default 4); body: sub ($n) -> the body of job $n;
 # pace: seconds between the submits of one client (default 0); seconds: the longest it may take (default 60)
 sub start {
     my ($class, %o) = @_;
@@ -32,6 +32,11 @@ sub start {
 
 sub file { my ($self, $client) = @_; return "$self->{tf}{home}/load.$client" }
 
+sub enough { my ($self) = @_; return "$self->{tf}{home}/load.enough" }
+
+# The clients leave with what they have.
+sub stop_submitting { my ($self) = @_; spew($self->enough, ''); return }
+
 # Lines of the file: "<id>" for a 202, "~" for a keep-alive connection that was closed at the moment of sending (RFC 9112
 # section 9.3.1: a client has to expect it), "! <what>" for anything else.
 sub client {
@@ -41,7 +46,7 @@ sub client {
     my $http = TaskForge::HTTP->new(port => $self->{tf}{port}, timeout => 10);
     open my $out, '>>', $self->file($client) or die "load: $!";
     my ($n, $test) = (0, getppid);
-    for (my $accepted = 0; $accepted < $share;) {
+    for (my $accepted = 0; $accepted < $share && !-e $self->enough;) {
         POSIX::_exit(1) if getppid != $test;
         die "only $accepted of $share jobs were accepted within $self->{seconds} s\n" if time > $end;
         my $r = eval { $http->post('/api/v1/jobs', $self->{body}->($n++ * $self->{clients} + $client)) };
@@ -77,7 +82,7 @@ sub wait_for {
     return;
 }
 
-# Waits for the clients; true when each got its share.
+# Waits for the clients; true when each got its share, or was told that it is enough.
 sub finish {
     my ($self) = @_;
     my $ok = 1;
