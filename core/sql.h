@@ -1,8 +1,8 @@
 /* sql.h: every statement that changes a job's state, and the counters with it, in one place. Each is one
  * round trip and one transaction. Parameters are binary (pgparam.h), results are read in binary. Arrays are
  * parallel and sorted by id, so that two batches never wait for each other in a circle. $writer: 0-31 nginx
- * workers, 32-62 worker daemons (32 + incarnation % 31), 63 the scheduler's leader, 64 drop_partitions, 65
- * the executors of bulk actions, 66-96 the trigger that makes deliveries of webhooks. */
+ * workers, 32-62 worker daemons (32 + incarnation % 31), 63 the scheduler's leader, 64 retention, 65 the
+ * executors of bulk actions, 66-96 the trigger that makes deliveries of webhooks. */
 #ifndef TF_SQL_H
 #define TF_SQL_H
 

@@ -53,7 +53,7 @@ extern ngx_module_t  ngx_http_taskforge_accounts_module;
 /* The parameters of a statement; what they point to must last until it is
  * sent.  Start with nargs = 0. */
 
-#define NGX_HTTP_TASKFORGE_SQL_ARGS  12
+#define NGX_HTTP_TASKFORGE_SQL_ARGS  13
 
 typedef struct {
     const char                       *values[NGX_HTTP_TASKFORGE_SQL_ARGS];

@@ -29,7 +29,7 @@ static void ngx_http_taskforge_queues_write(tf_buf_t *out, PGresult *res,
  * Numbers come from the counters; the oldest of each level from jobs_queued.
  * Columns: name, state, max_length int4, note, updated_by uuid, updated_at,
  * workers int4, waiting int8, scheduled int8, retrying int8, running int8,
- * levels and oldest_age_seconds as JSON.
+ * levels, oldest_age_seconds and retention_days as JSON.
  */
 
 static const tf_sql_t  ngx_http_taskforge_sql_queues = {
@@ -49,7 +49,8 @@ static const tf_sql_t  ngx_http_taskforge_sql_queues = {
         "q.updated_by, q.updated_at, "
         "(SELECT count(*)::int4 FROM alive a WHERE EXISTS (SELECT "
             "FROM unnest(a.queues) AS e WHERE queue_matches(p.name, e))), "
-        "s.waiting, s.scheduled, s.retrying, s.running, l.levels, l.oldest "
+        "s.waiting, s.scheduled, s.retrying, s.running, l.levels, l.oldest, "
+        "q.retention_days "
     "FROM page p LEFT JOIN queues q ON q.name = p.name "
     "CROSS JOIN LATERAL (SELECT "
         "coalesce(sum(n) FILTER (WHERE status = " TF_SQL_QUEUED "), 0)::int8 "
@@ -284,6 +285,10 @@ ngx_http_taskforge_queues_write(tf_buf_t *out, PGresult *res, int row)
     tf_json_kstr(out, "note",
                  PQgetisnull(res, row, 3) ? NULL : PQgetvalue(res, row, 3),
                  PQgetlength(res, row, 3));
+
+    tf_json_kraw(out, "retention_days",
+                 PQgetisnull(res, row, 13) ? NULL : PQgetvalue(res, row, 13),
+                 PQgetlength(res, row, 13));
 
     if (PQgetisnull(res, row, 4)) {
         tf_json_kstr(out, "updated_by", NULL, 0);

@@ -15,6 +15,8 @@
 
 
 #define NGX_HTTP_TASKFORGE_QUEUE_NOTE_MAX  500
+#define NGX_HTTP_TASKFORGE_QUEUE_DAYS_MIN  0.01
+#define NGX_HTTP_TASKFORGE_QUEUE_DAYS_MAX  3650
 
 
 /* A change that is asked for, and then its answer that waits. */
@@ -28,6 +30,9 @@ typedef struct {
     json_t                                 *max_length;
     ngx_uint_t                              set_note;
     json_t                                 *note;
+    ngx_uint_t                              set_retention;
+    json_t                                 *retention;
+    char                                   *retention_text;
     unsigned                                waiting:1;
 } ngx_http_taskforge_queue_change_t;
 
@@ -39,6 +44,7 @@ static ngx_http_taskforge_queue_change_t *ngx_http_taskforge_queue_change(
 static void ngx_http_taskforge_queue_change_cleanup(void *data);
 static ngx_int_t ngx_http_taskforge_queue_change_read(ngx_http_request_t *r,
     ngx_http_taskforge_queue_change_t *change);
+static ngx_uint_t ngx_http_taskforge_queue_retention_valid(json_t *rules);
 static void ngx_http_taskforge_queue_change_send(
     ngx_http_taskforge_queue_change_t *change);
 static void ngx_http_taskforge_queue_change_done(ngx_http_request_t *r,
@@ -56,8 +62,9 @@ static void ngx_http_taskforge_queue_change_known(void *data, ngx_uint_t ok);
 static const tf_sql_t  ngx_http_taskforge_sql_queue_change = {
     "tf_queue_change",
     "SELECT outcome, state, max_length, version "
-    "FROM queue_change($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-    11
+    "FROM queue_change($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, "
+        "$13)",
+    13
 };
 
 
@@ -147,10 +154,15 @@ ngx_http_taskforge_queue_change_cleanup(void *data)
     if (change->waiting) {
         ngx_queue_remove(&change->wait.queue);
     }
+
+    free(change->retention_text);
 }
 
 
-/* {max_length, note}, where null takes away.  NGX_ERROR: answered. */
+/*
+ * {max_length, note, retention_days}, where null takes away.  NGX_ERROR:
+ * answered.
+ */
 
 static ngx_int_t
 ngx_http_taskforge_queue_change_read(ngx_http_request_t *r,
@@ -170,8 +182,8 @@ ngx_http_taskforge_queue_change_read(ngx_http_request_t *r,
 
     if (!json_is_object(body) || json_object_size(body) == 0) {
         ngx_http_taskforge_error_add(&errors, "pointer", "#", 1,
-                                     "must be an object with \"max_length\" "
-                                     "or \"note\"");
+                                     "must be an object with \"max_length\", "
+                                     "\"note\" or \"retention_days\"");
     }
 
     json_object_foreach(body, key, value) {
@@ -205,12 +217,57 @@ ngx_http_taskforge_queue_change_read(ngx_http_request_t *r,
                                                "bytes, or null");
             }
 
+        } else if (ngx_strcmp(key, "retention_days") == 0) {
+            change->set_retention = 1;
+            change->retention = json_is_null(value) ? NULL : value;
+
+            if (change->retention
+                && !ngx_http_taskforge_queue_retention_valid(value))
+            {
+                ngx_http_taskforge_field_error(&errors, key,
+                                               "must be an object with numbers "
+                                               "of days, 0.01 to 3650, for "
+                                               "SUCCESS, FAILED, DEAD_LETTER "
+                                               "or CANCELLED, or null");
+            }
+
         } else {
             ngx_http_taskforge_field_error(&errors, key, "is not known");
         }
     }
 
     return ngx_http_taskforge_fields_done(r, &errors);
+}
+
+
+/* Days, of statuses in which jobs end. */
+
+static ngx_uint_t
+ngx_http_taskforge_queue_retention_valid(json_t *rules)
+{
+    double        days;
+    json_t       *value;
+    const char   *key;
+    tf_status_t   status;
+
+    if (json_object_size(rules) == 0) {
+        return 0;                                        /* or no object */
+    }
+
+    json_object_foreach(rules, key, value) {
+
+        days = json_number_value(value);
+
+        if (!tf_status_parse(key, ngx_strlen(key), &status)
+            || !tf_status_is_terminal(status)
+            || days < NGX_HTTP_TASKFORGE_QUEUE_DAYS_MIN
+            || days > NGX_HTTP_TASKFORGE_QUEUE_DAYS_MAX)
+        {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 
@@ -223,6 +280,18 @@ ngx_http_taskforge_queue_change_send(ngx_http_taskforge_queue_change_t *change)
 
     r = change->request;
     ctx = ngx_http_taskforge_get_ctx(r);
+
+    if (change->retention) {
+        change->retention_text = json_dumps(change->retention,
+                                            JSON_COMPACT
+                                            |JSON_REAL_PRECISION(6));
+
+        if (change->retention_text == NULL) {
+            ngx_http_taskforge_problem(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                                       "out of memory");
+            return;
+        }
+    }
 
     args.nargs = 0;
     ngx_http_taskforge_sql_str(&args, &ctx->name);
@@ -240,6 +309,10 @@ ngx_http_taskforge_queue_change_send(ngx_http_taskforge_queue_change_t *change)
     ngx_http_taskforge_sql_bool(&args, change->set_note);
     ngx_http_taskforge_sql_bytes(&args, json_string_value(change->note),
                                  json_string_length(change->note));
+    ngx_http_taskforge_sql_bool(&args, change->set_retention);
+    ngx_http_taskforge_sql_bytes(&args, change->retention_text,
+                                 change->retention_text
+                                     ? ngx_strlen(change->retention_text) : 0);
     ngx_http_taskforge_sql_int4(&args, NGX_HTTP_TASKFORGE_QUEUE_RULES);
     ngx_http_taskforge_sql_actor(&args, r);
     ngx_http_taskforge_sql_bytes(&args, change->action,

@@ -19,6 +19,14 @@ static const tf_setting_t table[] = {
      "milliseconds from commit to XADD, and of clock skew, that are no loss"},
     {"TASKFORGE_RETENTION_DAYS", TF_SETTING_INT, FIELD(retention_days), "30", 1, 36500,
      "days that ended jobs are kept"},
+    {"TASKFORGE_RETENTION_SUCCESS_DAYS", TF_SETTING_INT, FIELD(retention_success_days), "0", 0, 36500,
+     "days that jobs are kept after SUCCESS, 0: as all others"},
+    {"TASKFORGE_RETENTION_FAILED_DAYS", TF_SETTING_INT, FIELD(retention_failed_days), "0", 0, 36500,
+     "days that jobs are kept after FAILED, 0: as all others"},
+    {"TASKFORGE_RETENTION_DEAD_LETTER_DAYS", TF_SETTING_INT, FIELD(retention_dead_letter_days), "0", 0, 36500,
+     "days that jobs are kept after DEAD_LETTER, 0: as all others"},
+    {"TASKFORGE_RETENTION_CANCELLED_DAYS", TF_SETTING_INT, FIELD(retention_cancelled_days), "0", 0, 36500,
+     "days that jobs are kept after CANCELLED, 0: as all others"},
 };
 
 #define COUNT (sizeof(table) / sizeof(table[0]))

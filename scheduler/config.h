@@ -17,6 +17,10 @@ typedef struct {
     int64_t reconcile_seconds;
     int64_t reconcile_grace_ms;
     int64_t retention_days;
+    int64_t retention_success_days; /* 0, and the next three: as retention_days */
+    int64_t retention_failed_days;
+    int64_t retention_dead_letter_days;
+    int64_t retention_cancelled_days;
 } tfs_config_t;
 
 /* Reads and checks everything that can be checked without a server, and sets the log up. path: env file, or

@@ -7,6 +7,7 @@
 #include "statements.h"
 
 #define WEEKS_AHEAD 4
+#define KEPT_BATCH 1000 /* jobs looked at in one transaction */
 #define PERIOD_MS (60 * 60 * 1000)
 #define TROUBLE_MS (60 * 1000)
 #define ANSWER_MS 1800000 /* counting a week of many million jobs takes its time */
@@ -18,10 +19,11 @@
 static const struct {
     const tf_sql_t *sql;
     bool repeat;       /* until it answers 0 */
-    const char *event; /* logged when it answers more than 0 */
+    const char *event; /* logged with the sum of its answers, or of their second column where there is one */
 } steps[] = {
     {&tfs_sql_make_partitions, false, "partitions_made"},
     {&tfs_sql_drop_partitions, true, "partitions_dropped"},
+    {&tfs_sql_delete_kept, true, "jobs_deleted"},
     {&tfs_sql_forget_throughput, false, NULL},
     {&tfs_sql_forget_workers, false, NULL},
     {&tfs_sql_forget_keys, true, NULL},
@@ -56,30 +58,46 @@ static void on_noted(void *data, tfd_pg_outcome_t outcome, const PGresult *resul
     }
 }
 
+static void end_step(tfs_janitor_t *janitor)
+{
+    if (janitor->done && steps[janitor->step].event) {
+        tf_log(TF_LOG_INFO, steps[janitor->step].event, "i:count", janitor->done, NULL);
+    }
+    janitor->done = 0;
+    janitor->step++;
+}
+
+/* An int4; 0 where there is none. */
+static int32_t answer(const PGresult *result, int column)
+{
+    return PQntuples(result) == 1 && column < PQnfields(result) && PQgetlength(result, 0, column) == 4
+               ? tf_pg_get_int4(PQgetvalue(result, 0, column))
+               : 0;
+}
+
 static void on_done(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
 {
     tfs_janitor_t *janitor = data;
-    int32_t count = 0;
+    int32_t left = 0;
 
     if (!tfd_pg_ready(&janitor->pg)) {
         return; /* on_up comes again */
     }
     if (result == NULL) {
         janitor->failed = true;
-    } else if (PQntuples(result) == 1 && PQgetlength(result, 0, 0) == 4) {
-        count = tf_pg_get_int4(PQgetvalue(result, 0, 0));
+    } else {
+        left = answer(result, 0);
+        janitor->done += answer(result, PQnfields(result) - 1);
     }
-    if (count && steps[janitor->step].event) {
-        tf_log(TF_LOG_INFO, steps[janitor->step].event, "i:count", (int64_t)count, NULL);
-    }
-    if (count == 0 || !steps[janitor->step].repeat) {
-        janitor->step++;
+    if (left == 0 || !steps[janitor->step].repeat) {
+        end_step(janitor);
     }
     do_step(janitor);
 }
 
 static void do_step(tfs_janitor_t *janitor)
 {
+    const tfs_config_t *config = &janitor->scheduler->config;
     tfd_pg_params_t params = {0};
     const tf_sql_t *sql;
 
@@ -94,7 +112,13 @@ static void do_step(tfs_janitor_t *janitor)
     if (sql == &tfs_sql_make_partitions) {
         tfd_pg_int4(&params, WEEKS_AHEAD);
     } else if (sql == &tfs_sql_drop_partitions || sql == &tfs_sql_forget_deliveries) {
-        tfd_pg_int4(&params, (int32_t)janitor->scheduler->config.retention_days);
+        tfd_pg_int4(&params, (int32_t)config->retention_days);
+    } else if (sql == &tfs_sql_delete_kept) {
+        tfd_pg_int4(&params, (int32_t)config->retention_success_days);
+        tfd_pg_int4(&params, (int32_t)config->retention_failed_days);
+        tfd_pg_int4(&params, (int32_t)config->retention_dead_letter_days);
+        tfd_pg_int4(&params, (int32_t)config->retention_cancelled_days);
+        tfd_pg_int4(&params, KEPT_BATCH);
     }
     if (!tfd_pg_send(&janitor->pg, sql, &params, on_done, janitor)) {
         janitor->failed = true;
@@ -108,6 +132,7 @@ static void on_up(void *data)
     tfs_janitor_t *janitor = data;
 
     janitor->step = 0;
+    janitor->done = 0;
     janitor->failed = false;
     do_step(janitor);
 }

@@ -15,8 +15,9 @@ typedef struct {
     struct tfs_scheduler_s *scheduler;
     uv_timer_t timer;
     tfd_pg_t pg;
-    int step;    /* of the round under way */
-    bool failed; /* a step of this round */
+    int step;     /* of the round under way */
+    int64_t done; /* by this step, to be logged */
+    bool failed;  /* a step of this round */
 } tfs_janitor_t;
 
 /* The scheduler's config must be loaded. */

@@ -124,6 +124,14 @@ const tf_sql_t tfs_sql_drop_partitions = {
     1,
 };
 
+const tf_sql_t tfs_sql_delete_kept = {
+    "tfs_delete_kept",
+    "SELECT looked, deleted FROM retention_step(json_strip_nulls(json_build_object("
+    "'SUCCESS', nullif($1::int4, 0), 'FAILED', nullif($2::int4, 0), 'DEAD_LETTER', nullif($3::int4, 0), "
+    "'CANCELLED', nullif($4::int4, 0))), $5)",
+    5,
+};
+
 /* job_throughput_pkey begins with minute. */
 const tf_sql_t tfs_sql_forget_throughput = {
     "tfs_forget_throughput",

@@ -58,6 +58,11 @@ extern const tf_sql_t tfs_sql_make_partitions;
 /* $1 days int4. One row, int4: 0 when nothing is left to do, else to be called again. */
 extern const tf_sql_t tfs_sql_drop_partitions;
 
+/* Jobs that have been kept for as long as the rules say, at most $5 int4 of them. $1 to $4: days for SUCCESS,
+ * FAILED, DEAD_LETTER and CANCELLED where a queue has no rule, int4, 0: none. One row: 0 when nothing is left
+ * to do, else to be called again, int4; how many were deleted, int4. */
+extern const tf_sql_t tfs_sql_delete_kept;
+
 /* Minutes older than 48 hours. No rows. */
 extern const tf_sql_t tfs_sql_forget_throughput;
 

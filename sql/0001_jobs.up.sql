@@ -101,7 +101,7 @@ CREATE TABLE job_logs_default   PARTITION OF job_logs   DEFAULT;
 -- The smallest UUIDv7 of a moment: the border of a partition.
 CREATE FUNCTION uuid_floor(at timestamptz) RETURNS uuid
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-  SELECT (lpad(to_hex(floor(extract(epoch FROM at) * 1000)::bigint), 12, '0') || '00000000000000000000')::uuid
+  SELECT (lpad(to_hex(greatest(floor(extract(epoch FROM at) * 1000), 0)::bigint), 12, '0') || '00000000000000000000')::uuid
 $$;
 
 -- A UUIDv7 of now (RFC 9562, section 5.7), for jobs that are made inside the database.

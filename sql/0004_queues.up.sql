@@ -2,15 +2,17 @@
 -- memory (for submits) and the workers have copies of it.
 
 CREATE TABLE queues (
-  name        text        PRIMARY KEY,
-  state       text        NOT NULL DEFAULT 'active'
-              CHECK (state IN ('active', 'paused', 'draining')),  -- paused: nothing starts; draining: nothing comes in
-  max_length  integer     CHECK (max_length > 0),                 -- jobs that may wait, NULL: any number
-  note        text,
-  version     bigint      NOT NULL DEFAULT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
-                          -- grows at each change: of two copies the newer counts
-  updated_by  uuid,
-  updated_at  timestamptz NOT NULL DEFAULT now()
+  name            text         PRIMARY KEY,
+  state           text         NOT NULL DEFAULT 'active'
+                  CHECK (state IN ('active', 'paused', 'draining')), -- paused: nothing starts; draining: nothing comes in
+  max_length      integer      CHECK (max_length > 0),               -- jobs that may wait, NULL: any number
+  note            text,
+  retention_days  json,                                              -- {"SUCCESS": 1, ...}: how long jobs are kept after they
+                                                                     -- ended; NULL: as the scheduler's settings say
+  version         bigint       NOT NULL DEFAULT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
+                               -- grows at each change: of two copies the newer counts
+  updated_by      uuid,
+  updated_at      timestamptz  NOT NULL DEFAULT now()
 );
 
 -- desired_*: orders to the incarnation that holds the row; NULL: none. The worker reads them with each heartbeat, and at
@@ -30,10 +32,12 @@ CREATE FUNCTION queue_matches(queue text, entry text) RETURNS boolean LANGUAGE s
       OR right(entry, 1) = '*' AND starts_with(queue, left(entry, -1)) AND (left(queue, 1) <> '_' OR left(entry, 1) = '_')
 $$;
 
--- One change of a queue, which need not exist yet. new_state NULL: stays. max_length and note change only where set_... is
--- true. outcome: 'done', or 'full': submits look at most_rules queues already, those that have a limit or are draining.
+-- One change of a queue, which need not exist yet. new_state NULL: stays. max_length, note and retention_days change only
+-- where set_... is true. outcome: 'done', or 'full': submits look at most_rules queues already, those that have a limit or
+-- are draining.
 CREATE FUNCTION queue_change(queue text, new_state text, set_max_length boolean, new_max_length integer, set_note boolean,
-                             new_note text, most_rules integer, actor uuid, actor_name text, address text, action text)
+                             new_note text, set_retention boolean, new_retention json, most_rules integer,
+                             actor uuid, actor_name text, address text, action text)
 RETURNS TABLE (outcome text, state text, max_length integer, version bigint) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -45,16 +49,18 @@ BEGIN
     RETURN QUERY SELECT 'full', NULL::text, NULL::integer, NULL::bigint;
     RETURN;
   END IF;
-  INSERT INTO queues AS old (name, state, max_length, note, updated_by)
-  VALUES (queue, coalesce(new_state, 'active'), new_max_length, new_note, actor)
+  INSERT INTO queues AS old (name, state, max_length, note, retention_days, updated_by)
+  VALUES (queue, coalesce(new_state, 'active'), new_max_length, new_note, new_retention, actor)
   ON CONFLICT (name) DO UPDATE SET
     state = coalesce(new_state, old.state),
     max_length = CASE WHEN set_max_length THEN new_max_length ELSE old.max_length END,
     note = CASE WHEN set_note THEN new_note ELSE old.note END,
+    retention_days = CASE WHEN set_retention THEN new_retention ELSE old.retention_days END,
     version = greatest(old.version + 1, excluded.version), updated_by = actor, updated_at = now()
   RETURNING * INTO q;
   PERFORM audit(actor, actor_name, address, action, queue,
-                json_build_object('state', q.state, 'max_length', q.max_length, 'note', q.note));
+                json_build_object('state', q.state, 'max_length', q.max_length, 'note', q.note,
+                                  'retention_days', q.retention_days));
   RETURN QUERY SELECT 'done', q.state, q.max_length, q.version;
 END $$;
 

@@ -90,11 +90,17 @@ is(ends(submit('reports', 5)), 'SUCCESS', 'after resume it takes jobs again');
 $r = patch('reports', {note => 'monthly figures', max_length => 1000});
 is_deeply([@{$r->json}{qw(note max_length)}], ['monthly figures', 1000], 'PATCH sets note and limit');
 is_deeply([@{patch('reports', {max_length => undef})->json}{qw(note max_length)}], ['monthly figures', undef], '... null takes the limit away, the note stays');
+is_deeply(patch('reports', {retention_days => {SUCCESS => 0.25, FAILED => 90}})->json->{retention_days}, {SUCCESS => 0.25, FAILED => 90},
+    'PATCH sets how long jobs are kept');
 act('reports', 'pause');
 is(queue('reports')->{note}, 'monthly figures', 'so it does when the queue is paused');
+is(queue('reports')->{retention_days}{FAILED}, 90, '... as does that');
+is(patch('reports', {retention_days => undef})->json->{retention_days}, undef, '... until it is taken away');
 act('reports', 'resume');
 for ([{max_length => 0}, 'max_length'], [{max_length => '5'}, 'max_length'], [{max_length => 1.5}, 'max_length'], [{max_length => 3e9}, 'max_length'],
-    [{note => 5}, 'note'], [{note => 'x' x 501}, 'note'], [{paused => true}, 'paused']) {
+    [{note => 5}, 'note'], [{note => 'x' x 501}, 'note'],
+    (map { [{retention_days => $_}, 'retention_days'] } 5, {}, [], {RUNNING => 1}, {success => 1}, {SUCCESS => 0}, {SUCCESS => 3651}, {SUCCESS => '1'},
+        {SUCCESS => 1, FAILED => undef}), [{paused => true}, 'paused']) {
     my ($body, $field) = @$_;
     $r = patch('reports', $body);
     ok($r->is_problem(422), JSON::PP->new->canonical->encode($body) =~ s/x{20,}/xx../r . ': 422');

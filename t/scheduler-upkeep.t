@@ -1,4 +1,4 @@
-# Partitions are made ahead and dropped behind, and the counters stay right.
+# Partitions are made ahead and dropped behind, jobs go sooner where a rule says so, and the counters stay right.
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
@@ -60,5 +60,72 @@ isnt(scalar($tf->wrong_counts), 0, '... but still counted');
 $tf->start_part('scheduler2');
 ok(wait_until(20, sub { $tf->sql_value("SELECT count(*) FROM pg_class WHERE relname LIKE '%\\_$half'") == 0 }), 'the next leader finishes it');
 is_deeply([$tf->wrong_counts], [], '... and the counters are right');
+
+# rules that say sooner
+$tf->stop_part('scheduler2');
+sub ago { my ($days) = @_; return "now() - interval '$days days'" }
+sub ended { # created and ended so many days ago; n of them
+    my ($status, $queue, $created, $finished, $n) = @_;
+    return $tf->insert_jobs($n // 1, status => "'$status'", queue => "'$queue'", created_at => ago($created), updated_at => ago($finished),
+        finished_at => ago($finished));
+}
+sub there { my (@ids) = @_; return $tf->sql_value("SELECT count(*) FROM jobs WHERE id IN (" . join(',', map { "'$_'" } @ids) . ')') }
+sub rules { my ($json) = @_; return $tf->sql("INSERT INTO queues (name, retention_days) VALUES ('short', '$json')
+    ON CONFLICT (name) DO UPDATE SET retention_days = excluded.retention_days") }
+sub upkeep { # a whole round
+    my $rounds = "SELECT last_tick FROM schedules WHERE name = 'taskforge.upkeep'";
+    my $before = $tf->sql_value($rounds);
+    $tf->sql("SELECT pg_notify('tf_upkeep', '')");
+    return wait_until(30, sub { $tf->sql_value($rounds) ne $before });
+}
+rules('{"SUCCESS": 1, "FAILED": 5}');
+my @many = ended('SUCCESS', 'short', 3, 2, 2500);
+my ($slow) = ended('SUCCESS', 'short', 3, 0.5);
+my ($failed, $old_failed) = (ended('FAILED', 'short', 3, 2), ended('FAILED', 'short', 7, 6));
+my ($cancelled, $old_cancelled) = (ended('CANCELLED', 'other', 2, 2), ended('CANCELLED', 'other', 5, 4));
+my @other = (ended('SUCCESS', 'other', 9, 9), ended('DEAD_LETTER', 'short', 9, 9));
+my ($later) = $tf->insert_jobs(1, status => "'SCHEDULED'", queue => "'short'", created_at => ago(3), run_at => "now() + interval '1 hour'");
+my ($sent) = $tf->insert_jobs(1, status => "'SUCCESS'", type => "'webhook'", queue => "'_webhooks'", finished_at => 'now()', parent_id => "'$old_failed'");
+for my $id ($old_failed, $failed) {
+    $tf->sql("INSERT INTO job_errors (job_id, epoch, attempt, at, error) VALUES ('$id', 0, 1, now(), 'x')",
+        "INSERT INTO job_logs (job_id, epoch, attempt, seq, at, level, message) VALUES ('$id', 0, 1, 0, now(), 'info', 'x')",
+        "INSERT INTO webhook_deliveries VALUES ('$id', '$sent')");
+}
+is_deeply([$tf->wrong_counts], [], 'the counters are right before');
+$tf->start_part('scheduler3', TASKFORGE_RETENTION_CANCELLED_DAYS => 3);
+ok(wait_until(30, sub { $tf->log_events('scheduler3', 'jobs_deleted') }), 'jobs go before their week does');
+is(($tf->log_events('scheduler3', 'jobs_deleted'))[0]{count}, 2502, '... and are counted in the log');
+is(there(@many), 0, 'a queue keeps successes for a day: older ones are gone');
+is(there($slow), 1, '... but for a job that ended later, though it was submitted as long ago');
+is_deeply([there($failed), there($old_failed)], [1, 0], 'it keeps failures for longer');
+is_deeply([there($cancelled), there($old_cancelled)], [1, 0], 'where a queue says nothing, the setting holds');
+is(there(@other), 2, '... and what neither speaks of stays');
+is_deeply([map { $tf->sql_value("SELECT string_agg(DISTINCT job_id::text, ' ') FROM $_ WHERE job_id IN ('$failed', '$old_failed')") }
+        qw(job_errors job_logs webhook_deliveries)], [($failed) x 3], 'errors, logs and deliveries go with their job, and only they');
+is_deeply([$tf->wrong_counts], [], 'the counters are right after');
+my $step = q(SELECT looked || ' ' || deleted FROM retention_step('{"CANCELLED": 3}', 1000));
+is($tf->sql_value($step), '0 0', 'what was looked at once is not looked at again');
+
+# a day later
+$tf->sql("UPDATE jobs SET finished_at = finished_at - interval '1 day' WHERE id = '$slow'",
+    "UPDATE jobs SET status = 'SUCCESS', finished_at = now() WHERE id = '$later'",
+    "UPDATE job_counts SET n = n + CASE status WHEN 'SUCCESS' THEN 1 ELSE -1 END "
+        . "WHERE writer = 0 AND queue = 'short' AND status IN ('SUCCESS', 'SCHEDULED')",
+    "UPDATE retention_later SET look_at = look_at - interval '1 day 2 hours'");
+ok(upkeep(), 'a day later');
+is_deeply([there($slow), there($later)], [0, 1], '... the one that ended late is gone, and one that was scheduled then has just ended');
+$tf->sql("UPDATE jobs SET finished_at = finished_at - interval '1 day' WHERE id = '$later'",
+    "UPDATE retention_later SET look_at = look_at - interval '1 day'");
+ok(upkeep(), 'one more day later');
+is(there($later), 0, '... so is that');
+
+rules('{"FAILED": 1, "DEAD_LETTER": 0.5}');
+ok(upkeep(), 'with another rule');
+is_deeply([there($failed), there(@other)], [0, 1], '... what was looked at before goes when the new one says so');
+$tf->sql('UPDATE queues SET retention_days = NULL');
+$tf->stop_part('scheduler3');
+is($tf->sql_value(q(SELECT looked FROM retention_step('{}', 1000))), 0, 'without rules nothing is looked at');
+is($tf->sql_value('SELECT count(*) FROM retention_walks, retention_later'), 0, '... nor remembered');
+is_deeply([$tf->wrong_counts], [], 'the counters are right');
 
 done_testing;

@@ -1,0 +1,4 @@
+DROP FUNCTION retention_step(json, integer);
+DROP FUNCTION retention_rules(json);
+DROP TABLE retention_later;
+DROP TABLE retention_walks;
