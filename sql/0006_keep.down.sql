@@ -1,3 +1,5 @@
+DROP FUNCTION check_jobs(integer);
+DROP FUNCTION check_counts();
 DROP FUNCTION retention_step(json, integer);
 DROP FUNCTION retention_rules(json);
 DROP TABLE retention_later;

@@ -1,4 +1,4 @@
--- Upkeep: what goes before its partition does.
+-- Upkeep: what goes before its partition does, and whether the books are right.
 
 -- Jobs are looked at in the order of their ids, once per length of time that some rule names: what was submitted so long
 -- ago is due to be looked at. What cannot go yet (it has not ended, or ended a while after it was submitted) is looked at
@@ -120,3 +120,37 @@ BEGIN
   looked := cardinality(ids);
   RETURN NEXT;
 END $$;
+
+-- Counters that differ from a recount of all jobs, which takes minutes where there are many millions of them.
+CREATE FUNCTION check_counts() RETURNS TABLE (problem text) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  tables text;
+BEGIN
+  -- a partition that is about to be dropped is counted until it is
+  SELECT string_agg(format('SELECT queue, type, priority, status FROM %s', c.oid::regclass), ' UNION ALL ') INTO tables
+  FROM pg_class c
+  WHERE c.relnamespace = 'public'::regnamespace AND (c.relname = 'jobs' OR c.relname ~ '^retired_jobs_[0-9]{8}$')
+    AND c.relkind IN ('p', 'r');
+  RETURN QUERY EXECUTE format(
+    'SELECT format(''counter of queue %%s, type %%s, priority %%s, %%s: %%s, but there are %%s jobs'', queue, type, priority, '
+    '              status, coalesce(k.n, 0), coalesce(j.n, 0)) '
+    'FROM (SELECT queue, type, priority, status, sum(n) AS n FROM job_counts GROUP BY 1, 2, 3, 4) k '
+    'FULL JOIN (SELECT queue, type, priority, status, count(*) AS n FROM (%s) a GROUP BY 1, 2, 3, 4) j '
+    'USING (queue, type, priority, status) WHERE coalesce(k.n, 0) <> coalesce(j.n, 0) '
+    'ORDER BY queue, type, priority, status', tables);
+END $$;
+
+-- Jobs that somebody should have looked after by now. lost_seconds: TASKFORGE_LOST_SECONDS.
+CREATE FUNCTION check_jobs(lost_seconds integer) RETURNS TABLE (problem text) LANGUAGE sql STABLE AS $$
+  WITH late AS (SELECT now() - (2 * lost_seconds + 10) * interval '1 second' AS at)
+  (SELECT format('job %s is RUNNING without a living worker since %s: %s', j.id, json_time(greatest(j.updated_at, w.heartbeat_at)),
+                 coalesce(j.worker, 'unknown'))
+   FROM late, jobs j LEFT JOIN workers w ON w.incarnation = j.incarnation AND w.status IN ('online', 'quiet', 'stopping')
+   WHERE j.status = 'RUNNING' AND greatest(j.updated_at, w.heartbeat_at) < late.at ORDER BY j.id LIMIT 20)
+  UNION ALL
+  SELECT format('%s jobs are %s although due, the oldest since %s', count(*), j.status, json_time(min(j.run_at)))
+  FROM late, jobs j WHERE j.status IN ('SCHEDULED', 'RETRYING') AND j.run_at < late.at GROUP BY j.status
+  UNION ALL
+  SELECT format('worker %s/%s is %s, but its last heartbeat was at %s', w.hostname, w.pool, w.status, json_time(w.heartbeat_at))
+  FROM late, workers w WHERE w.status IN ('online', 'quiet', 'stopping') AND w.heartbeat_at < late.at
+$$;

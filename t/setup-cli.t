@@ -15,7 +15,7 @@ chmod 0755, $dir;
 
 my ($code, $text) = taskforge({}, 'help');
 is $code, 0, 'help succeeds';
-for my $command (qw(up down status logs seed migrate migrate-create test bench shell-db shell-redis clean)) {
+for my $command (qw(up down status logs seed migrate migrate-create test bench shell-db shell-redis clean check)) {
     like $text, qr/^  \Q$command\E\b.* \S/m, "help explains $command";
 }
 
@@ -27,7 +27,7 @@ like $text, qr/no command "jump"/, '... and is named';
 is $code, 2, 'an unknown argument is wrong usage';
 like $text, qr/not "now"/, '... and is named';
 
-for my $command ([qw(status)], [qw(down)], [qw(logs)], [qw(seed)], [qw(migrate)], [qw(shell-db)], [qw(shell-redis)]) {
+for my $command ([qw(status)], [qw(down)], [qw(logs)], [qw(seed)], [qw(migrate)], [qw(shell-db)], [qw(shell-redis)], [qw(check)]) {
     ($code, $text) = taskforge({TASKFORGE_HOME => "$dir/none"}, @$command);
     is $code, 1, "@$command without a stack fails";
     like $text, qr{no stack in \Q$dir\E/none}, '... and says why';

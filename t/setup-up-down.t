@@ -55,6 +55,10 @@ is +(stat "$home/conf/jwt.key")[2] & 0777, 0600, 'only the user reads the key of
 is $code, 0, 'audit verify succeeds' or diag $text;
 like $text, qr/^\d+ rows, none changed, none missing/, '... and says what it saw';
 
+($code, $text) = taskforge(\%env, 'check');
+is $code, 0, 'check succeeds' or diag $text;
+is $text =~ s/\d+/N/gr, "counters of N jobs: ok\nrunning and due jobs, workers: ok\nN waiting jobs and their streams: ok\naudit: ok\n", '... and says what it saw';
+
 my $first = pids();
 is_deeply [sort keys %$first], [sort @parts], 'every part runs, each with its pid on file';
 my %part = started($home);

@@ -69,14 +69,10 @@ sub status_of {
     return $self->sql_value("SELECT status FROM jobs WHERE id = '$id'");
 }
 
-# Counters that differ from what is counted, as texts: queue type priority status counter count.
+# Counters that differ from what is counted, as texts.
 sub wrong_counts {
     my ($self) = @_;
-    return map { join ' ', map { $_ // 'NULL' } @$_ } $self->sql(
-        'SELECT queue, type, priority, status, n, real FROM '
-            . '(SELECT queue, type, priority, status, sum(n) AS n FROM job_counts GROUP BY 1, 2, 3, 4) c FULL JOIN '
-            . '(SELECT queue, type, priority, status, count(*) AS real FROM jobs GROUP BY 1, 2, 3, 4) j '
-            . 'USING (queue, type, priority, status) WHERE coalesce(n, 0) <> coalesce(real, 0)');
+    return map { $_->[0] } $self->sql('SELECT problem FROM check_counts()');
 }
 
 # The parsed lines of a part's log with this event; in scalar context their number.
