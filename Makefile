@@ -50,6 +50,7 @@ SCHEDULER := $(BUILD)/taskforge-scheduler
 TOOLS     := $(patsubst worker/data/%.c,$(BUILD)/%,$(wildcard worker/data/*.c)) \
              $(patsubst bench/%.c,$(BUILD)/%,$(wildcard bench/*.c))
 PASSWD    := $(BUILD)/taskforge-passwd
+SLICE     := $(BUILD)/taskforge-slice
 # the worker with handlers that only tests need
 TESTER    := $(BUILD)/t/taskforge-worker
 UNITS     := $(patsubst t/unit/%.c,$(BUILD)/unit/%,$(unit_c))
@@ -59,7 +60,7 @@ all: module worker scheduler tools
 module: $(MODULE)
 worker: $(WORKER)
 scheduler: $(SCHEDULER)
-tools: $(TOOLS) $(PASSWD)
+tools: $(TOOLS) $(PASSWD) $(SLICE)
 units: $(UNITS) $(TESTER)
 
 help:
@@ -114,6 +115,9 @@ $(BUILD)/%: $(BUILD)/bench/%.o $(core_o)
 
 $(PASSWD): $(BUILD)/tools/taskforge-passwd.o $(core_o)
 	$(CC) $(LDFLAGS) -o $@ $^ -largon2 -ljansson -lcrypto -lm
+
+$(SLICE): $(BUILD)/tools/taskforge-slice.o $(BUILD)/core/slice.o
+	$(CC) $(LDFLAGS) -o $@ $^
 
 $(BUILD)/libparts.a: $(parts_o)
 	@rm -f $@

@@ -15,6 +15,8 @@
 #include "ngx_http_taskforge_types.h"
 #include "ngx_http_taskforge_variables.h"
 
+#include "slice.h"
+
 
 static ngx_int_t ngx_http_taskforge_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_taskforge_postconfiguration(ngx_conf_t *cf);
@@ -190,6 +192,10 @@ ngx_http_taskforge_init_process(ngx_cycle_t *cycle)
     }
 
     tf_uuid_after_fork();
+
+    /* this thread's alone: those of the pool, which hash, were there before */
+
+    (void) tf_slice_set(TF_SLICE_SHORT);
 
     if (mcf->redis_set) {
         mcf->redis_conn = ngx_http_taskforge_redis_create(cycle, &mcf->redis,

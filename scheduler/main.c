@@ -6,6 +6,7 @@
 
 #include "log.h"
 #include "scheduler.h"
+#include "slice.h"
 #include "statements.h"
 
 #define STATS_MS 60000
@@ -257,6 +258,7 @@ int main(int argc, char **argv)
         return 0;
     }
     signal(SIGPIPE, SIG_IGN);
+    (void)tf_slice_set(TF_SLICE_SHORT);
     if (!init(&scheduler)) {
         fprintf(stderr, TFS_PROGRAM ": the event loop cannot be set up\n");
         return 1;

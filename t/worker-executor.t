@@ -1,6 +1,7 @@
 # Handlers run in processes of their own: whatever happens to one, only the job it ran is concerned.
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use POSIX ();
 use TaskForge;
 use TaskForge::Process qw(halt);
 use TaskForge::Rows;
@@ -13,6 +14,16 @@ sub row { return ($tf->sql("SELECT status, attempt, error, extract(epoch FROM ru
 sub reaches { my ($id, $status) = @_; return wait_until(30, sub { $tf->status_of($id) eq $status }) }
 
 is(scalar(my @all = executors()), 2, 'as many executors as the concurrency says');
+
+# what the kernel says of a process, where it tells; core/slice.h
+sub slice { open my $in, '<', "/proc/$_[0]/sched" or return; return map { /^se\.slice\s*:\s*(\d+)/ } <$in> }
+SKIP: {
+    my @usual = slice($$);
+    my ($major, $minor) = (POSIX::uname())[2] =~ /^(\d+)\.(\d+)/;
+    skip 'the kernel knows no slices', 2 unless @usual && ($major > 6 || $major == 6 && $minor >= 12);
+    is_deeply([slice($tf->part('worker')->pid)], [100000], 'the daemon asks for short slices of the processor');
+    is_deeply([map { slice($_) } @all], [(@usual) x 2], '... its executors, which compute, do not');
+}
 
 # a crash
 my ($crash) = $tf->insert_jobs(1, type => "'sleep'", payload => q('{"seconds": 30}'), %fast);

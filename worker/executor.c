@@ -15,6 +15,7 @@
 #include "attempt.h"
 #include "frame.h"
 #include "log.h"
+#include "slice.h"
 #include "uuid.h"
 #include "worker.h"
 
@@ -84,6 +85,7 @@ static void child(tfw_executor_t *ex, pid_t daemon, int fd, int output_fd)
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
     tf_uuid_after_fork();
+    (void)tf_slice_set(TF_SLICE_DEFAULT); /* handlers compute */
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     _exit(tfw_executor_main(&env));

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "slice.h"
 #include "worker/sql.h"
 
 #define PROGRAM "taskforge-worker"
@@ -327,6 +328,7 @@ static bool start(tfw_worker_t *w)
 int tfw_worker_run(tfw_worker_t *w, const tfw_options_t *options)
 {
     w->options = *options;
+    (void)tf_slice_set(TF_SLICE_SHORT);
     if (uv_loop_init(&w->loop) != 0 || !start(w)) {
         tf_log(TF_LOG_ERROR, "worker_not_started", NULL);
         return 1;

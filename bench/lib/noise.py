@@ -12,7 +12,7 @@ SYNCS = 1000
 
 
 def measure(bench):
-    servers = Servers(f"{bench.home}/noise", f"{bench.root}/conf")
+    servers = Servers(f"{bench.home}/noise", f"{bench.root}/conf", bench.build)
     servers.directories()
     bare_nginx(bench, servers)
     bench.result("noise_fdatasync", fdatasync(f"{bench.home}/noise/fdatasync"))

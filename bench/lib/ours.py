@@ -326,7 +326,7 @@ class Ours:
                                     "max_retries": 3, "progress": 100, "error": None, "duration_seconds": 0.000123}},
                            separators=(",", ":"))
         post = f"POST /pub HTTP/1.1\r\nHost: bench\r\nContent-Length: {len(event)}\r\n\r\n{event}"
-        servers = Servers(f"{self.bench.home}/nchan", f"{self.bench.root}/conf")
+        servers = Servers(f"{self.bench.home}/nchan", f"{self.bench.root}/conf", self.bench.build)
         servers.directories()
         port, path, server = servers.raw_nchan()
         raw = self.fanout_tool(port, path, post * EVENTS_PER_BLOCK, "raw nchan")

@@ -18,7 +18,7 @@ class Peers:
         self.bench = bench
         self.home = f"{bench.home}/peers"
         self.code = f"{bench.home}/peers-code"
-        self.servers = Servers(self.home, f"{bench.root}/conf")
+        self.servers = Servers(self.home, f"{bench.root}/conf", bench.build)
 
     def install(self):
         """npm packages, outside the tree, at exactly the versions of package-lock.json."""

@@ -45,8 +45,10 @@ def pg_bin(program):
 
 
 class Servers:
-    def __init__(self, home, conf):
+    def __init__(self, home, conf, build):
         self.home = home
+        self.build = build
+        self.slice = f"{home}/taskforge-slice"  # what ./taskforge starts PostgreSQL and Redis with
         self.conf = conf
         self.redis_socket = f"{home}/run/redis.sock"
 
@@ -55,6 +57,7 @@ class Servers:
         make_dir(self.home)
         for name in ("conf", "run", "log", "pg", "redis"):
             make_dir(f"{self.home}/{name}")
+        shutil.copy(f"{self.build}/taskforge-slice", self.slice)
 
     def postgresql(self):
         """Starts it and returns the URL of an empty database."""
@@ -64,7 +67,7 @@ class Servers:
              "--data-checksums", "--auth=peer"], 120, as_user=True, cwd=home)
         for name in ("postgresql.conf", "pg_hba.conf", "pg_ident.conf"):
             write_file(f"{home}/conf/{name}", fill(f"{self.conf}/{name}", home))
-        server = Process("postgresql", [pg_bin("postgres"), "-D", f"{home}/pg", "-c",
+        server = Process("postgresql", [self.slice, pg_bin("postgres"), "-D", f"{home}/pg", "-c",
                                         f"config_file={home}/conf/postgresql.conf", "-c",
                                         f"ident_file={home}/conf/pg_ident.conf"],
                          f"{home}/log/postgresql.log", signal.SIGINT, cwd=home)
@@ -76,7 +79,7 @@ class Servers:
 
     def redis(self):
         write_file(f"{self.home}/conf/redis.conf", fill(f"{self.conf}/redis.conf", self.home))
-        server = Process("redis", ["redis-server", f"{self.home}/conf/redis.conf"], f"{self.home}/log/redis.log",
+        server = Process("redis", [self.slice, "redis-server", f"{self.home}/conf/redis.conf"], f"{self.home}/log/redis.log",
                          cwd=self.home)
         wait_for("Redis", 30, lambda: server.alive() and accepts(self.redis_socket))
         return self.redis_socket
@@ -90,7 +93,7 @@ class Servers:
                 "worker_rlimit_nofile 65536;\nevents {\n  worker_connections 16384;\n  accept_mutex off;\n}\n"
                 f"http {{\n  access_log off;\n  keepalive_requests 1000000000;\n{temp}{http}\n}}\n")
         path = write_file(f"{home}/conf/{name}.conf", conf)
-        server = Process(name, ["/usr/sbin/nginx", "-e", f"{home}/log/{name}.log", "-c", path],
+        server = Process(name, [self.slice, "/usr/sbin/nginx", "-e", f"{home}/log/{name}.log", "-c", path],
                          f"{home}/log/{name}.out", cwd=home)
         wait_for(name, 15, lambda: server.alive() and accepts(("127.0.0.1", port), socket.AF_INET))
         return server
