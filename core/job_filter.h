@@ -11,7 +11,7 @@
 
 #define TF_FILTER_SEARCH_MAX 200 /* bytes of q */
 #define TF_FILTER_IDS_MAX 1000
-#define TF_FILTER_PARAMS 12 /* those of all conditions, and two of the caller */
+#define TF_FILTER_PARAMS 13 /* those of all conditions, and three of the caller */
 
 #define TF_STATUS_BIT(status) (1u << (unsigned)(status))
 

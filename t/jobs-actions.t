@@ -3,8 +3,10 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
 use TaskForge::Auth qw(add_user token);
+use TaskForge::Rows;
 
-my $tf = TaskForge->start(auth => 1, settings => {TASKFORGE_WORKER_CONCURRENCY => 3});
+# so much time to stop between two transactions that the test can stand between them
+my $tf = TaskForge->start(auth => 1, settings => {TASKFORGE_WORKER_CONCURRENCY => 3, TASKFORGE_CANCEL_GRACE_MS => 50000});
 my $user = add_user($tf, 'olga', 'operator');
 my $other = add_user($tf, 'otto', 'operator');
 sub as { my ($who) = @_; return (headers => {Authorization => 'Bearer ' . token($who)}) }
@@ -18,6 +20,19 @@ sub batch {
     return map { $_->{job}{id} } @{$r->json->{items}};
 }
 sub count_of { my ($where) = @_; return $tf->sql_value("SELECT count(*) FROM jobs WHERE $where") }
+
+# Keeps a job from being changed until what is returned is closed.
+sub hold {
+    my ($id) = @_;
+    open my $psql, '|-', TaskForge::Postgres::psql_command("$tf->{home}/run", 'postgres', 'taskforge') or die $!;
+    print {$psql} "BEGIN;\nSELECT FROM jobs WHERE id = '$id' FOR UPDATE;\n";
+    $psql->flush;
+    wait_until(30, sub { $tf->sql_value("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND query LIKE '%$id%'") }) or die "no lock\n";
+    return $psql;
+}
+
+# Whether an action cannot go on for that.
+sub stands { return $tf->sql_value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'taskforge-executor' AND wait_event_type = 'Lock'") }
 
 # Submits the action and waits for its end; returns its job.
 sub done {
@@ -49,6 +64,21 @@ is(actions({action => 'retry', filter => {ids => [@failed[0, 1, 1], $kept[0]]}, 
 is(actions({action => 'retry', filter => {created_before => '2020-01-01T00:00:00Z'}, dry_run => true})->json->{count}, 0, 'by time: none');
 is(count_of("status = 'FAILED'"), @failed + 0, 'nothing has changed');
 
+# its worker dies between two transactions, when what it has retried has failed again
+my $hold = hold($failed[1299]);
+my $broken = actions({action => 'retry', filter => {q => 'second'}})->json;
+ok(wait_until(60, sub { stands() }), 'an action is in its second transaction');
+ok(wait_until(60, sub { count_of("name = 'second half' AND status = 'FAILED' AND epoch = 1") == 250 }), 'what it retried in the first has run, and failed again');
+$tf->kill_part('worker');
+ok(wait_until(60, sub { !stands() }), 'its worker dies: the server gives its transaction up');
+close $hold;
+$tf->start_part('worker');
+ok(wait_until(60, sub { job($broken->{id})->{status} eq 'RETRYING' }), 'the action is to be tried again');
+$tf->sql("UPDATE jobs SET run_at = now() WHERE id = '$broken->{id}'", 'NOTIFY tf_due');
+ok(wait_until(60, sub { job($broken->{id})->{status} eq 'SUCCESS' }), '... and goes on');
+is(job($broken->{id})->{attempt}, 2, '... in a second attempt');
+ok(wait_until(60, sub { count_of("name = 'second half' AND status = 'FAILED' AND epoch = 1") == 300 }), 'every job was retried once, and none twice');
+
 # retry
 open my $out, '>', "$tf->{home}/data/nowhere.csv" or die $!;
 print {$out} "a,b\n1,2\n";
@@ -58,7 +88,7 @@ is($bulk->{status}, 'SUCCESS', 'bulk retry succeeds');
 is($bulk->{type}, 'bulk_action', 'as a job of its own type');
 is_deeply($bulk->{result}, {action => 'retry', matched => 1300, changed => 1300, skipped => 0}, 'it says how many it changed');
 ok(wait_until(120, sub { count_of("type = 'data_processing' AND status = 'SUCCESS'") == @failed }), 'all of them run again, and now succeed');
-is(count_of("type = 'data_processing' AND epoch <> 1"), 0, 'each in one new life');
+is(count_of("type = 'data_processing' AND epoch <> 1 + (name = 'second half')::int"), 0, 'each in one new life');
 
 # delete
 $bulk = done({action => 'delete', filter => {q => 'first'}});
@@ -78,7 +108,17 @@ ok(job($running)->{cancel_requested}, 'what runs is asked to stop');
 is($tf->sql_value("SELECT w.incarnation FROM workers w") , ($tf->redis('XRANGE', 'tf:ctl', '-', '+') =~ /^w\n(\d+)/m)[0], 'through its worker');
 
 # cancel of the bulk job itself
-my @many = batch(1000, {type => 'noop', delay_seconds => 3600});
+my @many = batch(1000, {type => 'noop', delay_seconds => 3600, name => 'many'});
+$hold = hold($many[600]);
+$bulk = actions({action => 'cancel', filter => {q => 'many'}})->json;
+ok(wait_until(60, sub { stands() }), 'an action is in its third transaction of four');
+is($tf->post("/api/v1/jobs/$bulk->{id}/cancel", undef, %olga)->status, 202, 'it is cancelled itself');
+ok(wait_until(30, sub { grep { $_->{job_id} eq $bulk->{id} } $tf->log_events('worker', 'attempt_cancelled') }), '... and hears of it');
+close $hold;
+ok(wait_until(60, sub { job($bulk->{id})->{status} eq 'CANCELLED' }), '... so it ends CANCELLED, behind that transaction');
+is_deeply(job($bulk->{id})->{result}, {action => 'cancel', matched => 750, changed => 750, skipped => 0, asked_to_stop => 0}, '... and says what it has done');
+is(count_of("name = 'many' AND status = 'CANCELLED'"), 750, '... which it has');
+is(count_of("name = 'many' AND status = 'SCHEDULED'"), 250, '... and left the rest alone');
 $r = $tf->post('/api/v1/jobs', {type => 'bulk_action', payload => {action => 'cancel', all => true}}, %olga);
 ok($r->is_problem(422), 'nobody submits a bulk action as a common job');
 unlike($r->json->{detail}, qr/bulk_action/, 'and it is not among the types offered');
@@ -86,15 +126,15 @@ ok($tf->post('/api/v1/jobs', {type => 'noop', queue => '_taskforge'}, %olga)->is
 
 # the list
 is(scalar(grep { $_->{type} eq 'bulk_action' } @{$tf->get('/api/v1/jobs?limit=500', %olga)->json->{items}}), 0, 'the list of jobs is free of TaskForge\'s own');
-is(scalar(@{$tf->get('/api/v1/jobs?queue=_taskforge', %olga)->json->{items}}), 3, 'unless somebody asks for them');
+is(scalar(@{$tf->get('/api/v1/jobs?queue=_taskforge', %olga)->json->{items}}), 5, 'unless somebody asks for them');
 is($tf->get('/api/v1/jobs?created_by=me&count=exact&limit=1', %olga)->json->{total}, 1026, 'created_by=me lists my own jobs');
 is($tf->get('/api/v1/jobs?count=exact&limit=1', %olga)->json->{total}, 1326, 'the total knows no internal jobs either');
-is($tf->get('/api/v1/jobs?count=exact&limit=1&internal=1', %olga)->json->{total}, 1329, 'internal=1 has them all');
+is($tf->get('/api/v1/jobs?count=exact&limit=1&internal=1', %olga)->json->{total}, 1331, 'internal=1 has them all');
 
 # the books
 my @audit = map { $_->[0] } $tf->sql("SELECT action || ' ' || actor_name FROM audit_log WHERE action LIKE 'bulk.%' ORDER BY id");
-is_deeply(\@audit, [map { ("bulk.$_ olga", "bulk.$_.done olga") } qw(retry delete cancel)], 'the audit has the beginning and the end of each');
-is($tf->sql_value("SELECT detail->>'changed' FROM audit_log WHERE action = 'bulk.retry.done'"), 1300, 'with the count');
+is_deeply(\@audit, [map { ("bulk.$_ olga", "bulk.$_.done olga") } qw(retry retry delete cancel cancel)], 'the audit has the beginning and the end of each');
+is_deeply([map { $_->[0] } $tf->sql("SELECT detail->>'changed' FROM audit_log WHERE action LIKE 'bulk.%.done' ORDER BY id")], [50, 1300, 1000, 21, 750], 'with the counts');
 is($tf->sql_value('SELECT count(*) FROM audit_verify()'), 0, 'and holds');
 is($tf->sql_value(q{SELECT count(*) FROM
     (SELECT queue, type, priority, status, sum(n) AS n FROM job_counts GROUP BY 1, 2, 3, 4 HAVING sum(n) <> 0) k

@@ -57,7 +57,8 @@ static void settle(tfw_executor_t *ex, tfw_job_t *job, const tfw_frame_in_t *fra
         tfw_job_end(job, TF_SUCCESS, none, result);
         job->row.progress = 100;
     } else if (job->cancel_asked) {
-        tfw_job_end(job, TF_CANCELLED, error_len ? error : TF_STR("cancelled"), none);
+        /* what it had done by then, where the handler says so */
+        tfw_job_end(job, TF_CANCELLED, error_len ? error : TF_STR("cancelled"), result);
     } else if (frame->head.u.result.outcome == TFW_SNOOZE) {
         tfw_job_put_off(job, delay_ms);
     } else if (frame->head.u.result.outcome == TFW_PERMANENT) {

@@ -17,7 +17,7 @@ typedef enum {
     TFW_OK,        /* the result was given with tfw_run_result, or is null */
     TFW_RETRY,     /* failed; tried again while retries are left */
     TFW_PERMANENT, /* failed; trying again cannot help (bad payload, missing file) */
-    TFW_CANCELLED, /* stopped because tfw_run_cancelled said so */
+    TFW_CANCELLED, /* stopped because tfw_run_cancelled said so; a result says what was done by then */
     TFW_SNOOZE     /* not now: runs again later, and this attempt does not count; see tfw_run_snooze */
 } tfw_outcome_t;
 

@@ -280,7 +280,7 @@ int tfw_run_open_data(tfw_run_t *run, const char *relative_path)
 /* The handler's answer made consistent: a result that is JSON, an error that PostgreSQL takes. */
 static tfw_outcome_t settle(tfw_run_t *run, tfw_outcome_t outcome)
 {
-    if (outcome == TFW_OK && run->result && !run->trouble[0]) {
+    if ((outcome == TFW_OK || outcome == TFW_CANCELLED) && run->result && !run->trouble[0]) {
         char why[200];
         json_t *parsed = tf_json_parse(run->result, run->result_len, why, sizeof(why));
 
@@ -296,20 +296,18 @@ static tfw_outcome_t settle(tfw_run_t *run, tfw_outcome_t outcome)
         tfw_run_error(run, "%s", run->trouble);
         outcome = TFW_PERMANENT;
     }
-    if (outcome == TFW_SNOOZE) {
+    if (outcome != TFW_OK && outcome != TFW_CANCELLED) {
         free(run->result);
         run->result = NULL;
-        run->error_len = 0;
-    } else if (outcome != TFW_OK) {
-        free(run->result);
-        run->result = NULL;
-        if (!run->error_len) {
-            tfw_run_error(run, outcome == TFW_CANCELLED ? "cancelled" : "the handler gave no reason");
-        }
-        run->error_len = tfw_text_clean(run->error, run->error_len, sizeof(run->error) - 1);
-    } else {
-        run->error_len = 0;
     }
+    if (outcome == TFW_OK || outcome == TFW_SNOOZE) {
+        run->error_len = 0;
+        return outcome;
+    }
+    if (!run->error_len) {
+        tfw_run_error(run, outcome == TFW_CANCELLED ? "cancelled" : "the handler gave no reason");
+    }
+    run->error_len = tfw_text_clean(run->error, run->error_len, sizeof(run->error) - 1);
     return outcome;
 }
 

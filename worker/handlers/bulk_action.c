@@ -20,6 +20,7 @@ typedef struct {
     tf_buf_t pick_text;
     tf_sql_t pick; /* the next ids */
     uint8_t cursor[16];
+    uint8_t created_at[8]; /* of the action, as PostgreSQL sends it */
     int64_t total, matched, changed, asked;
 } action_t;
 
@@ -40,11 +41,12 @@ static const char *column(const void *row, int n, int *len)
 /* The payload, with whoever submitted the job as "me". */
 static tfw_outcome_t load(action_t *a)
 {
-    static const tf_sql_t owner = {"bulk_owner", "SELECT created_by FROM jobs WHERE id = $1::uuid", 1};
+    static const tf_sql_t owner = {"bulk_owner",
+                                   "SELECT created_by, created_at FROM jobs WHERE id = $1::uuid", 1};
     const char *id = (const char *)tfw_run_id(a->run);
     int length = 16;
     uint8_t me[16];
-    bool known;
+    bool found, known;
     tf_buf_t errors = TF_BUF_INIT;
     PGresult *result =
         tfw_direct_prepare(&a->direct, &owner) ? tfw_direct_run(&a->direct, &owner, &id, &length) : NULL;
@@ -52,11 +54,19 @@ static tfw_outcome_t load(action_t *a)
     if (!result) {
         return TFW_RETRY;
     }
-    known = PQntuples(result) == 1 && PQgetlength(result, 0, 0) == 16;
+    found = PQntuples(result) == 1 && PQgetlength(result, 0, 1) == sizeof(a->created_at);
+    known = found && PQgetlength(result, 0, 0) == sizeof(me);
+    if (found) {
+        memcpy(a->created_at, PQgetvalue(result, 0, 1), sizeof(a->created_at));
+    }
     if (known) {
-        memcpy(me, PQgetvalue(result, 0, 0), 16);
+        memcpy(me, PQgetvalue(result, 0, 0), sizeof(me));
     }
     PQclear(result);
+    if (!found) {
+        tfw_run_error(a->run, "the job of the action is gone");
+        return TFW_PERMANENT;
+    }
     tf_bulk_parse(&a->bulk, tfw_run_payload(a->run), known ? me : NULL, &errors);
     if (errors.len || errors.failed) {
         tfw_run_error(a->run, "payload: %s", tf_buf_cstr(&errors));
@@ -67,13 +77,18 @@ static tfw_outcome_t load(action_t *a)
     return TFW_OK;
 }
 
-/* Never itself. Ids ascend with time, so its own id divides what was there from what came later. */
+/* Never itself. Ids ascend with time, so its own id divides what was there from what came later. A job that
+ * an earlier attempt retried, and that has failed again since, is not retried twice. */
 static void bound(action_t *a)
 {
     int n = tf_job_where_param(&a->where, tfw_run_id(a->run), 16);
 
     tf_buf_addf(&a->where.jobs, " AND id %s $%d::uuid",
                 a->bulk.filter.ids || a->bulk.filter.has_id ? "<>" : "<", n);
+    if (a->bulk.action == TF_BULK_RETRY) {
+        n = tf_job_where_param(&a->where, a->created_at, sizeof(a->created_at));
+        tf_buf_addf(&a->where.jobs, " AND (retried_at IS NULL OR retried_at < $%d::timestamptz)", n);
+    }
 }
 
 /* How many there are, for the progress. */
