@@ -4,7 +4,7 @@ use lib "$FindBin::Bin/lib";
 use TaskForge;
 use TaskForge::Rows;
 
-my $tf = TaskForge->start(handlers => 1);
+my $tf = TaskForge->start(handlers => 1, settings => {TASKFORGE_TYPE_RETRY => 'test_crash=5:2:6:exact,sleep=0:0.5:0.5'});
 
 sub fails { my ($payload, %o) = @_; return $tf->submit({type => 'test_fail', payload => $payload, %o})->{id} }
 # Seconds from the end of the attempt to the next, as planned.
@@ -27,6 +27,30 @@ for my $attempt (1 .. 3) {
     $tf->sql("UPDATE jobs SET run_at = now() WHERE id = '$typed'", "NOTIFY tf_due") if $attempt < 3;
 }
 is_deeply(\@delays, [2, 4, 8], "the type's policy holds: 2 s, 4 s, 8 s");
+
+# the settings' policy for a type
+my $set = $tf->submit({type => 'test_crash', payload => {how => 'exit'}});
+is($set->{max_retries}, 5, 'the settings say otherwise: another number of retries');
+@delays = ();
+for my $attempt (1 .. 3) {
+    wait_until(30, sub { $tf->sql_value("SELECT status = 'RETRYING' AND attempt = $attempt FROM jobs WHERE id = '$set->{id}'") eq 't' })
+        or diag "no attempt $attempt";
+    push @delays, delay($set->{id});
+    $tf->sql("UPDATE jobs SET run_at = now() WHERE id = '$set->{id}'", "NOTIFY tf_due") if $attempt < 3;
+}
+is_deeply(\@delays, [2, 4, 6], '... other delays, and another most');
+is($tf->submit({type => 'test_crash', payload => {how => 'exit'}, max_retries => 1})->{max_retries}, 1, "... which a job's own comes before");
+for (
+    ['sleep', 'is not type=retries:seconds:most'], ['nap=1:1:1', 'this worker has no type "nap"'], ['sleep=1:2', 'not a number of retries'],
+    ['sleep=1:5:2', 'the most not less'], ['sleep=1.5:1:2', 'not a number of retries'], ['sleep=101:1:2', 'not a number of retries'],
+    ['sleep=1:1:2:never', 'not a number of retries'], ['sleep=1:x:2', 'not a number of retries'], ['sleep=' . '1' x 300, 'is too long'],
+) {
+    my ($setting, $why) = @$_;
+    local @ENV{keys %{$tf->{settings}}} = values %{$tf->{settings}};
+    local $ENV{TASKFORGE_TYPE_RETRY} = $setting;
+    my $text = `"$tf->{home}/bin/taskforge-worker" -t 2>&1`;
+    ok($? && $text =~ /TASKFORGE_TYPE_RETRY: .*\Q$why\E/, substr($setting, 0, 20) . ": $why") or diag $text;
+}
 
 # Retry-After
 my $later = fails({retry_after => 100});

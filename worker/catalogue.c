@@ -9,6 +9,7 @@ extern const tfw_handler_t *const __start_tfw_handlers[] __attribute__((weak));
 extern const tfw_handler_t *const __stop_tfw_handlers[] __attribute__((weak));
 
 static const tfw_handler_t *handlers[TFW_HANDLERS_MAX];
+static tfw_handler_t changed[TFW_HANDLERS_MAX]; /* those of them that the settings change */
 static size_t handler_count;
 
 static int by_type(const void *a, const void *b)
@@ -81,6 +82,14 @@ size_t tfw_catalogue_count(void)
 const tfw_handler_t *tfw_catalogue_at(size_t index)
 {
     return handlers[index];
+}
+
+void tfw_catalogue_set_retry(int index, int max_retries, tf_retry_policy_t retry)
+{
+    changed[index] = *handlers[index];
+    changed[index].max_retries = max_retries;
+    changed[index].retry = retry;
+    handlers[index] = &changed[index];
 }
 
 int tfw_catalogue_find(const char *type, size_t len)

@@ -18,6 +18,9 @@ size_t tfw_catalogue_count(void);
 /* index below tfw_catalogue_count(). The order is the same in the daemon and in its executors. */
 const tfw_handler_t *tfw_catalogue_at(size_t index);
 
+/* Another policy for the type than its handler's. */
+void tfw_catalogue_set_retry(int index, int max_retries, tf_retry_policy_t retry);
+
 /* Index of the handler of a type; -1: none. */
 int tfw_catalogue_find(const char *type, size_t len);
 

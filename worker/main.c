@@ -4,6 +4,7 @@
 #include "catalogue.h"
 #include "daemon/start.h"
 #include "options.h"
+#include "policies.h"
 #include "worker.h"
 
 int main(int argc, char **argv)
@@ -21,12 +22,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "taskforge-worker: %s\n", error);
         return 1;
     }
-    if (!tfw_catalogue_init(error, sizeof(error))) {
-        fprintf(stderr, "taskforge-worker: %s\n", error);
-        tfw_options_free(&options);
-        return 1;
-    }
-    if (!tfw_types_init(&worker.pool.types, options.type_concurrency, error, sizeof(error))) {
+    if (!tfw_catalogue_init(error, sizeof(error)) ||
+        !tfw_policies_init(options.type_retry, error, sizeof(error)) ||
+        !tfw_types_init(&worker.pool.types, options.type_concurrency, error, sizeof(error))) {
         fprintf(stderr, "taskforge-worker: %s\n", error);
         tfw_options_free(&options);
         return 1;

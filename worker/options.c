@@ -23,6 +23,8 @@ static const tf_setting_t table[] = {
     {"TASKFORGE_WORKER_LOWEST_PRIORITY", TF_SETTING_INT, AT(lowest_priority), "0", TF_PRIORITY_MIN,
      TF_PRIORITY_MAX, "jobs below it are left to other pools"},
     {"TASKFORGE_TYPE_CONCURRENCY", TF_SETTING_TEXT, AT(type_concurrency), "", 0, 0, "type=number, ..."},
+    {"TASKFORGE_TYPE_RETRY", TF_SETTING_TEXT, AT(type_retry), "", 0, 0,
+     "type=retries:seconds:most[:exact], ..."},
     {"TASKFORGE_WORKER_LABELS", TF_SETTING_TEXT, AT(labels), "", 0, 0, "name=value, ..."},
     {"TASKFORGE_WORKER_CONCURRENCY", TF_SETTING_INT, AT(concurrency), "4", 1, TFW_CONCURRENCY_MAX,
      "processes"},

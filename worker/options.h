@@ -20,6 +20,7 @@ typedef struct {
     char *queue_list;
     bool internal;          /* TaskForge's own queues too */
     char *type_concurrency; /* see types.h */
+    char *type_retry;       /* see policies.h */
     char *labels;
     int64_t lowest_priority;
     int64_t concurrency;
