@@ -1,8 +1,9 @@
 
 /*
- * The one table of routes: it dispatches, answers 404, 405 with Allow and
- * unknown query parameters, and says who may call and how a route is named
- * in metrics.
+ * The one table of routes (ngx_http_taskforge_route.c), which says who may
+ * call and how a route is named in metrics; and who looks into it
+ * (ngx_http_taskforge_dispatch.c), which answers 404, 405 with Allow and
+ * unknown query parameters.
  */
 
 #ifndef _NGX_HTTP_TASKFORGE_ROUTE_H_INCLUDED_
@@ -34,6 +35,11 @@ struct ngx_http_taskforge_route_s {
     unsigned                      body:2;   /* 1: takes a JSON body, 2: may
                                                have one */
 };
+
+
+/* Ends with one that has no handler. */
+
+extern const ngx_http_taskforge_route_t  ngx_http_taskforge_routes[];
 
 
 /* The content handler of taskforge_api locations. */
