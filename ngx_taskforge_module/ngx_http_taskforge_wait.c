@@ -2,7 +2,6 @@
 #include "ngx_http_taskforge_wait.h"
 #include "ngx_http_taskforge_jobs.h"
 #include "ngx_http_taskforge_prefer.h"
-#include "ngx_http_taskforge_params.h"
 #include "ngx_http_taskforge_reply.h"
 #include "ngx_http_taskforge_wait_events.h"
 
@@ -11,20 +10,12 @@
 #define NGX_HTTP_TASKFORGE_WAIT_TICK     1000   /* ms */
 
 
-typedef struct {
-    ngx_uint_t                          waiters;  /* per worker process */
-    ngx_uint_t                          max;      /* ms */
-
-    struct ngx_http_taskforge_waits_s  *waits;    /* of this process */
-} ngx_http_taskforge_wait_conf_t;
-
-
 /* One request that waits. */
 
 typedef struct {
     ngx_queue_t                         queue;    /* of its bucket */
     ngx_queue_t                         ready;    /* to be looked up */
-    struct ngx_http_taskforge_waits_s  *waits;
+    ngx_http_taskforge_waits_t         *waits;
     ngx_http_request_t                 *request;
     uint8_t                             id[16];
     ngx_event_t                         timer;
@@ -39,7 +30,7 @@ typedef struct {
 
 /* Those of a worker process, by the last byte of the id, which is random. */
 
-typedef struct ngx_http_taskforge_waits_s {
+struct ngx_http_taskforge_waits_s {
     ngx_queue_t                         buckets[
                                             NGX_HTTP_TASKFORGE_WAIT_BUCKETS];
     ngx_uint_t                          n;
@@ -51,7 +42,7 @@ typedef struct ngx_http_taskforge_waits_s {
     tf_pgarray_t                        ids;
     ngx_log_t                          *log;
     unsigned                            asking:1; /* which have ended */
-} ngx_http_taskforge_waits_t;
+};
 
 
 static ngx_int_t ngx_http_taskforge_wait_begin(ngx_http_request_t *r,
@@ -67,12 +58,6 @@ static ngx_uint_t ngx_http_taskforge_wait_terminal(PGresult *res);
 static void ngx_http_taskforge_wait_tick(ngx_event_t *ev);
 static void ngx_http_taskforge_wait_asked(void *data, PGresult *res);
 
-static void *ngx_http_taskforge_wait_create_conf(ngx_conf_t *cf);
-static char *ngx_http_taskforge_wait_set(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static ngx_int_t ngx_http_taskforge_wait_init_process(ngx_cycle_t *cycle);
-static void ngx_http_taskforge_wait_exit_process(ngx_cycle_t *cycle);
-
 
 /* jobs_pkey, once per id.  A job that was deleted has ended, too. */
 
@@ -83,62 +68,6 @@ static const tf_sql_t  ngx_http_taskforge_wait_sql = {
     TF_SQL_SUCCESS ", " TF_SQL_FAILED ", " TF_SQL_DEAD_LETTER ", "
     TF_SQL_CANCELLED ")",
     1
-};
-
-
-static const ngx_http_taskforge_param_t  ngx_http_taskforge_wait_params[] = {
-
-    { ngx_string("waiters="), NGX_HTTP_TASKFORGE_PARAM_NUM,
-      offsetof(ngx_http_taskforge_wait_conf_t, waiters), 0, 100000 },
-
-    { ngx_string("max="), NGX_HTTP_TASKFORGE_PARAM_MSEC,
-      offsetof(ngx_http_taskforge_wait_conf_t, max), 1000, 600000 },
-
-    { ngx_null_string, 0, 0, 0, 0 }
-};
-
-
-static ngx_command_t  ngx_http_taskforge_wait_commands[] = {
-
-    { ngx_string("taskforge_wait"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
-      ngx_http_taskforge_wait_set,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      0,
-      NULL },
-
-      ngx_null_command
-};
-
-
-static ngx_http_module_t  ngx_http_taskforge_wait_module_ctx = {
-    NULL,                                  /* preconfiguration */
-    NULL,                                  /* postconfiguration */
-
-    ngx_http_taskforge_wait_create_conf,   /* create main configuration */
-    NULL,                                  /* init main configuration */
-
-    NULL,                                  /* create server configuration */
-    NULL,                                  /* merge server configuration */
-
-    NULL,                                  /* create location configuration */
-    NULL                                   /* merge location configuration */
-};
-
-
-ngx_module_t  ngx_http_taskforge_wait_module = {
-    NGX_MODULE_V1,
-    &ngx_http_taskforge_wait_module_ctx,   /* module context */
-    ngx_http_taskforge_wait_commands,      /* module directives */
-    NGX_HTTP_MODULE,                       /* module type */
-    NULL,                                  /* init master */
-    NULL,                                  /* init module */
-    ngx_http_taskforge_wait_init_process,  /* init process */
-    NULL,                                  /* init thread */
-    NULL,                                  /* exit thread */
-    ngx_http_taskforge_wait_exit_process,  /* exit process */
-    NULL,                                  /* exit master */
-    NGX_MODULE_V1_PADDING
 };
 
 
@@ -520,58 +449,16 @@ ngx_http_taskforge_wait_asked(void *data, PGresult *res)
 }
 
 
-static void *
-ngx_http_taskforge_wait_create_conf(ngx_conf_t *cf)
+ngx_http_taskforge_waits_t *
+ngx_http_taskforge_waits_create(ngx_cycle_t *cycle,
+    ngx_http_taskforge_main_conf_t *mcf)
 {
-    ngx_http_taskforge_wait_conf_t  *wcf;
-
-    wcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_taskforge_wait_conf_t));
-    if (wcf == NULL) {
-        return NULL;
-    }
-
-    wcf->waiters = 1000;
-    wcf->max = 60000;
-
-    return wcf;
-}
-
-
-/* taskforge_wait [waiters=1000] [max=60s]; */
-
-static char *
-ngx_http_taskforge_wait_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    return ngx_http_taskforge_params(cf, conf, 1,
-                                     ngx_http_taskforge_wait_params);
-}
-
-
-static ngx_int_t
-ngx_http_taskforge_wait_init_process(ngx_cycle_t *cycle)
-{
-    ngx_uint_t                       i;
-    ngx_http_taskforge_waits_t      *waits;
-    ngx_http_taskforge_main_conf_t  *mcf;
-    ngx_http_taskforge_wait_conf_t  *wcf;
-
-    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
-    {
-        return NGX_OK;
-    }
-
-    mcf = ngx_http_taskforge_cycle_conf(cycle);
-
-    if (mcf == NULL || mcf->database.len == 0) {
-        return NGX_OK;
-    }
-
-    wcf = ngx_http_cycle_get_module_main_conf(cycle,
-                                              ngx_http_taskforge_wait_module);
+    ngx_uint_t                   i;
+    ngx_http_taskforge_waits_t  *waits;
 
     waits = ngx_pcalloc(cycle->pool, sizeof(ngx_http_taskforge_waits_t));
     if (waits == NULL) {
-        return NGX_ERROR;
+        return NULL;
     }
 
     waits->mcf = mcf;
@@ -596,32 +483,16 @@ ngx_http_taskforge_wait_init_process(ngx_cycle_t *cycle)
                                              ngx_http_taskforge_wait_wake_id,
                                              waits);
     if (waits->events == NULL) {
-        return NGX_ERROR;
+        return NULL;
     }
 
-    wcf->waits = waits;
-
-    return NGX_OK;
+    return waits;
 }
 
 
-static void
-ngx_http_taskforge_wait_exit_process(ngx_cycle_t *cycle)
+void
+ngx_http_taskforge_waits_destroy(ngx_http_taskforge_waits_t *waits)
 {
-    ngx_http_taskforge_main_conf_t  *mcf;
-    ngx_http_taskforge_wait_conf_t  *wcf;
-
-    mcf = ngx_http_taskforge_cycle_conf(cycle);
-
-    if (mcf == NULL) {
-        return;
-    }
-
-    wcf = ngx_http_cycle_get_module_main_conf(cycle,
-                                              ngx_http_taskforge_wait_module);
-
-    if (wcf->waits) {
-        ngx_http_taskforge_wait_events_destroy(wcf->waits->events);
-        tf_pgarray_free(&wcf->waits->ids);
-    }
+    ngx_http_taskforge_wait_events_destroy(waits->events);
+    tf_pgarray_free(&waits->ids);
 }

@@ -24,7 +24,29 @@ typedef void (*ngx_http_taskforge_wait_pt)(ngx_http_request_t *r,
     PGresult *res);
 
 
+typedef struct ngx_http_taskforge_waits_s  ngx_http_taskforge_waits_t;
+
+
+/* Main conf of ngx_http_taskforge_wait_module. */
+
+typedef struct {
+    ngx_uint_t                   waiters;       /* per worker process */
+    ngx_uint_t                   max;           /* ms */
+
+    ngx_http_taskforge_waits_t  *waits;         /* of this process; NULL: there
+                                                   is no database */
+} ngx_http_taskforge_wait_conf_t;
+
+
 extern ngx_module_t  ngx_http_taskforge_wait_module;
+
+
+/* The requests of this worker process that wait: none.  NULL: no memory. */
+
+ngx_http_taskforge_waits_t *ngx_http_taskforge_waits_create(
+    ngx_cycle_t *cycle, ngx_http_taskforge_main_conf_t *mcf);
+
+void ngx_http_taskforge_waits_destroy(ngx_http_taskforge_waits_t *waits);
 
 
 /*
