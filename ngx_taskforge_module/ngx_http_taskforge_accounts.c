@@ -2,16 +2,10 @@
 #include "ngx_http_taskforge_accounts.h"
 #include "ngx_http_taskforge_accounts_sql.h"
 #include "ngx_http_taskforge_body.h"
-#include "ngx_http_taskforge_jobs.h"
 #include "ngx_http_taskforge_reply.h"
-#include "ngx_http_taskforge_route.h"
 
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
-
-
-#define NGX_HTTP_TASKFORGE_PAGE_DEFAULT  50
-#define NGX_HTTP_TASKFORGE_PAGE_MAX      500
 
 
 static ngx_int_t ngx_http_taskforge_fields_cleanup(ngx_http_request_t *r,
@@ -446,7 +440,8 @@ ngx_http_taskforge_is(PGresult *res, int column, const char *text)
 
 
 void
-ngx_http_taskforge_user_write(tf_buf_t *out, PGresult *res, int row)
+ngx_http_taskforge_user_write(ngx_http_request_t *r, tf_buf_t *out,
+    PGresult *res, int row)
 {
     char  id[TF_UUID_TEXT_LEN];
     int   i;
@@ -472,80 +467,6 @@ ngx_http_taskforge_user_write(tf_buf_t *out, PGresult *res, int row)
                       PQgetisnull(res, row, 5 + i)
                           ? TF_TIME_NONE
                           : tf_pg_get_time(PQgetvalue(res, row, 5 + i)));
-    }
-
-    tf_buf_addc(out, '}');
-}
-
-
-ngx_int_t
-ngx_http_taskforge_page(ngx_http_request_t *r, ngx_int_t *limit,
-    uint8_t *cursor, size_t id_len, ngx_uint_t *found)
-{
-    u_char                     raw[64];
-    tf_buf_t                   errors;
-    ngx_int_t                  rc;
-    ngx_str_t                 *arg, decoded;
-    ngx_http_taskforge_ctx_t  *ctx;
-
-    errors = (tf_buf_t) TF_BUF_INIT;
-    rc = NGX_OK;
-    *found = 0;
-
-    ctx = ngx_http_taskforge_get_ctx(r);
-
-    *limit = ngx_http_taskforge_arg_int(ctx, "limit", 1,
-                                        NGX_HTTP_TASKFORGE_PAGE_MAX,
-                                        NGX_HTTP_TASKFORGE_PAGE_DEFAULT,
-                                        &errors);
-
-    arg = ngx_http_taskforge_arg(ctx, "cursor");
-
-    if (arg) {
-        decoded.data = raw;
-        decoded.len = 0;
-
-        if (arg->len > 24 || ngx_decode_base64url(&decoded, arg) != NGX_OK
-            || decoded.len != id_len)
-        {
-            ngx_http_taskforge_error_add(&errors, "parameter", "cursor", 6,
-                                         "is not a next_cursor of this list");
-        } else {
-            ngx_memcpy(cursor, raw, id_len);
-            *found = 1;
-        }
-    }
-
-    if (errors.len) {
-        ngx_http_taskforge_problem_errors(r, NGX_HTTP_BAD_REQUEST, &errors,
-                                          "the query has errors");
-        rc = NGX_ERROR;
-    }
-
-    tf_buf_free(&errors);
-
-    return rc;
-}
-
-
-void
-ngx_http_taskforge_page_end(tf_buf_t *out, const void *id, size_t id_len)
-{
-    u_char     text[32];
-    ngx_str_t  from, to;
-
-    tf_buf_addc(out, ']');
-
-    if (id == NULL) {
-        tf_json_kraw(out, "next_cursor", NULL, 0);
-
-    } else {
-        from.data = (u_char *) id;
-        from.len = id_len;
-        to.data = text;
-
-        ngx_encode_base64url(&to, &from);
-        tf_json_kstr(out, "next_cursor", (char *) to.data, to.len);
     }
 
     tf_buf_addc(out, '}');

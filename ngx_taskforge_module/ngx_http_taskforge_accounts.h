@@ -184,22 +184,8 @@ ngx_uint_t ngx_http_taskforge_is(PGresult *res, int column,
 
 /* A user, from a row that starts with NGX_HTTP_TASKFORGE_SQL_USER. */
 
-void ngx_http_taskforge_user_write(tf_buf_t *out, PGresult *res, int row);
-
-
-/*
- * limit and cursor of a list whose rows ascend or descend by an id of id_len
- * bytes.  cursor: filled, or NULL stays in *found.  NGX_ERROR: answered.
- */
-
-ngx_int_t ngx_http_taskforge_page(ngx_http_request_t *r, ngx_int_t *limit,
-    uint8_t *cursor, size_t id_len, ngx_uint_t *found);
-
-
-/* The end of a list: "next_cursor", from the last row's id or null. */
-
-void ngx_http_taskforge_page_end(tf_buf_t *out, const void *id,
-    size_t id_len);
+void ngx_http_taskforge_user_write(ngx_http_request_t *r, tf_buf_t *out,
+    PGresult *res, int row);
 
 
 /*

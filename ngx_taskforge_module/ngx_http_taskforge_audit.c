@@ -2,14 +2,15 @@
 #include "ngx_http_taskforge_audit.h"
 #include "ngx_http_taskforge_accounts.h"
 #include "ngx_http_taskforge_accounts_sql.h"
+#include "ngx_http_taskforge_page.h"
 #include "ngx_http_taskforge_reply.h"
 #include "ngx_http_taskforge_route.h"
 
 
 static void ngx_http_taskforge_audit_done(ngx_http_request_t *r, void *data,
     PGresult *res);
-static void ngx_http_taskforge_audit_write(tf_buf_t *out, PGresult *res,
-    int row);
+static void ngx_http_taskforge_audit_write(ngx_http_request_t *r,
+    tf_buf_t *out, PGresult *res, int row);
 
 
 /*
@@ -117,38 +118,18 @@ static void
 ngx_http_taskforge_audit_done(ngx_http_request_t *r, void *data,
     PGresult *res)
 {
-    int        i, n;
-    tf_buf_t   out;
     ngx_int_t  limit = (ngx_int_t) data;
 
-    if (ngx_http_taskforge_pg_check(r, res) != NGX_OK) {
-        return;
+    if (ngx_http_taskforge_pg_check(r, res) == NGX_OK) {
+        ngx_http_taskforge_page_reply(r, res, PQntuples(res), limit, 0,
+                                      ngx_http_taskforge_audit_write);
     }
-
-    out = (tf_buf_t) TF_BUF_INIT;
-    n = PQntuples(res);
-
-    tf_buf_adds(&out, "{\"items\":[");
-
-    for (i = 0; i < n; i++) {
-        if (i) {
-            tf_buf_addc(&out, ',');
-        }
-
-        ngx_http_taskforge_audit_write(&out, res, i);
-    }
-
-    ngx_http_taskforge_page_end(&out,
-                                n == limit ? PQgetvalue(res, n - 1, 0) : NULL,
-                                8);
-
-    ngx_http_taskforge_reply_json(r, NGX_HTTP_OK, &out);
-    tf_buf_free(&out);
 }
 
 
 static void
-ngx_http_taskforge_audit_write(tf_buf_t *out, PGresult *res, int row)
+ngx_http_taskforge_audit_write(ngx_http_request_t *r, tf_buf_t *out,
+    PGresult *res, int row)
 {
     int   i;
     char  id[TF_UUID_TEXT_LEN];

@@ -2,6 +2,7 @@
 #include "ngx_http_taskforge_queues.h"
 #include "ngx_http_taskforge_accounts.h"
 #include "ngx_http_taskforge_jobs.h"
+#include "ngx_http_taskforge_page.h"
 #include "ngx_http_taskforge_reply.h"
 #include "ngx_http_taskforge_route.h"
 
@@ -17,8 +18,8 @@ static void ngx_http_taskforge_queues_list_done(ngx_http_request_t *r,
     void *data, PGresult *res);
 static void ngx_http_taskforge_queues_get_done(ngx_http_request_t *r,
     void *data, PGresult *res);
-static void ngx_http_taskforge_queues_write(tf_buf_t *out, PGresult *res,
-    int row);
+static void ngx_http_taskforge_queues_write(ngx_http_request_t *r,
+    tf_buf_t *out, PGresult *res, int row);
 
 
 /*
@@ -176,38 +177,12 @@ static void
 ngx_http_taskforge_queues_list_done(ngx_http_request_t *r, void *data,
     PGresult *res)
 {
-    int        i, n;
-    tf_buf_t   out;
     ngx_int_t  limit = (ngx_int_t) data;
 
-    if (ngx_http_taskforge_pg_check(r, res) != NGX_OK) {
-        return;
+    if (ngx_http_taskforge_pg_check(r, res) == NGX_OK) {
+        ngx_http_taskforge_page_reply(r, res, PQntuples(res), limit, 1,
+                                      ngx_http_taskforge_queues_write);
     }
-
-    out = (tf_buf_t) TF_BUF_INIT;
-    n = PQntuples(res);
-
-    tf_buf_adds(&out, "{\"items\":[");
-
-    for (i = 0; i < n; i++) {
-        if (i) {
-            tf_buf_addc(&out, ',');
-        }
-
-        ngx_http_taskforge_queues_write(&out, res, i);
-    }
-
-    tf_buf_addc(&out, ']');
-
-    /* names need no other cursor than the last of them */
-
-    tf_json_kstr(&out, "next_cursor",
-                 n == limit ? PQgetvalue(res, n - 1, 0) : NULL,
-                 n == limit ? PQgetlength(res, n - 1, 0) : 0);
-    tf_buf_addc(&out, '}');
-
-    ngx_http_taskforge_reply_json(r, NGX_HTTP_OK, &out);
-    tf_buf_free(&out);
 }
 
 
@@ -230,14 +205,15 @@ ngx_http_taskforge_queues_get_done(ngx_http_request_t *r, void *data,
 
     out = (tf_buf_t) TF_BUF_INIT;
 
-    ngx_http_taskforge_queues_write(&out, res, 0);
+    ngx_http_taskforge_queues_write(r, &out, res, 0);
     ngx_http_taskforge_reply_json(r, NGX_HTTP_OK, &out);
     tf_buf_free(&out);
 }
 
 
 static void
-ngx_http_taskforge_queues_write(tf_buf_t *out, PGresult *res, int row)
+ngx_http_taskforge_queues_write(ngx_http_request_t *r, tf_buf_t *out,
+    PGresult *res, int row)
 {
     int      i;
     char     id[TF_UUID_TEXT_LEN];

@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_taskforge_schedules.h"
+#include "ngx_http_taskforge_page.h"
 #include "ngx_http_taskforge_reply.h"
 #include "ngx_http_taskforge_schedules_sql.h"
 #include "submission.h"
@@ -16,6 +17,8 @@ static void ngx_http_taskforge_schedules_list_done(ngx_http_request_t *r,
     void *data, PGresult *res);
 static void ngx_http_taskforge_schedules_ticks_done(ngx_http_request_t *r,
     void *data, PGresult *res);
+static void ngx_http_taskforge_schedules_tick_write(ngx_http_request_t *r,
+    tf_buf_t *out, PGresult *res, int row);
 static void ngx_http_taskforge_schedule_write(ngx_http_request_t *r,
     tf_buf_t *out, PGresult *res, int row);
 static void ngx_http_taskforge_schedule_write_runs(ngx_http_request_t *r,
@@ -138,33 +141,12 @@ static void
 ngx_http_taskforge_schedules_list_done(ngx_http_request_t *r, void *data,
     PGresult *res)
 {
-    int        i, n;
-    tf_buf_t   out;
     ngx_int_t  limit = (ngx_int_t) data;
 
-    if (ngx_http_taskforge_pg_check(r, res) != NGX_OK) {
-        return;
+    if (ngx_http_taskforge_pg_check(r, res) == NGX_OK) {
+        ngx_http_taskforge_page_reply(r, res, PQntuples(res), limit, 0,
+                                      ngx_http_taskforge_schedule_write);
     }
-
-    out = (tf_buf_t) TF_BUF_INIT;
-    n = PQntuples(res);
-
-    tf_buf_adds(&out, "{\"items\":[");
-
-    for (i = 0; i < n; i++) {
-        if (i) {
-            tf_buf_addc(&out, ',');
-        }
-
-        ngx_http_taskforge_schedule_write(r, &out, res, i);
-    }
-
-    ngx_http_taskforge_page_end(&out,
-                                n == limit ? PQgetvalue(res, n - 1, 0) : NULL,
-                                16);
-
-    ngx_http_taskforge_reply_json(r, NGX_HTTP_OK, &out);
-    tf_buf_free(&out);
 }
 
 
@@ -205,8 +187,7 @@ static void
 ngx_http_taskforge_schedules_ticks_done(ngx_http_request_t *r, void *data,
     PGresult *res)
 {
-    int        i, n;
-    tf_buf_t   out;
+    int        n;
     ngx_int_t  limit = (ngx_int_t) data;
 
     if (ngx_http_taskforge_pg_check(r, res) != NGX_OK) {
@@ -220,38 +201,31 @@ ngx_http_taskforge_schedules_ticks_done(ngx_http_request_t *r, void *data,
         return;
     }
 
+    /* one row without a tick: there is none yet */
+
     if (PQgetisnull(res, 0, 0)) {
         n = 0;
     }
 
-    out = (tf_buf_t) TF_BUF_INIT;
+    ngx_http_taskforge_page_reply(r, res, n, limit, 0,
+                                  ngx_http_taskforge_schedules_tick_write);
+}
 
-    tf_buf_adds(&out, "{\"items\":[");
 
-    for (i = 0; i < n; i++) {
-        if (i) {
-            tf_buf_addc(&out, ',');
-        }
-
-        tf_buf_addc(&out, '{');
-        tf_json_ktime(&out, "tick", tf_pg_get_time(PQgetvalue(res, i, 0)));
-        tf_json_ktime(&out, "fired_at",
-                      tf_pg_get_time(PQgetvalue(res, i, 1)));
-        tf_json_kstr(&out, "outcome", PQgetvalue(res, i, 2),
-                     PQgetlength(res, i, 2));
-        ngx_http_taskforge_schedule_kuuid(&out, "job_id", res, i, 3);
-        tf_json_kstr(&out, "detail",
-                     PQgetisnull(res, i, 4) ? NULL : PQgetvalue(res, i, 4),
-                     PQgetlength(res, i, 4));
-        tf_buf_addc(&out, '}');
-    }
-
-    ngx_http_taskforge_page_end(&out,
-                                n == limit ? PQgetvalue(res, n - 1, 0) : NULL,
-                                8);
-
-    ngx_http_taskforge_reply_json(r, NGX_HTTP_OK, &out);
-    tf_buf_free(&out);
+static void
+ngx_http_taskforge_schedules_tick_write(ngx_http_request_t *r, tf_buf_t *out,
+    PGresult *res, int row)
+{
+    tf_buf_addc(out, '{');
+    tf_json_ktime(out, "tick", tf_pg_get_time(PQgetvalue(res, row, 0)));
+    tf_json_ktime(out, "fired_at", tf_pg_get_time(PQgetvalue(res, row, 1)));
+    tf_json_kstr(out, "outcome", PQgetvalue(res, row, 2),
+                 PQgetlength(res, row, 2));
+    ngx_http_taskforge_schedule_kuuid(out, "job_id", res, row, 3);
+    tf_json_kstr(out, "detail",
+                 PQgetisnull(res, row, 4) ? NULL : PQgetvalue(res, row, 4),
+                 PQgetlength(res, row, 4));
+    tf_buf_addc(out, '}');
 }
 
 

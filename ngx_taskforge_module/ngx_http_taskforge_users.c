@@ -2,6 +2,7 @@
 #include "ngx_http_taskforge_users.h"
 #include "ngx_http_taskforge_accounts.h"
 #include "ngx_http_taskforge_accounts_sql.h"
+#include "ngx_http_taskforge_page.h"
 #include "ngx_http_taskforge_reply.h"
 
 
@@ -80,7 +81,7 @@ ngx_http_taskforge_user_done(ngx_http_request_t *r, void *data, PGresult *res)
 
     out = (tf_buf_t) TF_BUF_INIT;
 
-    ngx_http_taskforge_user_write(&out, res, 0);
+    ngx_http_taskforge_user_write(r, &out, res, 0);
     ngx_http_taskforge_reply_json(r, (ngx_uint_t) (uintptr_t) data, &out);
     tf_buf_free(&out);
 }
@@ -116,33 +117,12 @@ static void
 ngx_http_taskforge_users_list_done(ngx_http_request_t *r, void *data,
     PGresult *res)
 {
-    int        i, n;
-    tf_buf_t   out;
     ngx_int_t  limit = (ngx_int_t) data;
 
-    if (ngx_http_taskforge_pg_check(r, res) != NGX_OK) {
-        return;
+    if (ngx_http_taskforge_pg_check(r, res) == NGX_OK) {
+        ngx_http_taskforge_page_reply(r, res, PQntuples(res), limit, 0,
+                                      ngx_http_taskforge_user_write);
     }
-
-    out = (tf_buf_t) TF_BUF_INIT;
-    n = PQntuples(res);
-
-    tf_buf_adds(&out, "{\"items\":[");
-
-    for (i = 0; i < n; i++) {
-        if (i) {
-            tf_buf_addc(&out, ',');
-        }
-
-        ngx_http_taskforge_user_write(&out, res, i);
-    }
-
-    ngx_http_taskforge_page_end(&out,
-                                n == limit ? PQgetvalue(res, n - 1, 0) : NULL,
-                                16);
-
-    ngx_http_taskforge_reply_json(r, NGX_HTTP_OK, &out);
-    tf_buf_free(&out);
 }
 
 

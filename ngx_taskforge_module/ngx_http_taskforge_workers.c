@@ -1,6 +1,7 @@
 
 #include "ngx_http_taskforge_workers.h"
 #include "ngx_http_taskforge_accounts.h"
+#include "ngx_http_taskforge_page.h"
 #include "ngx_http_taskforge_reply.h"
 #include "ngx_http_taskforge_route.h"
 #include "ngx_http_taskforge_sql.h"
@@ -11,8 +12,8 @@ static void ngx_http_taskforge_workers_list_done(ngx_http_request_t *r,
     void *data, PGresult *res);
 static void ngx_http_taskforge_workers_get_done(ngx_http_request_t *r,
     void *data, PGresult *res);
-static void ngx_http_taskforge_workers_write(tf_buf_t *out, PGresult *res,
-    int row);
+static void ngx_http_taskforge_workers_write(ngx_http_request_t *r,
+    tf_buf_t *out, PGresult *res, int row);
 
 
 /*
@@ -143,33 +144,12 @@ static void
 ngx_http_taskforge_workers_list_done(ngx_http_request_t *r, void *data,
     PGresult *res)
 {
-    int        i, n;
-    tf_buf_t   out;
     ngx_int_t  limit = (ngx_int_t) data;
 
-    if (ngx_http_taskforge_pg_check(r, res) != NGX_OK) {
-        return;
+    if (ngx_http_taskforge_pg_check(r, res) == NGX_OK) {
+        ngx_http_taskforge_page_reply(r, res, PQntuples(res), limit, 0,
+                                      ngx_http_taskforge_workers_write);
     }
-
-    out = (tf_buf_t) TF_BUF_INIT;
-    n = PQntuples(res);
-
-    tf_buf_adds(&out, "{\"items\":[");
-
-    for (i = 0; i < n; i++) {
-        if (i) {
-            tf_buf_addc(&out, ',');
-        }
-
-        ngx_http_taskforge_workers_write(&out, res, i);
-    }
-
-    ngx_http_taskforge_page_end(&out,
-                                n == limit ? PQgetvalue(res, n - 1, 0) : NULL,
-                                16);
-
-    ngx_http_taskforge_reply_json(r, NGX_HTTP_OK, &out);
-    tf_buf_free(&out);
 }
 
 
@@ -221,7 +201,7 @@ ngx_http_taskforge_workers_get_done(ngx_http_request_t *r, void *data,
 
     out = (tf_buf_t) TF_BUF_INIT;
 
-    ngx_http_taskforge_workers_write(&out, res, 0);
+    ngx_http_taskforge_workers_write(r, &out, res, 0);
     ngx_http_taskforge_reply_json(r, (ngx_uint_t) (uintptr_t) data, &out);
     tf_buf_free(&out);
 }
@@ -260,7 +240,8 @@ static const struct {
 
 
 static void
-ngx_http_taskforge_workers_write(tf_buf_t *out, PGresult *res, int row)
+ngx_http_taskforge_workers_write(ngx_http_request_t *r, tf_buf_t *out,
+    PGresult *res, int row)
 {
     int          i, len;
     char         id[TF_UUID_TEXT_LEN];
