@@ -9,12 +9,12 @@ use IO::Socket::INET;
 use TaskForge::Secrets qw(heard secrets_of_request);
 use Time::HiRes qw(time);
 
-# port; path (default /events/stream); headers {}; dies with the status line when it is no stream
+# port, or a socket that is connected; path (default /events/stream); headers {}; dies with the status line when it is no stream
 sub connect {
     my ($class, %o) = @_;
     my $self = bless {buffer => '', text => '', comments => 0, queue => [], %o}, $class;
     secrets_of_request($o{path} // '', $o{headers});
-    $self->{socket} = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $o{port}, Timeout => 5)
+    $self->{socket} //= IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $o{port}, Timeout => 5)
         or die "connect to port $o{port}: $@\n";
     my %headers = (Host => 'localhost', Accept => 'text/event-stream', %{$o{headers} // {}});
     $self->write('GET ' . ($o{path} // '/events/stream') . " HTTP/1.1\r\n"

@@ -1,14 +1,17 @@
 package TaskForge::TLS;
 
-# Certificates of a CA that lives as long as the test, and a PostgreSQL that takes nobody without TLS.
+# Certificates of a CA that lives as long as the test, connections that trust it alone, and a PostgreSQL that takes nobody
+# without TLS.
 
 use strict;
 use warnings;
 use File::Path qw(remove_tree);
 use File::Temp qw(tempdir);
+use POSIX ();
+use Socket qw(AF_UNIX PF_UNSPEC SOCK_STREAM);
 use TaskForge::Files qw(give_away spew);
 use TaskForge::Postgres qw(psql_file);
-use TaskForge::Process qw(run);
+use TaskForge::Process qw(as_unprivileged run);
 use TaskForge::Secrets qw(secret);
 
 my $owner = $$;
@@ -20,7 +23,7 @@ sub new {
     my $dir = tempdir('tf-tls-XXXXXX', DIR => $ENV{TMPDIR} // '/tmp');
     push @directories, $dir;
     chmod 0755, $dir or die "$dir: $!\n";
-    my $self = bless {dir => $dir, ca => "$dir/ca.pem", serial => 0}, $class;
+    my $self = bless {dir => $dir, ca => "$dir/ca.pem", serial => 0, clients => []}, $class;
     run(qw(openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=taskforge-test-ca
         -keyout), "$dir/ca.key", '-out', $self->{ca});
     return $self;
@@ -41,6 +44,24 @@ sub certificate {
     chmod 0600, "$file.key";
     give_away("$file.key", "$file.pem");
     return ("$file.pem", "$file.key");
+}
+
+# A connection to "localhost" at that port, to be read and written like a socket; protocol: by ALPN, "h2" or "http/1.1". Dies
+# unless the server has a certificate of the CA.
+sub client {
+    my ($self, $port, $protocol) = @_;
+    socketpair(my $here, my $there, AF_UNIX, SOCK_STREAM, PF_UNSPEC) or die "socketpair: $!\n";
+    my @command = as_unprivileged('KILL', qw(openssl s_client -quiet -no_ign_eof -verify_return_error -verify_hostname localhost -servername localhost),
+        '-CAfile', $self->{ca}, '-alpn', $protocol, '-connect', "127.0.0.1:$port");
+    my $pid = fork // die "fork: $!\n";
+    if (!$pid) {
+        open STDIN,  '<&', $there;
+        open STDOUT, '>&', $there;
+        open STDERR, '>', '/dev/null';
+        exec { $command[0] } @command or POSIX::_exit(127);
+    }
+    push @{$self->{clients}}, $pid;
+    return $here;
 }
 
 # An address of this machine that no other test listens on, so that the usual ports are free there.

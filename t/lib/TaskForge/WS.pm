@@ -14,12 +14,12 @@ use Time::HiRes qw(time);
 
 my $json = JSON::PP->new->utf8;
 
-# port; path (default /ws); headers {}; dies with the status line when the server does not upgrade
+# port, or a socket that is connected; path (default /ws); headers {}; dies with the status line when the server does not upgrade
 sub connect {
     my ($class, %o) = @_;
     my $self = bless {buffer => '', queue => [], %o}, $class;
     secrets_of_request($o{path} // '', $o{headers});
-    $self->{socket} = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $o{port}, Timeout => 5)
+    $self->{socket} //= IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $o{port}, Timeout => 5)
         or die "connect to port $o{port}: $@\n";
     my $key = encode_base64(pack('N4', map { int rand 2**32 } 1 .. 4), '');
     my %headers = (Host => 'localhost', Upgrade => 'websocket', Connection => 'Upgrade', 'Sec-WebSocket-Version' => 13,
