@@ -90,7 +90,7 @@ $(BUILD)/%.o: %.c
 
 $(MODULE): $(call obj,$(module_c)) $(core_o)
 	$(CC) -shared $(LDFLAGS) -o $@ $^ -Wl,-Bstatic -lhiredis -Wl,-Bdynamic -Wl,--exclude-libs,libhiredis.a \
-	  -lpq -ljansson -ljwt -largon2 -lssl -lcrypto -lm
+	  -lpq -ljansson -ljwt -lsodium -lssl -lcrypto -lm
 
 $(WORKER): $(call obj,$(worker_c)) $(daemon_o) $(core_o)
 	$(CC) $(LDFLAGS) -o $@ $^ -luv -lhiredis -lpq -ljansson -lcurl -lssl -lcrypto -lm
@@ -114,7 +114,7 @@ $(BUILD)/%: $(BUILD)/bench/%.o $(core_o)
 	$(CC) $(LDFLAGS) -o $@ $^ -ljansson -lcrypto -lm
 
 $(PASSWD): $(BUILD)/tools/taskforge-passwd.o $(core_o)
-	$(CC) $(LDFLAGS) -o $@ $^ -largon2 -ljansson -lcrypto -lm
+	$(CC) $(LDFLAGS) -o $@ $^ -lsodium -ljansson -lcrypto -lm
 
 $(SLICE): $(BUILD)/tools/taskforge-slice.o $(BUILD)/core/slice.o
 	$(CC) $(LDFLAGS) -o $@ $^

@@ -26,7 +26,6 @@ typedef struct {
     ngx_http_taskforge_role_e         role;            /* of who registers */
     size_t                            argon2_memory;   /* bytes */
     ngx_uint_t                        argon2_time;     /* passes */
-    ngx_uint_t                        argon2_lanes;
     ngx_uint_t                        lockout;         /* per name */
     ngx_uint_t                        lockout_address; /* per address */
     time_t                            lockout_time;    /* seconds */

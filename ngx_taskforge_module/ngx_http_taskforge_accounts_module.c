@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_taskforge_accounts.h"
+#include "ngx_http_taskforge_password.h"
 
 
 static void *ngx_http_taskforge_accounts_create_conf(ngx_conf_t *cf);
@@ -110,10 +111,6 @@ static const struct {
       offsetof(ngx_http_taskforge_accounts_conf_t, argon2_time),
       1, 100, ngx_http_taskforge_accounts_count },
 
-    { ngx_string("argon2_lanes="),
-      offsetof(ngx_http_taskforge_accounts_conf_t, argon2_lanes),
-      1, 16, ngx_http_taskforge_accounts_count },
-
     { ngx_string("lockout="),
       offsetof(ngx_http_taskforge_accounts_conf_t, lockout),
       1, 1000000, ngx_http_taskforge_accounts_count },
@@ -143,7 +140,6 @@ ngx_http_taskforge_accounts_create_conf(ngx_conf_t *cf)
     acf->registration = NGX_CONF_UNSET_UINT;
     acf->argon2_memory = NGX_CONF_UNSET_SIZE;
     acf->argon2_time = NGX_CONF_UNSET_UINT;
-    acf->argon2_lanes = NGX_CONF_UNSET_UINT;
     acf->lockout = NGX_CONF_UNSET_UINT;
     acf->lockout_address = NGX_CONF_UNSET_UINT;
     acf->lockout_time = NGX_CONF_UNSET;
@@ -161,9 +157,9 @@ ngx_http_taskforge_accounts_init_conf(ngx_conf_t *cf, void *conf)
     static ngx_str_t  name = ngx_string("taskforge_lockout");
 
     ngx_conf_init_uint_value(acf->registration, 0);
-    ngx_conf_init_size_value(acf->argon2_memory, 64 * 1024 * 1024);
-    ngx_conf_init_uint_value(acf->argon2_time, 3);
-    ngx_conf_init_uint_value(acf->argon2_lanes, 1);
+    /* docs/security.md says why */
+    ngx_conf_init_size_value(acf->argon2_memory, 7 * 1024 * 1024);
+    ngx_conf_init_uint_value(acf->argon2_time, 5);
     ngx_conf_init_uint_value(acf->lockout, 10);
     ngx_conf_init_uint_value(acf->lockout_address, 100);
     ngx_conf_init_value(acf->lockout_time, 900);
@@ -173,9 +169,7 @@ ngx_http_taskforge_accounts_init_conf(ngx_conf_t *cf, void *conf)
         acf->role = NGX_HTTP_TASKFORGE_ROLE_VIEWER;
     }
 
-    if (acf->argon2_memory / 1024 < 8 * acf->argon2_lanes) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"argon2_memory\" is too small for so many lanes");
+    if (ngx_http_taskforge_password_init(cf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 

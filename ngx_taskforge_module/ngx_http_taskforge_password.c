@@ -3,14 +3,12 @@
 #include "ngx_http_taskforge_reply.h"
 #include "account_rules.h"
 
-#include <argon2.h>
 #include <openssl/crypto.h>
-#include <openssl/rand.h>
+#include <sodium.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
 
-#define NGX_HTTP_TASKFORGE_SALT_LEN  16
 #define NGX_HTTP_TASKFORGE_HASH_LEN  32
 
 
@@ -27,9 +25,8 @@ typedef struct {
     ngx_http_taskforge_password_pt        handler;
     void                                 *data;
 
-    uint32_t                              memory;     /* KiB */
-    uint32_t                              passes;
-    uint32_t                              lanes;
+    size_t                                memory;     /* bytes */
+    ngx_uint_t                            passes;
 
     size_t                                password_len;
     size_t                                fresh_len;
@@ -37,9 +34,9 @@ typedef struct {
     u_char                                fresh[TF_PASSWORD_BYTES];
     char                                  encoded[NGX_HTTP_TASKFORGE_HASH_MAX];
 
-    int                                   rc;
+    ngx_err_t                             err;        /* 0: it worked */
     ngx_uint_t                            matches;
-    char                                  hash[NGX_HTTP_TASKFORGE_HASH_MAX];
+    char                                  hash[crypto_pwhash_STRBYTES];
 } ngx_http_taskforge_password_task_t;
 
 
@@ -48,10 +45,24 @@ static size_t ngx_http_taskforge_password_copy(u_char *to,
 static void ngx_http_taskforge_password_thread(void *data, ngx_log_t *log);
 static void ngx_http_taskforge_password_encode(
     ngx_http_taskforge_password_task_t *t, const u_char *password, size_t len);
+static void ngx_http_taskforge_password_failed(
+    ngx_http_taskforge_password_task_t *t);
 static ngx_uint_t ngx_http_taskforge_password_weak(
     ngx_http_taskforge_password_task_t *t);
 static void ngx_http_taskforge_password_done(ngx_event_t *ev);
 static void ngx_http_taskforge_password_cleanup(void *data);
+
+
+ngx_int_t
+ngx_http_taskforge_password_init(ngx_conf_t *cf)
+{
+    if (sodium_init() < 0) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "libsodium does not start");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
 
 
 ngx_uint_t
@@ -108,9 +119,8 @@ ngx_http_taskforge_password(ngx_http_request_t *r, const ngx_str_t *password,
     t->handler = handler;
     t->data = data;
 
-    t->memory = (uint32_t) (conf->argon2_memory / 1024);
-    t->passes = (uint32_t) conf->argon2_time;
-    t->lanes = (uint32_t) conf->argon2_lanes;
+    t->memory = conf->argon2_memory;
+    t->passes = conf->argon2_time;
 
     t->password_len = ngx_http_taskforge_password_copy(t->password, password);
     t->fresh_len = ngx_http_taskforge_password_copy(t->fresh, fresh);
@@ -154,8 +164,8 @@ ngx_http_taskforge_password_copy(u_char *to, const ngx_str_t *text)
 
 
 /*
- * Runs in a thread of the pool: touches the task, malloc and OpenSSL, never
- * the request.
+ * Runs in a thread of the pool: touches the task, libsodium and OpenSSL,
+ * never the request.
  */
 
 static void
@@ -173,36 +183,42 @@ ngx_http_taskforge_password_thread(void *data, ngx_log_t *log)
         nice = 1;
     }
 
-    t->rc = ARGON2_OK;
+    ngx_set_errno(0);
 
     if (t->password_len == 0) {
         ngx_http_taskforge_password_encode(t, t->fresh, t->fresh_len);
 
-    } else if (ngx_strncmp(t->encoded, "$argon2id$", 10) != 0) {
-
+    } else if (ngx_strncmp(t->encoded, crypto_pwhash_argon2id_STRPREFIX, 10)
+               != 0)
+    {
         /* nobody, or somebody without a password: only as dear */
 
-        t->rc = argon2id_hash_raw(t->passes, t->memory, t->lanes, t->password,
-                                  t->password_len, "sixteen bytes...",
-                                  NGX_HTTP_TASKFORGE_SALT_LEN, raw,
-                                  sizeof(raw));
-    } else {
-        t->rc = argon2id_verify(t->encoded, t->password, t->password_len);
-
-        if (t->rc == ARGON2_VERIFY_MISMATCH) {
-            t->rc = ARGON2_OK;
-
-        } else if (t->rc == ARGON2_OK) {
-            t->matches = 1;
-
-            if (t->fresh_len) {
-                ngx_http_taskforge_password_encode(t, t->fresh, t->fresh_len);
-
-            } else if (ngx_http_taskforge_password_weak(t)) {
-                ngx_http_taskforge_password_encode(t, t->password,
-                                                   t->password_len);
-            }
+        if (crypto_pwhash(raw, sizeof(raw), (char *) t->password,
+                          t->password_len, (u_char *) "sixteen bytes...",
+                          t->passes, t->memory,
+                          crypto_pwhash_ALG_ARGON2ID13)
+            != 0)
+        {
+            ngx_http_taskforge_password_failed(t);
         }
+
+    } else if (crypto_pwhash_str_verify(t->encoded, (char *) t->password,
+                                        t->password_len)
+               == 0)
+    {
+        t->matches = 1;
+
+        if (t->fresh_len) {
+            ngx_http_taskforge_password_encode(t, t->fresh, t->fresh_len);
+
+        } else if (ngx_http_taskforge_password_weak(t)) {
+            ngx_http_taskforge_password_encode(t, t->password,
+                                               t->password_len);
+        }
+
+    } else if (ngx_errno != EINVAL) {
+        /* it was not compared: no memory, or the hash is none */
+        ngx_http_taskforge_password_failed(t);
     }
 
     OPENSSL_cleanse(t->password, sizeof(t->password));
@@ -214,21 +230,25 @@ static void
 ngx_http_taskforge_password_encode(ngx_http_taskforge_password_task_t *t,
     const u_char *password, size_t len)
 {
-    u_char  salt[NGX_HTTP_TASKFORGE_SALT_LEN];
-
-    if (RAND_bytes(salt, sizeof(salt)) != 1) {
-        t->rc = ARGON2_MISSING_ARGS;
-        return;
+    if (crypto_pwhash_str_alg(t->hash, (const char *) password, len,
+                              t->passes, t->memory,
+                              crypto_pwhash_ALG_ARGON2ID13)
+        != 0)
+    {
+        t->hash[0] = '\0';
+        ngx_http_taskforge_password_failed(t);
     }
-
-    t->rc = argon2id_hash_encoded(t->passes, t->memory, t->lanes, password,
-                                  len, salt, sizeof(salt),
-                                  NGX_HTTP_TASKFORGE_HASH_LEN, t->hash,
-                                  sizeof(t->hash));
 }
 
 
-/* "$argon2id$v=19$m=65536,t=3,p=1$...": weaker than the settings? */
+static void
+ngx_http_taskforge_password_failed(ngx_http_taskforge_password_task_t *t)
+{
+    t->err = ngx_errno ? ngx_errno : EINVAL;
+}
+
+
+/* "$argon2id$v=19$m=7168,t=5,p=1$...": weaker than the settings? */
 
 static ngx_uint_t
 ngx_http_taskforge_password_weak(ngx_http_taskforge_password_task_t *t)
@@ -242,8 +262,7 @@ ngx_http_taskforge_password_weak(ngx_http_taskforge_password_task_t *t)
         return 1;
     }
 
-    return version < ARGON2_VERSION_NUMBER || memory < t->memory
-           || passes < t->passes || lanes < t->lanes;
+    return version < 19 || memory < t->memory / 1024 || passes < t->passes;
 }
 
 
@@ -252,7 +271,7 @@ ngx_http_taskforge_password_weak(ngx_http_taskforge_password_task_t *t)
 static void
 ngx_http_taskforge_password_done(ngx_event_t *ev)
 {
-    int                                    rc;
+    ngx_err_t                              err;
     ngx_connection_t                      *c;
     ngx_http_request_t                    *r;
     ngx_http_taskforge_password_task_t    *t;
@@ -260,7 +279,7 @@ ngx_http_taskforge_password_done(ngx_event_t *ev)
 
     t = ev->data;
     r = t->request;
-    rc = t->rc;
+    err = t->err;
 
     t->conf->hashing--;
 
@@ -277,9 +296,9 @@ ngx_http_taskforge_password_done(ngx_event_t *ev)
 
     t->request = NULL;
 
-    if (rc != ARGON2_OK) {
-        ngx_log_error(NGX_LOG_ERR, c->log, 0, "taskforge: argon2: %s",
-                      argon2_error_message(rc));
+    if (err) {
+        ngx_log_error(NGX_LOG_ERR, c->log, err,
+                      "taskforge: a password could not be hashed");
         ngx_http_taskforge_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                    "the password could not be checked");
 

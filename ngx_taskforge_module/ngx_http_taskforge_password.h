@@ -32,6 +32,11 @@ typedef void (*ngx_http_taskforge_password_pt)(ngx_http_request_t *r,
     void *data, ngx_http_taskforge_password_result_t *result);
 
 
+/* Configuration time: lets libsodium choose what this processor can. */
+
+ngx_int_t ngx_http_taskforge_password_init(ngx_conf_t *cf);
+
+
 /* True when ngx_http_taskforge_password() would answer 503 now. */
 
 ngx_uint_t ngx_http_taskforge_password_full(ngx_http_request_t *r);

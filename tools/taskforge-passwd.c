@@ -1,9 +1,8 @@
 /* taskforge-passwd [--any] [USERNAME [EMAIL]]: reads a password from standard input (the first line) and
  * prints its argon2id hash in the encoded form, for users.password_hash. A password that the API would refuse
  * is refused here too; --any takes every one. Exit 1: refused or failed, 2: wrong usage. */
-#include <argon2.h>
 #include <openssl/crypto.h>
-#include <openssl/rand.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,11 +10,8 @@
 #include "account_rules.h"
 
 /* The defaults of taskforge_accounts; who set others gets them at the first login. */
-#define MEMORY_KIB 65536
-#define PASSES 3
-#define LANES 1
-#define SALT_LEN 16
-#define HASH_LEN 32
+#define MEMORY_BYTES (7 << 20)
+#define PASSES 5
 
 /* All of standard input up to a newline. -1: it is too long or cannot be read. */
 static ssize_t read_line(char *line, size_t size)
@@ -43,18 +39,11 @@ static ssize_t read_line(char *line, size_t size)
 
 static int hash(const char *password, size_t len)
 {
-    char encoded[256];
-    unsigned char salt[SALT_LEN];
-    int rc;
+    char encoded[crypto_pwhash_STRBYTES];
 
-    if (RAND_bytes(salt, sizeof(salt)) != 1) {
-        fputs("taskforge-passwd: no random numbers\n", stderr);
-        return 1;
-    }
-    rc = argon2id_hash_encoded(PASSES, MEMORY_KIB, LANES, password, len, salt, sizeof(salt), HASH_LEN,
-                               encoded, sizeof(encoded));
-    if (rc != ARGON2_OK) {
-        fprintf(stderr, "taskforge-passwd: %s\n", argon2_error_message(rc));
+    if (sodium_init() < 0 || crypto_pwhash_str_alg(encoded, password, len, PASSES, MEMORY_BYTES,
+                                                   crypto_pwhash_ALG_ARGON2ID13) != 0) {
+        perror("taskforge-passwd: the password could not be hashed");
         return 1;
     }
     return puts(encoded) < 0 || fflush(stdout) != 0;
