@@ -89,6 +89,24 @@ def table(r):
             rows.append(row(f"{what}, p99", ms(latency["p99"]), "ms", floor=floor, aim=aim, more_is_better=False))
             rows.append(row(f"{what}, p99.9", ms(latency["p99.9"]), "ms"))
             rows.append(row(f"{what}, max", ms(latency["max"]), "ms"))
+    for key, what, floor in (("due_queued", "due at 1,000/s: from its time until it is queued", 100),
+                             ("due_started", "due at 1,000/s: from its time until it is started", None)):
+        latency = get(key)
+        if latency:
+            rows.append(row(f"{what}, p50", ms(latency["p50"]), "ms"))
+            rows.append(row(f"{what}, p99", ms(latency["p99"]), "ms", floor=floor, more_is_better=False))
+            rows.append(row(f"{what}, max", ms(latency["max"]), "ms"))
+    rows += [
+        row(f"beside {number(get('waiting_jobs'))} waiting jobs: submit, 1 connection, p50", ms(get("waiting_submit_p50_us")), "ms",
+            f"without them {number(ms(get('waiting_none_submit_p50_us')))}",
+            ratio("waiting_submit_p50_us", "waiting_none_submit_p50_us"), 2.0, more_is_better=False, judged="ratio"),
+        row(f"beside {number(get('waiting_jobs'))} waiting jobs: no-op drain", get("waiting_drain_per_second"), "jobs/s",
+            named("without them", "waiting_none_drain_per_second"),
+            ratio("waiting_drain_per_second", "waiting_none_drain_per_second"), 0.5, judged="ratio"),
+        row(f"beside {number(get('waiting_jobs'))} waiting jobs: due at 1,000/s, until it is queued, p50", ms(get("waiting_due_p50_us")), "ms",
+            f"without them {number(ms(get('waiting_none_due_p50_us')))}",
+            ratio("waiting_due_p50_us", "waiting_none_due_p50_us"), 2.0, more_is_better=False, judged="ratio"),
+    ]
     for key, what in (("noise_bare", "this machine: bare nginx `return 201` at 1,000/s, open loop"),
                       ("noise_fdatasync", "this machine: fdatasync of 8 KB"),
                       ("noise_insert", "this machine: INSERT and commit of one row at 1,000/s, pgbench")):
