@@ -233,28 +233,28 @@ const tf_sql_t tf_sql_progress = {
     5,
 };
 
-/* jobs_due, read in its order. */
+/* jobs_due, read in its order; the rows are then found again through jobs_pkey. They are locked: nothing is to be checked
+ * again, and a condition would have the planner believe that there are few such rows in all of jobs, and start from them. */
 const tf_sql_t tf_sql_due = {
     "tf_due",
     "WITH d AS (SELECT id, status FROM jobs WHERE status IN (" TF_SQL_SCHEDULED ", " TF_SQL_RETRYING ") "
     "AND run_at <= now() ORDER BY run_at LIMIT $2::int4 FOR UPDATE SKIP LOCKED), "
     "u AS (UPDATE jobs j SET status = " TF_SQL_QUEUED ", enqueued_at = now(), run_at = NULL, updated_at = now() "
-    "FROM d WHERE j.id = d.id AND j.status::text IN (" TF_SQL_SCHEDULED ", " TF_SQL_RETRYING ") "
-    "RETURNING j.*, d.status AS was), "
+    "FROM d WHERE j.id = d.id RETURNING j.*, d.status AS was), "
     "c AS (" COUNT("SELECT queue, type, priority, was AS status, -1 AS d FROM u UNION ALL "
                    "SELECT queue, type, priority, status, 1 FROM u") ") "
     "SELECT " TF_JOB_COLUMNS_LIGHT("") " FROM u",
     2,
 };
 
-/* job_expiry_pkey, then jobs_pkey */
+/* job_expiry_pkey, then jobs_pkey for each: LATERAL, so that it is never all of jobs that is looked through for them. */
 const tf_sql_t tf_sql_expire = {
     "tf_expire",
     "WITH x AS (DELETE FROM job_expiry WHERE (expires_at, job_id) IN (SELECT e.expires_at, e.job_id FROM job_expiry e "
     "WHERE e.expires_at <= now() ORDER BY e.expires_at, e.job_id LIMIT $2::int4 FOR UPDATE SKIP LOCKED) RETURNING job_id), "
-    "d AS (SELECT j.id, j.status FROM (SELECT job_id FROM x ORDER BY job_id) t JOIN jobs j ON j.id = t.job_id "
-    "WHERE j.worker IS NULL AND j.expires_at <= now() "
-    "AND j.status::text IN (" TF_SQL_SCHEDULED ", " TF_SQL_QUEUED ", " TF_SQL_RETRYING ") FOR UPDATE OF j), "
+    "d AS (SELECT j.id, j.status FROM (SELECT job_id FROM x ORDER BY job_id) t CROSS JOIN LATERAL ("
+    "SELECT o.id, o.status FROM jobs o WHERE o.id = t.job_id AND o.worker IS NULL AND o.expires_at <= now() "
+    "AND o.status::text IN (" TF_SQL_SCHEDULED ", " TF_SQL_QUEUED ", " TF_SQL_RETRYING ") FOR UPDATE) j), "
     "u AS (UPDATE jobs j SET status = " TF_SQL_CANCELLED ", run_at = NULL, finished_at = now(), updated_at = now(), "
     "error = 'expired: not started before ' || to_char(j.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') "
     "FROM d WHERE j.id = d.id RETURNING j.*, d.status AS was), "

@@ -139,8 +139,11 @@ BEGIN
                        'INSERT INTO %I SELECT * FROM strays', parent || '_default', key, low, key, high, part);
         EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', parent, part, low, high);
         IF parent = 'jobs' THEN
-          EXECUTE format('ALTER TABLE %I SET (autovacuum_vacuum_scale_factor = 0.05, '
-                         'autovacuum_vacuum_cost_delay = 1, autovacuum_analyze_scale_factor = 0.05)', part);
+          -- Statements are planned once. What is planned for a table that was analysed when it held fifty rows goes through
+          -- all of it, and still does when there are a million, until it is analysed again. Without statistics it does not.
+          EXECUTE format('ALTER TABLE %I SET (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 10000, '
+                         'autovacuum_vacuum_insert_threshold = 10000, autovacuum_vacuum_cost_delay = 1, '
+                         'autovacuum_analyze_scale_factor = 0.05, autovacuum_analyze_threshold = 10000)', part);
         END IF;
         made := made + 1;
       END IF;

@@ -41,6 +41,22 @@ $late = late_ms($due, @many, @more);
 ok($late < 5000, '... within a few seconds') or diag "$late ms late";
 note "2,500 jobs: the last one $late ms late";
 is_deeply([sort $tf->stream_ids(2)], [sort @many, @more], '... each on its stream, once');
+
+$due = $tf->sql_value("SELECT now() + interval '2 seconds'");
+my $at = "timestamptz '$due' + (g * 7919 % 3000) * interval '333 microseconds'";
+$tf->insert_jobs(3000, status => "'SCHEDULED'", run_at => $at, scheduled_at => $at, enqueued_at => 'NULL', priority => 3);
+$tf->sql("SELECT pg_notify('tf_due', '')");
+ok(wait_until(30, sub { $tf->stream_ids(3) >= 3000 }), '3,000 jobs due within a second, in any order, are all queued');
+my ($early, $out_of_order, $p99) = @{($tf->sql(
+    'SELECT count(*) FILTER (WHERE enqueued_at < scheduled_at), count(*) FILTER (WHERE enqueued_at < before), '
+        . 'percentile_disc(0.99) WITHIN GROUP (ORDER BY extract(epoch FROM enqueued_at - scheduled_at) * 1000) FROM '
+        . '(SELECT *, max(enqueued_at) OVER (ORDER BY scheduled_at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before '
+        . 'FROM jobs WHERE priority = 3) j'))[0]};
+is($early, 0, '... none before its time');
+is($out_of_order, 0, '... in the order of their times');
+note "99 of 100 within $p99 ms";
+my %place = map { ($_->[0] => $_->[1]) } $tf->sql('SELECT id, row_number() OVER (ORDER BY scheduled_at) FROM jobs WHERE priority = 3');
+ok("@place{$tf->stream_ids(3)}" eq join(' ', 1 .. 3000), '... and are on their stream in that order, once each');
 is($tf->status_of($never), 'SCHEDULED', 'a job of tomorrow waits');
 is_deeply([$tf->wrong_counts], [], 'the counters are right');
 
