@@ -24,6 +24,17 @@ my @said = map { $_->{message} } @{$tf->get("/api/v1/jobs/$id/logs")->json->{ite
 is_deeply(\@said, [('not yet') x $job->{snoozes}, 'it is there'], 'what it logged each time is kept, in order');
 is_deeply([$tf->events_of($id)], [('job_queued', 'job_running', 'job_queued') x $job->{snoozes}, qw(job_queued job_running job_success)],
     'each change is announced');
+# one that snoozes for months
+my $chatty = $tf->submit({type => 'test_snooze', payload => {until => 'never', seconds => 1}})->{id};
+ok(wait_until(30, sub { $tf->job($chatty)->{snoozes} }), 'a job that snoozes without end');
+$tf->sql("INSERT INTO job_logs (job_id, epoch, attempt, seq, at, level, message) SELECT '$chatty', 0, 1, g, now(), 'info', 'old ' || g "
+        . 'FROM generate_series(1, 1500) g');
+ok(wait_until(30, sub { $tf->sql_value("SELECT count(*) FROM job_logs WHERE job_id = '$chatty' AND seq <= 1500") <= 1000 }),
+    '... keeps as many lines of its earlier runs as one attempt may have');
+is($tf->sql_value("SELECT message FROM job_logs WHERE job_id = '$chatty' ORDER BY seq DESC OFFSET 0 LIMIT 1"), 'not yet', '... the newest of them');
+is($tf->sql_value("SELECT count(*) FROM job_logs WHERE job_id = '$chatty' AND message = 'old 1500'"), 1, '... and not the oldest');
+$tf->post("/api/v1/jobs/$chatty/cancel", undef);
+$tf->wait_for_end($chatty);
 is($tf->sql_value("SELECT sum(n) FROM job_throughput WHERE status = 'SCHEDULED'"), undef, 'a snooze is not counted as a submission');
 is_deeply([$tf->wrong_counts], [], 'the counters are right');
 

@@ -38,12 +38,34 @@ bool tfw_journal_full(tfw_worker_t *w)
     return set->bytes >= TFW_JOURNAL_BYTES_MAX || set->count >= TFW_JOURNAL_LINES;
 }
 
+static void on_trimmed(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
+{
+}
+
+/* Each run of a job that snoozes may log as much as a whole attempt: what earlier runs left is cut to that.
+ * If it does not come to it, the next run does. */
+static void trim(tfw_worker_t *w, const tfw_job_t *job)
+{
+    tfd_pg_params_t params = {0};
+
+    tfd_pg_bytes(&params, job->row.id, 16);
+    tfd_pg_int4(&params, job->row.epoch);
+    tfd_pg_int4(&params, job->row.attempt);
+    tfd_pg_int8(&params, w->options.log_lines_max);
+    if (tfd_pg_ready(&w->ledger_pg)) {
+        tfd_pg_send(&w->ledger_pg, &tfw_sql_log_trim, &params, on_trimmed, w);
+    }
+}
+
 void tfw_journal_line(tfw_worker_t *w, tfw_job_t *job, int64_t at_us, tf_str_t level, tf_str_t message)
 {
     tfw_lines_t *set = &w->journal.sets[w->journal.filling];
 
     if (job->log_lines > w->options.log_lines_max) {
         return; /* the last one says that there were more */
+    }
+    if (job->log_lines == 0 && job->row.snoozes > 0) {
+        trim(w, job);
     }
     job->log_lines++;
     job->log_seq = at_us > job->log_seq ? at_us : job->log_seq + 1;

@@ -71,3 +71,12 @@ const tf_sql_t tfw_sql_log = {
     "ON CONFLICT (job_id, epoch, attempt, seq) DO NOTHING",
     7,
 };
+
+/* job_logs_pkey, from its end */
+const tf_sql_t tfw_sql_log_trim = {
+    "tfw_log_trim",
+    "DELETE FROM job_logs WHERE job_id = $1::uuid AND epoch = $2::int4 AND attempt = $3::int4 AND seq <= "
+    "(SELECT seq FROM job_logs WHERE job_id = $1 AND epoch = $2 AND attempt = $3 ORDER BY seq DESC OFFSET "
+    "$4::int8 LIMIT 1)",
+    4,
+};

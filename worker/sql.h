@@ -31,4 +31,8 @@ extern const tf_sql_t tfw_sql_job_types;
  * message text[]. Sending lines again changes nothing. */
 extern const tf_sql_t tfw_sql_log;
 
+/* Of the lines of an attempt only the newest stay. $1 id uuid, $2 epoch int4, $3 attempt int4, $4 how many
+ * int8. No rows. */
+extern const tf_sql_t tfw_sql_log_trim;
+
 #endif

@@ -243,9 +243,10 @@ static void on_control_up(void *data)
 static void init_connections(tfw_worker_t *w)
 {
     static const tf_sql_t *const claims[] = {&tf_sql_claim, &tf_sql_claim_again};
-    static const tf_sql_t *const changes[] = {
-        &tf_sql_succeed, &tf_sql_finish,     &tf_sql_progress, &tfw_sql_register, &tfw_sql_heartbeat,
-        &tfw_sql_owner,  &tfw_sql_job_types, &tfw_sql_log,     &tfw_sql_cancels,  &tf_sql_active_queues};
+    static const tf_sql_t *const changes[] = {&tf_sql_succeed,       &tf_sql_finish,     &tf_sql_progress,
+                                              &tfw_sql_register,     &tfw_sql_heartbeat, &tfw_sql_owner,
+                                              &tfw_sql_job_types,    &tfw_sql_log,       &tfw_sql_cancels,
+                                              &tf_sql_active_queues, &tfw_sql_log_trim};
     const tfd_settings_t *s = &w->options.shared;
 
     w->claim_pg = (tfd_pg_t){
