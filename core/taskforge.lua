@@ -4,7 +4,7 @@
 -- KEYS[1] is always the queue's base key, e.g. tf:{default}; everything else lives in the same hash slot.
 -- PostgreSQL is the truth: losing all of this loses no job.
 
-local VERSION = 6
+local VERSION = 7
 local GROUP = 'workers'
 local LEVELS = 10
 local NEVER = '18446744073709551615-18446744073709551615'
@@ -364,11 +364,16 @@ local function tf_limit(keys, args)
   return { granted, math.max(0, quota - total), ends, next_ms, total }
 end
 
-redis.register_function('tf_claim', tf_claim)
-redis.register_function('tf_pause', tf_pause)
-redis.register_function('tf_done', tf_done)
-redis.register_function('tf_state', tf_state)
-redis.register_function('tf_consumers', tf_consumers)
-redis.register_function('tf_forget', tf_forget)
+-- What takes jobs off must work when the memory is full: nothing else empties it.
+local function register(name, callback, flag)
+  redis.register_function{ function_name = name, callback = callback, flags = { flag } }
+end
+
+register('tf_claim', tf_claim, 'allow-oom')
+register('tf_pause', tf_pause, 'allow-oom')
+register('tf_done', tf_done, 'allow-oom')
+register('tf_state', tf_state, 'no-writes')
+register('tf_consumers', tf_consumers, 'no-writes')
+register('tf_forget', tf_forget, 'allow-oom')
 redis.register_function('tf_limit', tf_limit)
-redis.register_function{ function_name = 'tf_version', callback = function() return VERSION end, flags = { 'no-writes' } }
+register('tf_version', function() return VERSION end, 'no-writes')

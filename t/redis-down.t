@@ -31,4 +31,24 @@ is($tf->sql_value('SELECT count(*) FROM jobs WHERE attempt <> 1'), 0, 'each in o
 my $after = $tf->submit({type => 'noop'})->{id};
 is($tf->wait_for_end($after)->{status}, 'SUCCESS', 'and new ones as well');
 
+# its memory is full, of jobs that wait: they run, for nothing else makes room
+my $worker = $tf->part('worker')->pid;
+TaskForge::Process::halt($worker);
+@ids = map { $_->{id} } $tf->submit_batch(map { {type => 'noop'} } 1 .. 20);
+ok(wait_until(30, sub { $tf->redis('XLEN', 'tf:{default}:p5') >= 20 }), '20 jobs wait in Redis');
+$tf->redis(qw(CONFIG SET maxmemory 1));
+kill 'CONT', $worker;
+is(scalar(grep { $tf->wait_for_end($_, 30)->{status} ne 'SUCCESS' } @ids), 0, 'a Redis without memory gives them away');
+$tf->redis(qw(CONFIG SET maxmemory 256mb));
+
+# its disk is full while a job ends: what it refused to remove then goes later, or the job could never be tried again
+my $running = $tf->submit({type => 'sleep', payload => {seconds => 1.5}})->{id};
+$tf->wait_for_status($running, 'RUNNING');
+$tf->redis_disk(1);
+ok(wait_until(30, sub { eval { $tf->redis(qw(SET x x)) } =~ /MISCONF/ }), 'a Redis whose disk is full refuses to write');
+is($tf->wait_for_end($running)->{status}, 'SUCCESS', 'a job ends all the same');
+ok(wait_until(30, sub { TaskForge::Files::slurp("$tf->{home}/log/worker.log") =~ /FCALL tf_done.*MISCONF/ }), 'its entry cannot be removed');
+$tf->redis_disk(0);
+ok(wait_until(30, sub { $tf->redis('XLEN', 'tf:{default}:p5') == 0 }), 'until there is room again');
+
 done_testing;

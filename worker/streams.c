@@ -9,12 +9,24 @@
 #include "worker.h"
 
 #define DONE_PER_COMMAND 1024
+#define AGAIN_DELAY_MS 1000
 
-static void on_done(redisAsyncContext *context, void *reply, void *data)
+static void on_added(redisAsyncContext *context, void *reply, void *data)
 {
     tfw_worker_t *w = data;
 
-    tfd_redis_failed(&w->redis, "XADD, FCALL", reply);
+    tfd_redis_failed(&w->redis, "XADD", reply);
+}
+
+/* A Redis that cannot write (disk full, memory full) refuses. What was to go stays then, and reconcile would
+ * take it for a job that we have: it would not be put on its stream again. */
+static void on_removed(redisAsyncContext *context, void *reply, void *data)
+{
+    tfw_worker_t *w = data;
+
+    if (tfd_redis_failed(&w->redis, "FCALL tf_done", reply) && reply) {
+        w->streams.forget_at = (int64_t)uv_now(&w->loop) + AGAIN_DELAY_MS;
+    }
 }
 
 static void set_queue(tfw_stream_t *q, const char *name, size_t len, bool fixed)
@@ -30,7 +42,7 @@ void tfw_streams_start(tfw_streams_t *streams, tfw_worker_t *worker)
     const tfw_options_t *o = &worker->options;
 
     streams->worker = worker;
-    worker->events = (tfd_events_t){.redis = &worker->redis, .done = on_done, .data = worker};
+    worker->events = (tfd_events_t){.redis = &worker->redis, .done = on_added, .data = worker};
     for (int i = 0; i < o->nqueues; i++) {
         size_t len = strlen(o->queues[i]);
 
@@ -135,7 +147,7 @@ static void send_done(tfw_worker_t *w, tfw_stream_t *q)
             p += lengths[argc++] + 1;
         }
         if (argc == 4 + 2 * DONE_PER_COMMAND || i + 1 == q->ndone) {
-            tfd_redis_send(&w->redis, on_done, w, argc, argv, lengths);
+            tfd_redis_send(&w->redis, on_removed, w, argc, argv, lengths);
             argc = 4;
         }
     }
@@ -145,6 +157,9 @@ static void send_done(tfw_worker_t *w, tfw_stream_t *q)
 
 void tfw_streams_flush(tfw_worker_t *w)
 {
+    if (w->streams.forget_at && (int64_t)uv_now(&w->loop) >= w->streams.forget_at) {
+        tfw_streams_forget(w);
+    }
     for (int i = 0; i < w->streams.nqueues; i++) {
         if (w->streams.queues[i].ndone) {
             send_done(w, &w->streams.queues[i]);
@@ -154,7 +169,7 @@ void tfw_streams_flush(tfw_worker_t *w)
 
 void tfw_streams_add(tfw_worker_t *w, const tfw_job_t *job)
 {
-    tfd_stream_add(&w->redis, job->row.queue, job->row.priority, job->row.id, on_done, w);
+    tfd_stream_add(&w->redis, job->row.queue, job->row.priority, job->row.id, on_added, w);
 }
 
 void tfw_streams_forget(tfw_worker_t *w)
@@ -162,6 +177,7 @@ void tfw_streams_forget(tfw_worker_t *w)
     char consumer[24];
     int n = snprintf(consumer, sizeof(consumer), "%lld", (long long)w->registration.incarnation);
 
+    w->streams.forget_at = 0;
     if (!w->registration.incarnation) {
         return;
     }
@@ -172,7 +188,7 @@ void tfw_streams_forget(tfw_worker_t *w)
 
         tf_buf_reset(&q->done);
         q->ndone = 0;
-        tfd_redis_send(&w->redis, on_done, w, 5, argv, lengths);
+        tfd_redis_send(&w->redis, on_removed, w, 5, argv, lengths);
     }
 }
 

@@ -26,8 +26,9 @@ typedef struct {
     struct tfw_worker_s *worker;
     tfw_stream_t queues[TFW_QUEUES_MAX];
     int nqueues;
-    bool patterns; /* there are some, so that new queues may appear */
-    bool full;     /* said once: there are more queues than places */
+    bool patterns;     /* there are some, so that new queues may appear */
+    bool full;         /* said once: there are more queues than places */
+    int64_t forget_at; /* uv_now: Redis refused to remove something, try tfw_streams_forget; 0: it did not */
 } tfw_streams_t;
 
 void tfw_streams_start(tfw_streams_t *streams, struct tfw_worker_s *worker);
@@ -49,8 +50,8 @@ void tfw_streams_add(struct tfw_worker_s *w, const tfw_job_t *job);
 void tfw_streams_flush(struct tfw_worker_s *w);
 
 /* Removes every entry that this incarnation still holds, and its consumer: at a reconnect, because answers
- * may have been lost (the jobs we hold need no entry; those we never heard of are added again by reconcile),
- * and when leaving. */
+ * may have been lost, and after Redis has refused to remove some (the jobs we hold need no entry; those we
+ * never heard of are added again by reconcile), and when leaving. */
 void tfw_streams_forget(struct tfw_worker_s *w);
 
 void tfw_streams_close(tfw_streams_t *streams);

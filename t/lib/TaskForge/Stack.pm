@@ -14,7 +14,7 @@ use IO::Socket::UNIX;
 use TaskForge::HTTP;
 use TaskForge::Files qw(fill_template find_program slurp spew);
 use TaskForge::Postgres qw(postgres_copy postgres_start psql);
-use TaskForge::Process qw(run unprivileged wait_until);
+use TaskForge::Process qw(as_unprivileged run unprivileged wait_until);
 use TaskForge::Secrets qw(leaks secret watch_processes);
 
 our $ROOT = abs_path(dirname(__FILE__) . '/../../..');
@@ -160,7 +160,9 @@ sub start_redis {
     my ($self, $name) = @_;
     my $home = $self->{home};
     $self->configure('redis.conf');
-    my $redis = $self->launch($name, command => [find_program('redis-server'), "$home/conf/redis.conf"]);
+    # a limit for the size of files (prlimit) is to make writes fail, as a full disk does, and not to end it
+    my @command = (find_program('sh'), '-c', 'trap "" XFSZ; exec "$@"', 'sh', find_program('redis-server'), "$home/conf/redis.conf");
+    my $redis = $self->launch($name, command => \@command);
     return $self->ready($redis, sub { $self->redis('PING') eq 'PONG' });
 }
 
@@ -168,6 +170,13 @@ sub start_redis {
 sub wipe_redis {
     my ($self) = @_;
     remove_tree("$self->{home}/redis", {keep_root => 1});
+    return;
+}
+
+# The disk of Redis is full (true): not a byte more fits into its file, and it answers MISCONF; or has room again.
+sub redis_disk {
+    my ($self, $full) = @_;
+    run(as_unprivileged('KILL', find_program('prlimit'), '--pid', $self->part('redis')->pid, '--fsize=' . ($full ? 1 : 'unlimited') . ':unlimited'));
     return;
 }
 
@@ -217,24 +226,31 @@ sub start_nginx {
 
 sub start_nchan {
     my ($self, $name) = @_;
+    unlink "$self->{home}/run/nchan.sock"; # nginx does not replace what a killed one left
     return $self->start_web('nchan', sub { IO::Socket::UNIX->new(Peer => "$self->{home}/run/nchan.sock") });
+}
+
+sub worker_host { my ($self, $name) = @_; return $self->{settings}{TASKFORGE_WORKER_HOSTNAME} . ($name =~ s/^worker//r) }
+
+# Without waiting for it. LD_PRELOAD among the settings is for the daemon alone, not for what drops our rights before.
+sub launch_daemon {
+    my ($self, $name, %settings) = @_;
+    my ($kind) = $name =~ /^([a-z]+)/;
+    my $preload = delete $settings{LD_PRELOAD};
+    return $self->launch($name, command => [$preload ? (find_program('env'), "LD_PRELOAD=$preload") : (), "$self->{home}/bin/taskforge-$kind"],
+        env => {%{$self->{settings}}, TASKFORGE_WORKER_HOSTNAME => $self->worker_host($name), %settings, %{$self->sanitizer_env($name)}});
 }
 
 sub start_worker {
     my ($self, $name, %settings) = @_;
-    my $host = ($settings{TASKFORGE_WORKER_HOSTNAME} //= $self->{settings}{TASKFORGE_WORKER_HOSTNAME} . ($name =~ s/^worker//r));
-    my $worker = $self->launch($name, command => ["$self->{home}/bin/taskforge-worker"],
-        env => {%{$self->{settings}}, %settings, %{$self->sanitizer_env($name)}});
+    my $host = $settings{TASKFORGE_WORKER_HOSTNAME} // $self->worker_host($name);
+    my $worker = $self->launch_daemon($name, %settings);
     return $self->ready($worker, sub {
         $self->sql_value("SELECT count(*) FROM workers WHERE status = 'online' AND pid = $worker->{pid} AND hostname = '$host'");
     });
 }
 
-sub start_scheduler {
-    my ($self, $name, %settings) = @_;
-    return $self->launch($name, command => ["$self->{home}/bin/taskforge-scheduler"],
-        env => {%{$self->{settings}}, %settings, %{$self->sanitizer_env($name)}});
-}
+sub start_scheduler { my ($self, $name, %settings) = @_; return $self->launch_daemon($name, %settings) }
 
 # What makes the sanitizers of a SANITIZE build report into log/asan.*.
 sub sanitizer_env {
