@@ -294,6 +294,8 @@ static void compose_job(tfw_executor_t *ex, tfw_job_t *job, tfw_frame_out_t *fra
     frame->head.seq = job->seq;
     frame->head.body_len = (uint32_t)(job->row.payload.len + job->secret.len);
     memcpy(frame->head.u.job.id, job->row.id, sizeof(job->row.id));
+    frame->head.u.job.incarnation = ex->worker->registration.incarnation;
+    frame->head.u.job.epoch = job->row.epoch;
     frame->head.u.job.attempt = job->row.attempt;
     frame->head.u.job.handler = (uint32_t)job->handler;
     frame->head.u.job.secret_len = (uint32_t)job->secret.len;

@@ -24,6 +24,8 @@ typedef struct {
     union {
         struct {
             uint8_t id[16];
+            int64_t incarnation; /* with epoch and attempt: the fence */
+            int32_t epoch;
             int32_t attempt;
             uint32_t handler; /* index in the catalogue */
             uint32_t secret_len;

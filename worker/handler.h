@@ -73,6 +73,17 @@ bool tfw_run_cancelled(tfw_run_t *run);
 /* The id of the job, 16 bytes. Owned by the run. */
 const uint8_t *tfw_run_id(tfw_run_t *run);
 
+/* Who holds the job. Of two runs of one job the later has the greater (epoch, attempt); a run that was given
+ * back or snoozed is followed by one with the same. What a handler changes outside of TaskForge can refuse a
+ * run that comes too late: one whose worker was taken for dead and goes on. */
+typedef struct {
+    int32_t epoch;   /* manual retries */
+    int32_t attempt; /* of this epoch, from 1 */
+    int64_t incarnation;
+} tfw_fence_t;
+
+tfw_fence_t tfw_run_fence(tfw_run_t *run);
+
 /* Where the daemon keeps jobs, for TaskForge's own handlers (worker/direct.h). They hold passwords: never
  * print them. */
 const char *tfw_run_database_url(tfw_run_t *run);

@@ -24,6 +24,7 @@ struct tfw_run_s {
     const tfw_executor_env_t *env;
     uint32_t seq;
     const uint8_t *job_id;
+    tfw_fence_t fence;
     const char *payload_text;
     size_t payload_len;
     char *secret;    /* malloc; NULL: none */
@@ -239,6 +240,11 @@ const uint8_t *tfw_run_id(tfw_run_t *run)
     return run->job_id;
 }
 
+tfw_fence_t tfw_run_fence(tfw_run_t *run)
+{
+    return run->fence;
+}
+
 const char *tfw_run_database_url(tfw_run_t *run)
 {
     return run->env->database_url;
@@ -344,6 +350,9 @@ static bool run_job(const tfw_executor_env_t *env, const tfw_frame_in_t *frame)
 
     run.error[0] = run.trouble[0] = '\0';
     run.job_id = frame->head.u.job.id;
+    run.fence = (tfw_fence_t){.epoch = frame->head.u.job.epoch,
+                              .attempt = frame->head.u.job.attempt,
+                              .incarnation = frame->head.u.job.incarnation};
     run.secret = take_secret(frame);
     atomic_store_explicit(&env->board->started_us, started, memory_order_relaxed);
     atomic_store_explicit(&env->board->running, run.seq, memory_order_release);

@@ -12,15 +12,18 @@ use Test::More;
 sub watch {
     my ($class, $tf) = @_;
     $tf->sql(
-        'CREATE TABLE watch_changes (n bigserial, id uuid, epoch int, attempt int, was job_status, now job_status)',
+        'CREATE TABLE watch_changes (n bigserial, id uuid, epoch int, attempt int, was job_status, now job_status, incarnation bigint, '
+            . 'asked boolean, error text, at timestamptz DEFAULT now())',
         'GRANT INSERT ON watch_changes TO PUBLIC; GRANT USAGE ON SEQUENCE watch_changes_n_seq TO PUBLIC',
         q{CREATE FUNCTION watch_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-            INSERT INTO watch_changes (id, epoch, attempt, was, now)
-            VALUES (new.id, new.epoch, new.attempt, CASE TG_OP WHEN 'UPDATE' THEN old.status END, new.status);
+            INSERT INTO watch_changes (id, epoch, attempt, was, now, incarnation, asked, error)
+            VALUES (new.id, new.epoch, new.attempt, CASE TG_OP WHEN 'UPDATE' THEN old.status END, new.status,
+              coalesce(new.incarnation, CASE TG_OP WHEN 'UPDATE' THEN old.incarnation END),
+              CASE TG_OP WHEN 'UPDATE' THEN old.cancel_requested END, new.error);
             RETURN NULL;
           END $$; GRANT EXECUTE ON FUNCTION watch_change() TO PUBLIC},
         'CREATE TRIGGER watch_insert AFTER INSERT ON jobs FOR EACH ROW EXECUTE FUNCTION watch_change()',
-        'CREATE TRIGGER watch_update AFTER UPDATE ON jobs FOR EACH ROW WHEN (old.status <> new.status) EXECUTE FUNCTION watch_change()',
+        'CREATE TRIGGER watch_update AFTER UPDATE ON jobs FOR EACH ROW WHEN (old.status <> new.status OR old.epoch <> new.epoch) EXECUTE FUNCTION watch_change()',
     );
     return bless {tf => $tf}, $class;
 }

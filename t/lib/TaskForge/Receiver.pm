@@ -4,7 +4,7 @@ package TaskForge::Receiver;
 # process of its own, so that one that hangs holds up nobody.
 #
 #   /ok  /slow (200 after 2 s)  /hang (no answer)  /huge (200 and 20 MB)  /cut (closes without an answer)
-#   /status/503  /flaky/2 (500 twice, then 200)  /later/429/600 (status and Retry-After)  /redirect?URL  /binary (500, any bytes)
+#   /status/503  /flaky/2 (500 twice, then 200)  /sometimes/30 (503 in 30 of 100)  /later/429/600 (status and Retry-After)  /redirect?URL  /binary (500, any bytes)
 
 use strict;
 use warnings;
@@ -45,6 +45,7 @@ sub serve {
         for my $socket ($select->can_read) {
             my $client = $socket->accept // next;
             if (!(fork // die "fork: $!")) {
+                srand;
                 eval { 1 while $self->exchange($client) };
                 require POSIX;
                 POSIX::_exit(0);
@@ -71,23 +72,31 @@ sub exchange {
     while (length $body < $length) {
         read($client, $body, $length - length $body, length $body) or die 'cut off';
     }
-    my $before = grep { $_->{target} eq $target } $self->requests;
+    my ($status, $text, @headers) = $self->decide($target);
     open my $out, '>>', $self->{file} or die "$self->{file}: $!";
-    syswrite $out, $json->encode({method => $method, target => $target, headers => \%headers, body => $body, at => time, to => $client->sockhost}) . "\n";
+    syswrite $out, $json->encode({method => $method, target => $target, headers => \%headers, body => $body, at => time, to => $client->sockhost,
+        status => $status}) . "\n";
     close $out;
-    return $self->answer($client, $target, $before);
+    return $self->answer($client, $target, $status, $text, @headers);
 }
 
-sub answer {
-    my ($self, $client, $target, $before) = @_;
+# Status, body and headers of the answer.
+sub decide {
+    my ($self, $target) = @_;
     my ($status, $body, @headers) = (200, 'thank you');
     if ($target =~ m{^/status/(\d+)}) { ($status, $body) = ($1, "status $1") }
-    elsif ($target =~ m{^/flaky/(\d+)}) { ($status, $body) = (500, 'not yet') if $before < $1 }
+    elsif ($target =~ m{^/flaky/(\d+)}) { ($status, $body) = (500, 'not yet') if $1 > grep { $_->{target} eq $target } $self->requests }
+    elsif ($target =~ m{^/sometimes/(\d+)}) { ($status, $body) = (503, 'not now') if rand(100) < $1 }
     elsif ($target =~ m{^/later/(\d+)/(\d+)}) { ($status, @headers) = ($1, "Retry-After: $2") }
     elsif ($target =~ m{^/redirect\?(.*)}) { ($status, @headers) = (302, "Location: $1") }
     elsif ($target =~ m{^/binary}) { ($status, $body) = (500, join '', map { chr } 0 .. 255) }
-    elsif ($target =~ m{^/slow}) { sleep 2 }
     elsif ($target =~ m{^/huge}) { $body = 'x' x 20_000_000 }
+    return ($status, $body, @headers);
+}
+
+sub answer {
+    my ($self, $client, $target, $status, $body, @headers) = @_;
+    if ($target =~ m{^/slow}) { sleep 2 }
     elsif ($target =~ m{^/hang}) { sleep 120; return 0 }
     elsif ($target =~ m{^/cut}) { return 0 }
     local $SIG{PIPE} = 'IGNORE';
