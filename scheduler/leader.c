@@ -52,6 +52,7 @@ static void on_up(void *data)
 {
     tfs_leader_t *leader = data;
 
+    leader->up_ms = uv_now(leader->timer.loop);
     ask(leader);
     uv_timer_start(&leader->timer, on_timer, PERIOD_MS, PERIOD_MS);
 }
@@ -96,6 +97,11 @@ void tfs_leader_init(tfs_leader_t *leader, uv_loop_t *loop, const char *url, voi
 void tfs_leader_start(tfs_leader_t *leader)
 {
     tfd_pg_start(&leader->lock);
+}
+
+uint64_t tfs_leader_watched_ms(const tfs_leader_t *leader)
+{
+    return leader->lock.is_up ? uv_now(leader->timer.loop) - leader->up_ms : 0;
 }
 
 void tfs_leader_close(tfs_leader_t *leader)

@@ -11,6 +11,7 @@
 typedef struct {
     tfd_pg_t lock; /* a connection for the lock alone */
     uv_timer_t timer;
+    uint64_t up_ms; /* uv_now when the connection came up */
     bool leading;
     bool asking;
     void (*elected)(void *data);
@@ -24,6 +25,10 @@ void tfs_leader_init(tfs_leader_t *leader, uv_loop_t *loop, const char *url, voi
 
 /* Runs for the lead, now and whenever it was lost. */
 void tfs_leader_start(tfs_leader_t *leader);
+
+/* For how long, in ms, this process has been able to see what others write into PostgreSQL, leading or not.
+ */
+uint64_t tfs_leader_watched_ms(const tfs_leader_t *leader);
 
 /* Gives the lead up and closes the handles. deposed is called if it led. */
 void tfs_leader_close(tfs_leader_t *leader);

@@ -14,6 +14,7 @@
 #define BATCH 1000
 #define PERIOD_MIN_MS 1000 /* a quarter of TASKFORGE_LOST_SECONDS within these */
 #define PERIOD_MAX_MS 5000
+#define NEVER_SECONDS 1000000000
 
 static void rescue_jobs(tfs_rescue_t *rescue);
 static void ask_queues(tfs_rescue_t *rescue);
@@ -209,15 +210,24 @@ static void on_rescued(void *data, tfd_pg_outcome_t outcome, const PGresult *res
     tfs_batch_end(batch);
 }
 
+/* Only who has watched for so long may say that nothing was heard for so long: when PostgreSQL was away, all
+ * heartbeats are old, and those of living workers are on their way. */
+static bool may_judge(const tfs_scheduler_t *s)
+{
+    return tfs_leader_watched_ms(&s->leader) >= (uint64_t)s->config.lost_seconds * 1000;
+}
+
 static void rescue_jobs(tfs_rescue_t *rescue)
 {
     tfs_scheduler_t *s = rescue->scheduler;
+    int64_t overdue_seconds =
+        may_judge(s) ? s->config.kill_grace_seconds + s->config.lost_seconds : NEVER_SECONDS;
     tfd_pg_params_t params = {0};
 
     tfd_pg_int2(&params, TF_WRITER_SCHEDULER);
     tfd_pg_int4(&params, BATCH);
     tfd_pg_int4(&params, (int32_t)s->config.poison_limit);
-    tfd_pg_int4(&params, (int32_t)(s->config.kill_grace_seconds + s->config.lost_seconds));
+    tfd_pg_int4(&params, (int32_t)overdue_seconds);
     if (!tfs_may_work(s) || !tfd_pg_send(&s->work, &tf_sql_rescue, &params, on_rescued, rescue)) {
         end_round(rescue);
     }
@@ -274,8 +284,13 @@ static void begin_round(uv_timer_t *timer)
     if (rescue->busy || !tfs_may_work(s)) {
         return;
     }
-    tfd_pg_int4(&params, (int32_t)s->config.lost_seconds);
     rescue->took_back = false;
+    if (!may_judge(s)) {
+        rescue->busy = true;
+        rescue_jobs(rescue); /* of incarnations that were replaced, or have left */
+        return;
+    }
+    tfd_pg_int4(&params, (int32_t)s->config.lost_seconds);
     rescue->busy = tfd_pg_send(&s->work, &tf_sql_lose_workers, &params, on_lost, rescue);
 }
 

@@ -81,4 +81,16 @@ unlike($tf->redis('FCALL', 'tf_consumers', 1, 'tf:{default}'), qr/^$mute$/m, 'th
 sleep 3;
 is_deeply([sort $tf->stream_ids(7)], [sort @given], '... each once');
 
+# PostgreSQL was away for long: all heartbeats are old, and nobody has had the time to send one
+$tf->stop_part('scheduler');
+my $stale = $tf->insert_worker('stale', heartbeat => "now() - interval '1 hour'");
+my ($replaced) = $tf->insert_jobs(1, %running, incarnation => 888888, retry_base_ms => 60000);
+$tf->start_part('scheduler');
+ok(wait_until(15, sub { $tf->status_of($replaced) eq 'RETRYING' }), 'a scheduler that has just begun to watch rescues what nobody holds');
+ok(wait_until(30, sub { $tf->sql_value("SELECT status FROM workers WHERE incarnation = $stale") eq 'lost' }), 'and finds out who is lost');
+sub second_of_day { my ($hour, $minute, $second) = $_[0]{ts} =~ /T(\d+):(\d+):([\d.]+)Z/; return 3600 * $hour + 60 * $minute + $second }
+my ($up) = reverse grep { $_->{connection} eq 'leader' } $tf->log_events('scheduler', 'postgres_connected');
+my ($lost) = reverse grep { $_->{incarnation} == $stale } $tf->log_events('scheduler', 'worker_lost');
+cmp_ok((second_of_day($lost) - second_of_day($up)) % 86400, '>=', 3, 'when it has watched for TASKFORGE_LOST_SECONDS, not before');
+
 done_testing;
