@@ -37,6 +37,7 @@ my @FAULTS = (
     [redis_oom => 2, ['redis'], 1, 4],
     [postgres_kill => 4, ['postgres'], 0, 2],
     [postgres_away => 1, ['postgres'], 5, 9],
+    [postgres_stop => 2, ['postgres'], 0.5, 8],
     [relay_cut => 2, ['nchan'], 0.2, 3],
     [clock => 4, ['clock of worker3', 'clock of scheduler3'], 1, 8],
     [queue_pause => 3, ['queue side'], 0.5, 3],
@@ -50,7 +51,7 @@ sub plan {
     srand $seed;
     my @wheel = map { ($_) x $_->[1] } @FAULTS;
     my (@plan, %busy);
-    for (my $at = 1 + rand 2; $at < $seconds; $at += 0.3 + rand 2) {
+    for (my $at = 1 + rand 2; $at < $seconds; $at += 0.2 + rand 1.6) {
         my ($what, undef, $parts, $from, $to) = @{$wheel[rand @wheel]};
         my ($part, $lasts, $dice) = ($parts->[rand @$parts], $from + rand($to - $from), int rand 1e6);
         next if ($busy{$part} // 0) > $at;
@@ -98,15 +99,17 @@ sub DESTROY { my ($self) = @_; local $?; unlink map { ("/dev/shm/faketime_shm_$_
 sub carry_out {
     my ($self, @plan) = @_;
     my $from = time;
-    my @steps = sort { $a->[0] <=> $b->[0] } map { ([$_->{at}, begin => $_], [$_->{at} + $_->{seconds}, end => $_]) } @plan;
-    for my $step (@steps) {
-        my ($at, $edge, $fault) = @$step;
+    my @steps = map { ([$_->{at}, begin => $_], [$_->{at} + $_->{seconds}, end => $_]) } @plan;
+    while (@steps) {
+        @steps = sort { $a->[0] <=> $b->[0] } @steps;
+        my ($at, $edge, $fault) = @{shift @steps};
         my $wait = $from + $at - time;
         sleep $wait if $wait > 0;
         my $do = $self->can("${edge}_$fault->{what}") or next;
         $self->look_for_dead;
         $self->{history}->note('step', step => $edge, what => $fault->{what}, part => $fault->{part});
-        $self->$do($fault);
+        my $again = $self->$do($fault);
+        push @steps, [time - $from + 0.2, $edge, $fault] if ($again // '') eq 'again';
     }
     return;
 }
@@ -176,10 +179,12 @@ sub begin_worker_restart {
 # It leaves within its time, with status 0 unless PostgreSQL was away meanwhile.
 sub end_worker_restart {
     my ($self, $fault) = @_;
-    my $complaint = $self->part($fault->{part})->stop(20);
+    my $worker = $self->part($fault->{part});
+    return 'again' if $worker->alive && ($fault->{asked} //= time) > time - 30;
+    my $complaint = $worker->stop(0);
     if ($complaint) {
         $self->hit($fault->{part});
-        push @{$self->{odd}}, $complaint unless time - ($self->{postgres_away} // 0) < 30;
+        push @{$self->{odd}}, $complaint . "\n" . $self->{tf}->tail($fault->{part}) unless time - ($self->{postgres_away} // 0) < 30;
     }
     return $self->up($fault->{part});
 }
@@ -301,6 +306,22 @@ sub end_postgres_kill {
 
 sub begin_postgres_away { my ($self) = @_; return $self->begin_postgres_kill }
 sub end_postgres_away   { my ($self) = @_; return $self->end_postgres_kill }
+
+# All of its processes.
+sub begin_postgres_stop {
+    my ($self, $fault) = @_;
+    my $pid = $self->part('postgres')->pid;
+    $self->{postgres_away} = time;
+    kill 'STOP', @{$fault->{pids} = [$pid, children_of($pid)]};
+    return;
+}
+
+sub end_postgres_stop {
+    my ($self, $fault) = @_;
+    kill 'CONT', @{$fault->{pids}};
+    $self->{postgres_away} = time;
+    return;
+}
 
 # ---- others
 
