@@ -76,6 +76,9 @@ broken('one key with two jobs', 'I1 other: the key', @success, {%{$cancelled[0]}
     {%$accepted, key => 'k'}, {%$accepted, key => 'k', id => 'other'});
 broken('a row that is not what was seen of it', 'I1 j: ended as', job(status => 'FAILED'), @success[1 .. $#success]);
 
+broken('one key with two jobs, of which nobody was told', 'I1 other: the key', (map { $_->{kind} eq 'job' ? {%$_, key => 'k'} : $_ } @success),
+    {%{$cancelled[0]}, id => 'other', key => 'k'}, map { {%$_, id => 'other'} } @cancelled[1, 2]);
+
 # I2
 broken('a job that succeeded and runs again', 'I[124] j: (SUCCESS -> QUEUED|ended 2)', job(status => 'SUCCESS', attempt => 2), @success[1 .. $#success],
     change('SUCCESS', 'QUEUED', attempt => 1), change('QUEUED', 'RUNNING', attempt => 2), run(3, 4, 'ok', attempt => 2), change('RUNNING', 'SUCCESS', attempt => 2));

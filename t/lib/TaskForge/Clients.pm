@@ -117,7 +117,8 @@ sub do_batch {
 # The same request until it is answered, and once more.
 sub do_keyed {
     my ($self) = @_;
-    my %o = (idempotency_key => "$self->{client}.$self->{n}", priority => 5);
+    my $key = "$self->{client}.$self->{n}";
+    my %o = (idempotency_key => $key, priority => 5, metadata => {key => $key});
     for (1 .. 10) {
         last if $self->submit({}, %o);
         sleep 0.1;

@@ -41,7 +41,7 @@ sub lines {
 
 # The names of the columns are those of Invariants.
 my %ROWS = (
-    job => q{SELECT id, status, epoch, attempt, max_retries, queue, type, priority, webhook_url AS webhook, schedule_id AS schedule,
+    job => q{SELECT id, status, epoch, attempt, max_retries, queue, type, priority, webhook_url AS webhook, schedule_id AS schedule, metadata->>'key' AS key,
         extract(epoch FROM expires_at) AS expires_at, extract(epoch FROM scheduled_at) AS scheduled_at FROM jobs},
     change => 'SELECT id, was, now, epoch, attempt, incarnation, nullif(asked, false) AS asked, left(error, 200) AS error,
         extract(epoch FROM at) AS at FROM watch_changes ORDER BY n',

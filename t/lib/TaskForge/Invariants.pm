@@ -4,7 +4,7 @@ package TaskForge::Invariants;
 # with them comes out, so that t/history.t can show it every kind of broken history.
 #
 # An event is a hash with a kind:
-#   job       a row as it is at the end: id status epoch attempt max_retries type queue priority webhook schedule expires_at scheduled_at
+#   job       a row as it is at the end: id status epoch attempt max_retries type queue priority webhook schedule expires_at scheduled_at key
 #   change    of a status, in the order of the list: id was (undef: new) now epoch attempt (both after it) incarnation asked (a cancel, before
 #             it) error at
 #   error     a row of job_errors: id epoch attempt
@@ -154,10 +154,10 @@ sub runs {
     }
     my @runs = sort { $a->{at} <=> $b->{at} } @{$self->{runs}{$id} // []};
     for my $run (@runs) {
-        my $fence = fence($run);
-        my $claims = grep { $_->{incarnation} == $run->{incarnation} } @{$claims{$fence} // []};
-        $self->violated(3, $id, "run $fence of incarnation $run->{incarnation} started $started{$fence}{$run->{incarnation}} times with $claims claims")
-            if ++$started{$fence}{$run->{incarnation}} > $claims && !$self->forgotten($run);
+        my ($fence, $incarnation) = (fence($run), $run->{incarnation});
+        my $claims = grep { $_->{incarnation} == $incarnation } @{$claims{$fence} // []};
+        my $started = $started{$fence}{$incarnation} += $self->forgotten($run) ? 0 : 1;
+        $self->violated(3, $id, "run $fence of incarnation $incarnation started $started times with $claims claims") if $started > $claims;
         $self->result($job, $run, @{$exits{$fence} // []});
         $done{$fence}++ if $run->{outcome} eq 'ok';
     }
@@ -206,6 +206,10 @@ sub burnt {
 sub answers {
     my ($self) = @_;
     my (%key, %retried, %ids);
+    for my $job (grep { defined $_->{key} } map { $self->{jobs}{$_} } sort keys %{$self->{jobs}}) {
+        my $first = $key{$job->{key}} //= $job->{id};
+        $self->violated(1, $job->{id}, "the key $job->{key} made $first, too") if $first ne $job->{id};
+    }
     for my $a (@{$self->{answer}}) {
         my ($op, $status, $id) = @$a{qw(op status id)};
         next if $status >= 300 || !defined $id;
