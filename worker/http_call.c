@@ -16,6 +16,7 @@
 typedef struct {
     tfw_run_t *run;
     const tfw_http_settings_t *settings;
+    const tf_outgoing_t *lists;
     const tfw_http_request_t *request;
     tfw_http_answer_t *answer;
     tf_str_t host;
@@ -33,7 +34,7 @@ static curl_socket_t on_socket(void *data, curlsocktype purpose, struct curl_soc
     (void)purpose;
     if (tf_address_from(&judged, &address->addr)) {
         inet_ntop(AF_INET6, judged.bytes, text, sizeof(text));
-        why = tf_outgoing_refusal(&call->settings->lists, call->host, &judged);
+        why = tf_outgoing_refusal(call->lists, call->host, &judged);
     }
     if (!why) {
         return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
@@ -52,7 +53,8 @@ static size_t on_body(const char *bytes, size_t size, size_t count, void *data)
 
     tf_buf_add(body, bytes, len < room ? len : room);
     call->body_read += len;
-    return call->body_read <= TFW_HTTP_READ_MAX ? len : 0;
+    call->answer->cut = call->body_read > call->request->read_max;
+    return call->answer->cut ? 0 : len;
 }
 
 static size_t on_header(const char *bytes, size_t size, size_t count, void *data)
@@ -80,7 +82,7 @@ static CURLU *parse(call_t *call)
     const char *why = tf_url_parse(call->request->url, strlen(call->request->url), &url), *whose = "";
 
     if (!why) {
-        why = tf_outgoing_url_refusal(&call->settings->lists, &url);
+        why = tf_outgoing_url_refusal(call->lists, &url);
         whose = "'s host";
     }
     if (!why && parsed && curl_url_set(parsed, CURLUPART_URL, call->request->url, CURLU_DISALLOW_USER)) {
@@ -156,7 +158,7 @@ static void read_answer(CURL *curl, CURLcode code, const call_t *call, const cha
     curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &wait);
     answer->retry_after_seconds = wait > 0 ? wait : -1;
     /* Enough of a long answer was read: that is none of its sender's faults. */
-    if (code == CURLE_OK || (code == CURLE_WRITE_ERROR && call->body_read > TFW_HTTP_READ_MAX)) {
+    if (code == CURLE_OK || (code == CURLE_WRITE_ERROR && answer->cut)) {
         answer->status = (int)status;
         answer->refused = false; /* another address of the same name was fine */
         answer->error[0] = '\0';
@@ -168,19 +170,33 @@ static void read_answer(CURL *curl, CURLcode code, const call_t *call, const cha
     }
 }
 
+/* The handle of this executor, with its connections. Those that were made under lists of a request's own are
+ * kept apart: calls under the settings' lists must not find them open. */
+static CURL *handle(bool own_lists)
+{
+    static CURL *handles[2];
+
+    if (!handles[own_lists] && curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK) {
+        handles[own_lists] = curl_easy_init();
+    }
+    return handles[own_lists];
+}
+
 void tfw_http_post(tfw_run_t *run, const tfw_http_request_t *request, tfw_http_answer_t *answer)
 {
-    static CURL *curl; /* of this executor, with its connections */
-    call_t call = {.run = run, .settings = tfw_run_http(run), .request = request, .answer = answer};
+    const tfw_http_settings_t *settings = tfw_run_http(run);
+    CURL *curl = handle(request->lists != NULL);
+    call_t call = {.run = run,
+                   .settings = settings,
+                   .lists = request->lists ? request->lists : &settings->lists,
+                   .request = request,
+                   .answer = answer};
     char error[CURL_ERROR_SIZE] = "";
     struct curl_slist *headers = NULL;
     int64_t began = tfw_monotonic_us();
     CURLU *url = NULL;
 
     *answer = (tfw_http_answer_t){.retry_after_seconds = -1};
-    if (!curl && curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK) {
-        curl = curl_easy_init();
-    }
     headers = headers_of(request);
     url = curl && headers ? parse(&call) : NULL;
     if (url) {

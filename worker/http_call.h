@@ -1,7 +1,6 @@
-/* http_call.h: HTTP calls for handlers, to URLs that somebody else has named (libcurl). Only what
- * core/outgoing.h lets through is called: each address is judged at the moment of the connection to it, so a
- * name that resolves to something else a moment later gains nothing. No redirects, no proxy, no cookies,
- * certificates are verified. */
+/* http_call.h: HTTP calls for handlers (libcurl). Only what core/outgoing.h lets through is called: each
+ * address is judged at the moment of the connection to it, so a name that resolves to something else a moment
+ * later gains nothing. No redirects, no proxy, no cookies, certificates are verified. */
 #ifndef TFW_HTTP_CALL_H
 #define TFW_HTTP_CALL_H
 
@@ -12,8 +11,6 @@
 #include "buf.h"
 #include "handler.h"
 #include "outgoing.h"
-
-#define TFW_HTTP_READ_MAX 65536 /* bytes: the rest of a longer answer is not waited for */
 
 /* The settings of all calls, the executor's as long as it lives. */
 typedef struct tfw_http_settings_s {
@@ -26,14 +23,17 @@ typedef struct {
     const char *const *headers; /* "name: value", ends with NULL; no line ends within */
     const char *body;
     size_t body_len;
-    int64_t timeout_ms; /* of everything, the name's lookup included */
-    size_t keep_max;    /* so many bytes of the answer's body are kept */
+    int64_t timeout_ms;         /* of everything, the name's lookup included */
+    size_t keep_max;            /* so many bytes of the answer's body are kept */
+    size_t read_max;            /* bytes: the rest of a longer body is not waited for */
+    const tf_outgoing_t *lists; /* who may be called; NULL: as the settings of all calls have it */
 } tfw_http_request_t;
 
 typedef struct {
     int status;   /* 0: there was no answer, error says why */
     bool refused; /* the URL may not be called */
     bool cancelled;
+    bool cut; /* the body was longer than read_max */
     int64_t duration_us;
     int64_t retry_after_seconds; /* -1: not said */
     tf_buf_t body;               /* what is kept of it; any bytes */
