@@ -56,22 +56,21 @@ static ngx_atomic_uint_t ngx_http_taskforge_queue_rules_pending(
 
 
 /*
- * $1 int4: how many at most.  job_counts_pkey begins with writer and queue,
- * so a queue is a look at each writer, however many others there are.  The
- * writers above TF_WRITER_BULK only count deliveries of webhooks.
+ * $1 int4: how many at most; $2 int4: the last writer to look at.
+ * job_counts_pkey begins with writer and queue, so a queue is a look at each
+ * writer, however many others there are.
  */
 
 static const tf_sql_t  ngx_http_taskforge_queue_rules_sql = {
     "ngx_queue_rules",
     "SELECT q.name, q.state = 'draining', coalesce(q.max_length, 0), "
         "(SELECT coalesce(sum(c.n), 0)::int8 "
-        "FROM generate_series(0, " ngx_value(TF_WRITER_BULK) ") AS w "
-        "JOIN job_counts c "
+        "FROM generate_series(0, $2::int4) AS w JOIN job_counts c "
         "ON c.writer = w::int2 AND c.queue = q.name WHERE c.status IN ("
         TF_SQL_QUEUED ", " TF_SQL_SCHEDULED ", " TF_SQL_RETRYING ")) "
     "FROM queues q WHERE q.state = 'draining' OR q.max_length IS NOT NULL "
     "ORDER BY q.name LIMIT $1::int4",
-    1
+    2
 };
 
 
@@ -129,10 +128,10 @@ ngx_http_taskforge_queue_rules_destroy(ngx_http_taskforge_queue_rules_t *rules)
 void
 ngx_http_taskforge_queue_rules_load(ngx_http_taskforge_queue_rules_t *rules)
 {
-    int          length;
-    uint8_t      wire[4];
+    int          lengths[2];
+    uint8_t      wire[2][4];
     ngx_uint_t   i;
-    const char  *value;
+    const char  *values[2];
 
     if (rules->busy) {
         return;
@@ -152,13 +151,19 @@ ngx_http_taskforge_queue_rules_load(ngx_http_taskforge_queue_rules_t *rules)
         rules->settled[i] = rules->shm->rules[i].settled;
     }
 
-    tf_pg_put_int4(wire, NGX_HTTP_TASKFORGE_QUEUE_RULES);
-    value = (const char *) wire;
-    length = sizeof(wire);
+    /* the writers above that one only count deliveries of webhooks */
+
+    tf_pg_put_int4(wire[0], NGX_HTTP_TASKFORGE_QUEUE_RULES);
+    tf_pg_put_int4(wire[1], TF_WRITER_BULK);
+
+    for (i = 0; i < 2; i++) {
+        values[i] = (const char *) wire[i];
+        lengths[i] = sizeof(wire[i]);
+    }
 
     if (ngx_http_taskforge_pg_query(rules->mcf->pg, NGX_HTTP_TASKFORGE_PG_READ,
                                     &ngx_http_taskforge_queue_rules_sql,
-                                    &value, &length,
+                                    values, lengths,
                                     ngx_http_taskforge_queue_rules_loaded,
                                     rules)
         == NULL)
