@@ -216,7 +216,7 @@ ngx_http_taskforge_access_add(ngx_conf_t *cf, ngx_http_taskforge_jwt_t *ring,
     if (error == NULL) {
         error = ngx_http_taskforge_jwt_add(ring, (char *) key->kid.data,
                                            (char *) key->alg.data, buf, len,
-                                           key->verify,
+                                           (int) key->verify,
                                            key->issuer.len
                                                ? (char *) key->issuer.data
                                                : NULL);
