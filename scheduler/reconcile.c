@@ -122,20 +122,24 @@ static void search_level(tfs_reconcile_t *r)
 
 /* Second, queue by queue: what does Redis know? */
 
-/* watermark_ms: of Redis's clock, -1 where nothing waits undelivered. Only differences between times of one
- * clock are used: the watermark's age by Redis's clock is taken off PostgreSQL's now. */
-static int64_t judge_before(const tfs_reconcile_t *r, int64_t watermark_ms)
+int64_t tfs_reconcile_before(int64_t asked_us, int64_t redis_us, int64_t watermark_ms, int64_t grace_us)
 {
-    int64_t now = r->asked_us - r->scheduler->config.reconcile_grace_ms * 1000, age_us;
+    int64_t now = asked_us - grace_us, age_us;
 
     if (watermark_ms < 0) {
         return now;
     }
-    age_us = r->redis_us - watermark_ms * 1000;
+    age_us = redis_us - watermark_ms * 1000;
     if (age_us < -CLOCK_STEP_US) {
         return TF_TIME_NONE; /* ids stand still until the clock has caught up, and tell nothing about time */
     }
     return age_us > 0 ? now - age_us : now;
+}
+
+static int64_t judge_before(const tfs_reconcile_t *r, int64_t watermark_ms)
+{
+    return tfs_reconcile_before(r->asked_us, r->redis_us, watermark_ms,
+                                r->scheduler->config.reconcile_grace_ms * 1000);
 }
 
 /* {level, watermark ms, job id, ...}. false: out of memory. */

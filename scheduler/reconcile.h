@@ -45,6 +45,13 @@ typedef struct {
     int64_t added; /* in this round */
 } tfs_reconcile_t;
 
+/* What was enqueued before this moment of PostgreSQL's clock, and is not pending, was lost. asked_us: that
+ * clock when Redis was asked, redis_us: Redis's clock then; watermark_ms: the time of the last id that was
+ * delivered, of Redis's clock too, -1 where nothing waits undelivered; grace_us: see
+ * TASKFORGE_RECONCILE_GRACE_MS. The two clocks are never compared: the watermark's age by the one is taken
+ * off the other. TF_TIME_NONE: not to be judged. */
+int64_t tfs_reconcile_before(int64_t asked_us, int64_t redis_us, int64_t watermark_ms, int64_t grace_us);
+
 void tfs_reconcile_init(tfs_reconcile_t *reconcile, struct tfs_scheduler_s *scheduler);
 
 /* PostgreSQL is up: rounds every TASKFORGE_RECONCILE_SECONDS, the first one now. */
