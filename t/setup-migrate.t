@@ -83,6 +83,14 @@ is "$code $text", '0 ', 'nothing is left to do';
 ($code, $text) = migrate('status');
 like $text, qr/^0001 +jobs +applied +\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/m, 'status shows when it was applied';
 
+# the whole way back, and forth again
+my @undone = map { (migrate('down', '--yes'))[1] } 1 .. $count;
+is scalar(grep { /^undone \d{4}_\w+$/ } @undone), $count, 'all of them can be undone, one after the other' or diag "@undone";
+is psql($tables), 'schema_migrations', '... and leave no table';
+is psql(q{SELECT string_agg(proname, ' ') FROM pg_proc WHERE pronamespace = 'public'::regnamespace}), '', '... and no function';
+($code, $text) = migrate('up');
+is $code, 0, '... and can all be applied again' or diag $text;
+
 # a failing one
 my $before = psql($tables);
 add("${next}_broken", "CREATE TABLE half (i integer);\nINSERT INTO half VALUES (1);\nSELECT 1 / 0;\n");
