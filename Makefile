@@ -92,6 +92,9 @@ $(MODULE): $(call obj,$(module_c)) $(core_o)
 	$(CC) -shared $(LDFLAGS) -o $@ $^ -Wl,-Bstatic -lhiredis -Wl,-Bdynamic -Wl,--exclude-libs,libhiredis.a \
 	  -lpq -ljansson -ljwt -lsodium -lssl -lcrypto -lm
 
+# exports what plug-ins call: worker/plugin.h makes it visible, and nothing else is
+$(WORKER) $(TESTER): LDFLAGS += -Wl,--export-dynamic
+
 $(WORKER): $(call obj,$(worker_c)) $(daemon_o) $(core_o)
 	$(CC) $(LDFLAGS) -o $@ $^ -luv -lhiredis -lpq -ljansson -lcurl -lssl -lcrypto -lm
 

@@ -336,5 +336,6 @@ bool tf_job_from_claim(tf_job_t *job, const void *row, tf_column_fn column)
     job->traceparent = read_text(&r);
     job->error = read_text(&r);
     job->payload = read_text(&r);
+    job->metadata = read_text(&r);
     return r.ok;
 }

@@ -81,8 +81,8 @@ bool tf_job_from_row(tf_job_t *job, const void *row, tf_column_fn column, int fi
 #define TF_CLAIM_COLUMNS                                                                                     \
     "id,epoch,attempt,max_retries,priority,timeout_seconds,retry_base_ms,retry_max_ms,retry_jitter,"         \
     "retry_budget_seconds,snoozes,created_at,retried_at,scheduled_at,started_at,type,queue,name,"            \
-    "traceparent,error,payload"
-#define TF_CLAIM_NCOLUMNS 21
+    "traceparent,error,payload,metadata"
+#define TF_CLAIM_NCOLUMNS 22
 bool tf_job_from_claim(tf_job_t *job, const void *row, tf_column_fn column);
 
 #endif

@@ -5,14 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef struct {
-    int64_t base_ms; /* delay before the first retry */
-    int64_t max_ms;  /* cap */
-    bool jitter;     /* full delay minus up to 10 %, so that retries spread and never exceed the cap */
-} tf_retry_policy_t;
-
-#define TF_RETRY_BASE_MS 60000
-#define TF_RETRY_MAX_MS 3600000
+#include "retry_policy.h"
 
 /* Delay after attempt number `attempt` (1 = the first) failed: min(base * 2^(attempt-1), max), less jitter.
  * random: any 64 random bits. Never negative, never overflows. */

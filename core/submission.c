@@ -538,7 +538,7 @@ static bool too_deep(const char *text, size_t len)
     return false;
 }
 
-json_t *tf_json_parse(const char *text, size_t len, char *error, size_t error_size)
+static json_t *parse(const char *text, size_t len, size_t flags, char *error, size_t error_size)
 {
     json_error_t at;
     json_t *value;
@@ -547,9 +547,19 @@ json_t *tf_json_parse(const char *text, size_t len, char *error, size_t error_si
         snprintf(error, error_size, "nested deeper than %d levels", TF_JSON_DEPTH_MAX);
         return NULL;
     }
-    value = json_loadb(text, len, JSON_REJECT_DUPLICATES, &at);
+    value = json_loadb(text, len, JSON_REJECT_DUPLICATES | flags, &at);
     if (value == NULL) {
         snprintf(error, error_size, "line %d, column %d: %s", at.line, at.column, at.text);
     }
     return value;
+}
+
+json_t *tf_json_parse(const char *text, size_t len, char *error, size_t error_size)
+{
+    return parse(text, len, 0, error, error_size);
+}
+
+json_t *tf_json_parse_any(const char *text, size_t len, char *error, size_t error_size)
+{
+    return parse(text, len, JSON_DECODE_ANY, error, error_size);
 }

@@ -54,4 +54,7 @@ bool tf_time_parse(const char *text, size_t len, int64_t *us);
  * error says what and where. */
 json_t *tf_json_parse(const char *text, size_t len, char *error, size_t error_size);
 
+/* The same for any JSON value, not an object or array alone. */
+json_t *tf_json_parse_any(const char *text, size_t len, char *error, size_t error_size);
+
 #endif

@@ -4,18 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "job.h"
+#include "submission.h"
+
 /* The section that TF_HANDLER fills; weak, so that a program without a handler links too. */
 extern const tfw_handler_t *const __start_tfw_handlers[] __attribute__((weak));
 extern const tfw_handler_t *const __stop_tfw_handlers[] __attribute__((weak));
 
-static const tfw_handler_t *handlers[TFW_HANDLERS_MAX];
+/* Sorted by type. */
+static struct {
+    const tfw_handler_t *handler;
+    char *source; /* malloc */
+} entries[TFW_HANDLERS_MAX];
 static tfw_handler_t changed[TFW_HANDLERS_MAX]; /* those of them that the settings change */
-static size_t handler_count;
-
-static int by_type(const void *a, const void *b)
-{
-    return strcmp((*(const tfw_handler_t *const *)a)->type, (*(const tfw_handler_t *const *)b)->type);
-}
+static size_t count;
 
 /* What is wrong with the handler, or NULL. */
 static const char *fault(const tfw_handler_t *h)
@@ -25,8 +27,9 @@ static const char *fault(const tfw_handler_t *h)
     if (!h->run || !h->description) {
         return "has no description or no run function";
     }
-    if (h->max_retries < 0 || h->timeout_seconds < 1) {
-        return "needs max_retries >= 0 and timeout_seconds >= 1";
+    if (h->max_retries < 0 || h->max_retries > TF_MAX_RETRIES_MAX || h->timeout_seconds < 1 ||
+        h->timeout_seconds > TF_TIMEOUT_SECONDS_MAX) {
+        return "needs max_retries from 0 to 100 and timeout_seconds from 1 to 86400";
     }
     if (h->retry.base_ms < 0 || h->retry.max_ms < h->retry.base_ms || h->retry.max_ms > INT32_MAX) {
         return "needs 0 <= retry.base_ms <= retry.max_ms";
@@ -40,34 +43,50 @@ static const char *fault(const tfw_handler_t *h)
     return NULL;
 }
 
+bool tfw_catalogue_add(const tfw_handler_t *handler, const char *source, char *error, size_t error_size)
+{
+    const char *type = handler->type, *why;
+    size_t at = 0;
+
+    if (!type || !tf_queue_name_valid(type, strlen(type)) || count == TFW_HANDLERS_MAX) {
+        snprintf(
+            error, error_size,
+            "%s: a handler whose type is not a name of 1 to %d letters, digits, '_', '.' or '-', or more "
+            "than %d handlers",
+            source, TF_QUEUE_NAME_MAX, TFW_HANDLERS_MAX);
+        return false;
+    }
+    why = fault(handler);
+    if (why) {
+        snprintf(error, error_size, "%s: the handler of %s %s", source, type, why);
+        return false;
+    }
+    while (at < count && strcmp(entries[at].handler->type, type) < 0) {
+        at++;
+    }
+    if (at < count && strcmp(entries[at].handler->type, type) == 0) {
+        snprintf(error, error_size, "%s: the type %s is there already, from %s", source, type,
+                 entries[at].source);
+        return false;
+    }
+    memmove(&entries[at + 1], &entries[at], (count - at) * sizeof(entries[0]));
+    entries[at].handler = handler;
+    entries[at].source = strdup(source);
+    count++;
+    return entries[at].source != NULL;
+}
+
 bool tfw_catalogue_init(char *error, size_t error_size)
 {
     const tfw_handler_t *const *p = __start_tfw_handlers;
 
-    handler_count = 0;
+    while (count) {
+        free(entries[--count].source);
+    }
     /* cppcheck-suppress comparePointers ; the linker makes one array of both ends */
     for (; p < __stop_tfw_handlers; p++) {
-        const char *why;
-
-        if (!*p) {
-            continue; /* padding, as AddressSanitizer puts between objects */
-        }
-        if (!(*p)->type || !*(*p)->type || handler_count == TFW_HANDLERS_MAX) {
-            snprintf(error, error_size, "a handler without a type, or more than %d handlers",
-                     TFW_HANDLERS_MAX);
-            return false;
-        }
-        why = fault(*p);
-        if (why) {
-            snprintf(error, error_size, "handler %s %s", (*p)->type, why);
-            return false;
-        }
-        handlers[handler_count++] = *p;
-    }
-    qsort(handlers, handler_count, sizeof(handlers[0]), by_type);
-    for (size_t i = 1; i < handler_count; i++) {
-        if (strcmp(handlers[i - 1]->type, handlers[i]->type) == 0) {
-            snprintf(error, error_size, "two handlers for the type %s", handlers[i]->type);
+        /* NULL: padding, as AddressSanitizer puts between objects */
+        if (*p && !tfw_catalogue_add(*p, "taskforge-worker", error, error_size)) {
             return false;
         }
     }
@@ -76,29 +95,29 @@ bool tfw_catalogue_init(char *error, size_t error_size)
 
 size_t tfw_catalogue_count(void)
 {
-    return handler_count;
+    return count;
 }
 
 const tfw_handler_t *tfw_catalogue_at(size_t index)
 {
-    return handlers[index];
+    return entries[index].handler;
 }
 
 void tfw_catalogue_set_retry(int index, int max_retries, tf_retry_policy_t retry)
 {
-    changed[index] = *handlers[index];
+    changed[index] = *entries[index].handler;
     changed[index].max_retries = max_retries;
     changed[index].retry = retry;
-    handlers[index] = &changed[index];
+    entries[index].handler = &changed[index];
 }
 
 int tfw_catalogue_find(const char *type, size_t len)
 {
-    size_t low = 0, high = handler_count;
+    size_t low = 0, high = count;
 
     while (low < high) {
         size_t middle = (low + high) / 2;
-        const char *other = handlers[middle]->type;
+        const char *other = entries[middle].handler->type;
         int order = strncmp(type, other, len);
 
         if (order == 0 && other[len] != '\0') {

@@ -1,4 +1,5 @@
-/* catalogue.h: the job types this worker can run: every TF_HANDLER that was linked in. */
+/* catalogue.h: the job types this worker can run: every TF_HANDLER that was linked in, and those of the
+ * settings. */
 #ifndef TFW_CATALOGUE_H
 #define TFW_CATALOGUE_H
 
@@ -9,13 +10,17 @@
 
 #define TFW_HANDLERS_MAX 256
 
-/* Sorts the handlers by type. false: error says which handler is wrong (two of one type, a value missing or
- * out of range, a schema that is no JSON). Call once, before the first look-up. */
+/* Begins with the handlers that were linked in. false: as below. */
 bool tfw_catalogue_init(char *error, size_t error_size);
+
+/* Adds one, before the first executor is started; it and its source must last. false: error begins with the
+ * source and says what is wrong (a type that is there already, a value missing or out of range, a schema that
+ * is no JSON object). */
+bool tfw_catalogue_add(const tfw_handler_t *handler, const char *source, char *error, size_t error_size);
 
 size_t tfw_catalogue_count(void);
 
-/* index below tfw_catalogue_count(). The order is the same in the daemon and in its executors. */
+/* index below tfw_catalogue_count(), by type. The same in the daemon and in its executors. */
 const tfw_handler_t *tfw_catalogue_at(size_t index);
 
 /* Another policy for the type than its handler's. */

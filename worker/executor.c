@@ -292,15 +292,21 @@ static void compose_job(tfw_executor_t *ex, tfw_job_t *job, tfw_frame_out_t *fra
     memset(frame, 0, sizeof(*frame));
     frame->head.kind = TFW_FRAME_JOB;
     frame->head.seq = job->seq;
-    frame->head.body_len = (uint32_t)(job->row.payload.len + job->secret.len);
+    frame->head.body_len =
+        (uint32_t)(job->row.payload.len + job->row.metadata.len + job->row.traceparent.len + job->secret.len);
     memcpy(frame->head.u.job.id, job->row.id, sizeof(job->row.id));
     frame->head.u.job.incarnation = ex->worker->registration.incarnation;
     frame->head.u.job.epoch = job->row.epoch;
     frame->head.u.job.attempt = job->row.attempt;
     frame->head.u.job.handler = (uint32_t)job->handler;
+    frame->head.u.job.max_retries = job->row.max_retries;
+    frame->head.u.job.metadata_len = (uint32_t)job->row.metadata.len;
+    frame->head.u.job.traceparent_len = (uint32_t)job->row.traceparent.len;
     frame->head.u.job.secret_len = (uint32_t)job->secret.len;
     frame->body[0] = (struct iovec){(void *)job->row.payload.data, job->row.payload.len};
-    frame->body[1] = (struct iovec){(void *)job->secret.data, job->secret.len};
+    frame->body[1] = (struct iovec){(void *)job->row.metadata.data, job->row.metadata.len};
+    frame->body[2] = (struct iovec){(void *)job->row.traceparent.data, job->row.traceparent.len};
+    frame->body[3] = (struct iovec){(void *)job->secret.data, job->secret.len};
 }
 
 int tfw_executor_send(tfw_executor_t *ex, tfw_jobs_t *from, int most)

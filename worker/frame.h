@@ -11,7 +11,7 @@
 #include <sys/uio.h>
 
 #define TFW_FRAME_INLINE_MAX 16384 /* bytes of body; more goes into a memfd */
-#define TFW_FRAME_BODY_PARTS 3
+#define TFW_FRAME_BODY_PARTS 4
 #define TFW_FRAME_BATCH 32 /* frames per system call */
 
 typedef enum { TFW_FRAME_JOB = 1, TFW_FRAME_RESULT, TFW_FRAME_PROGRESS, TFW_FRAME_LOG } tfw_frame_kind_t;
@@ -27,9 +27,12 @@ typedef struct {
             int64_t incarnation; /* with epoch and attempt: the fence */
             int32_t epoch;
             int32_t attempt;
+            int32_t max_retries;
             uint32_t handler; /* index in the catalogue */
+            uint32_t metadata_len;
+            uint32_t traceparent_len;
             uint32_t secret_len;
-        } job; /* body: payload, then what tfw_run_secret gives */
+        } job; /* body: payload, metadata, traceparent, what tfw_run_secret gives */
         struct {
             int64_t started_us; /* CLOCK_MONOTONIC */
             int64_t finished_us;

@@ -39,6 +39,9 @@ static const tf_setting_t table[] = {
      "networks and hosts not to call"},
     {"TASKFORGE_OUTGOING_CA_FILE", TF_SETTING_TEXT, AT(outgoing_ca_file), "", 0, 0,
      "PEM; default: the system's"},
+    {"TASKFORGE_HANDLERS_DIR", TF_SETTING_TEXT, AT(handlers_dir), "", 0, 0,
+     "directory of job types: commands and HTTP services"},
+    {"TASKFORGE_PLUGIN_DIR", TF_SETTING_TEXT, AT(plugin_dir), "", 0, 0, "directory of job types in C"},
     {"TASKFORGE_LOG_LINES_MAX", TF_SETTING_INT, AT(log_lines_max), "1000", 0, 1000000, "lines per attempt"},
 };
 #define TABLE_COUNT (sizeof(table) / sizeof(table[0]))

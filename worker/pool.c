@@ -10,6 +10,7 @@
 
 #include "attempt.h"
 #include "log.h"
+#include "orphans.h"
 #include "worker.h"
 
 #define AHEAD_US 5000                  /* so much work is sent ahead */
@@ -246,6 +247,17 @@ static void executor_died(tfw_executor_t *ex, int status)
     tfw_pool_look_in(&w->pool, left > 0 ? left : 0);
 }
 
+static bool is_executor(const void *data, pid_t pid)
+{
+    const tfw_pool_t *pool = data;
+    int i = 0;
+
+    while (i < pool->count && pool->executors[i].pid != pid) {
+        i++;
+    }
+    return i < pool->count;
+}
+
 static void on_sigchld(uv_signal_t *handle, int signum)
 {
     tfw_pool_t *pool = handle->data;
@@ -259,6 +271,7 @@ static void on_sigchld(uv_signal_t *handle, int signum)
             executor_died(ex, status);
         }
     }
+    tfw_orphans_kill(is_executor, pool); /* what executors that were killed have left behind */
 }
 
 /* The handler of the executor's first job has run for long. An executor that has not come to it is starved of
@@ -381,6 +394,7 @@ bool tfw_pool_start(tfw_pool_t *pool, tfw_worker_t *worker)
     uv_signal_init(&worker->loop, &pool->sigchld);
     pool->sigchld.data = pool;
     uv_signal_start(&pool->sigchld, on_sigchld, SIGCHLD);
+    tfw_orphans_adopt();
     pool->executors = calloc(TFW_CONCURRENCY_MAX, sizeof(*pool->executors));
     return pool->executors && grow(pool, (int)worker->options.concurrency);
 }
@@ -508,5 +522,6 @@ void tfw_pool_close(tfw_pool_t *pool)
         TAILQ_REMOVE(&pool->waiting, job, link);
         tfw_job_release(job);
     }
+    tfw_orphans_kill(NULL, NULL);
     free(pool->executors);
 }

@@ -22,14 +22,16 @@
 
 struct tfw_run_s {
     const tfw_executor_env_t *env;
+    const tfw_handler_t *handler;
+    const tfw_frame_t *job;
     uint32_t seq;
-    const uint8_t *job_id;
-    tfw_fence_t fence;
     const char *payload_text;
     size_t payload_len;
-    char *secret;    /* malloc; NULL: none */
-    json_t *payload; /* NULL: not asked for yet */
-    char *result;    /* malloc; NULL: null */
+    const char *metadata; /* NULL: none */
+    char *traceparent;    /* malloc; NULL: none */
+    char *secret;         /* malloc; NULL: none */
+    json_t *payload;      /* NULL: not asked for yet */
+    char *result;         /* malloc; NULL: null */
     size_t result_len;
     char error[TFW_ERROR_MAX];
     size_t error_len;
@@ -235,14 +237,58 @@ const char *tfw_run_data_dir(tfw_run_t *run)
     return run->env->data_dir;
 }
 
+const char *tfw_run_payload_text(tfw_run_t *run, size_t *len)
+{
+    *len = run->payload_len;
+    return run->payload_text;
+}
+
+const char *tfw_run_metadata_text(tfw_run_t *run, size_t *len)
+{
+    *len = run->job->u.job.metadata_len;
+    return run->metadata;
+}
+
+const char *tfw_run_traceparent(tfw_run_t *run)
+{
+    return run->traceparent;
+}
+
 const uint8_t *tfw_run_id(tfw_run_t *run)
 {
-    return run->job_id;
+    return run->job->u.job.id;
+}
+
+const char *tfw_run_type(tfw_run_t *run)
+{
+    return run->handler->type;
+}
+
+int tfw_run_attempt(tfw_run_t *run)
+{
+    return run->job->u.job.attempt;
+}
+
+int tfw_run_max_retries(tfw_run_t *run)
+{
+    return run->job->u.job.max_retries;
+}
+
+const void *tfw_run_context(tfw_run_t *run)
+{
+    return run->handler->context;
+}
+
+size_t tfw_run_result_max(tfw_run_t *run)
+{
+    return (size_t)run->env->result_max_bytes;
 }
 
 tfw_fence_t tfw_run_fence(tfw_run_t *run)
 {
-    return run->fence;
+    return (tfw_fence_t){.epoch = run->job->u.job.epoch,
+                         .attempt = run->job->u.job.attempt,
+                         .incarnation = run->job->u.job.incarnation};
 }
 
 const char *tfw_run_database_url(tfw_run_t *run)
@@ -288,7 +334,7 @@ static tfw_outcome_t settle(tfw_run_t *run, tfw_outcome_t outcome)
 {
     if ((outcome == TFW_OK || outcome == TFW_CANCELLED) && run->result && !run->trouble[0]) {
         char why[200];
-        json_t *parsed = tf_json_parse(run->result, run->result_len, why, sizeof(why));
+        json_t *parsed = tf_json_parse_any(run->result, run->result_len, why, sizeof(why));
 
         if (!parsed) {
             snprintf(run->trouble, sizeof(run->trouble), "the handler's result is no JSON: %.200s", why);
@@ -317,7 +363,7 @@ static tfw_outcome_t settle(tfw_run_t *run, tfw_outcome_t outcome)
     return outcome;
 }
 
-/* What follows the payload, moved out of the buffer that the next frames come into. */
+/* The last part of the frame, moved out of the buffer that the next frames come into. */
 static char *take_secret(const tfw_frame_in_t *frame)
 {
     size_t len = frame->head.u.job.secret_len;
@@ -335,28 +381,53 @@ static void forget_secret(char *secret)
     }
 }
 
-/* false: the daemon is gone. */
+/* The parts of the frame's body. false: they do not fit into it. */
+static bool take_job(tfw_run_t *run, const tfw_frame_in_t *frame)
+{
+    size_t metadata_len = frame->head.u.job.metadata_len, traceparent_len = frame->head.u.job.traceparent_len,
+           behind = metadata_len + traceparent_len + frame->head.u.job.secret_len;
+
+    if (frame->head.kind != TFW_FRAME_JOB || frame->head.u.job.handler >= tfw_catalogue_count() ||
+        behind > frame->head.body_len) {
+        return false;
+    }
+    run->handler = tfw_catalogue_at(frame->head.u.job.handler);
+    run->job = &frame->head;
+    run->seq = frame->head.seq;
+    run->delay_ms = -1;
+    run->payload_text = frame->body;
+    run->payload_len = frame->head.body_len - behind;
+    run->metadata = metadata_len ? frame->body + run->payload_len : NULL;
+    run->traceparent =
+        traceparent_len ? strndup(frame->body + run->payload_len + metadata_len, traceparent_len) : NULL;
+    run->secret = take_secret(frame);
+    run->error[0] = run->trouble[0] = '\0';
+    return true;
+}
+
+static void release_job(tfw_run_t *run)
+{
+    json_decref(run->payload);
+    free(run->traceparent);
+    forget_secret(run->secret);
+    free(run->result);
+}
+
+/* false: the daemon is gone, or sends nonsense. */
 static bool run_job(const tfw_executor_env_t *env, const tfw_frame_in_t *frame)
 {
-    tfw_run_t run = {.env = env,
-                     .seq = frame->head.seq,
-                     .payload_text = frame->body,
-                     .payload_len = frame->head.body_len - frame->head.u.job.secret_len,
-                     .delay_ms = -1};
+    tfw_run_t run = {.env = env};
     tfw_frame_out_t answer = {.head = {.kind = TFW_FRAME_RESULT, .seq = frame->head.seq}};
     tfw_outcome_t outcome;
     int64_t started = tfw_monotonic_us();
     bool sent;
 
-    run.error[0] = run.trouble[0] = '\0';
-    run.job_id = frame->head.u.job.id;
-    run.fence = (tfw_fence_t){.epoch = frame->head.u.job.epoch,
-                              .attempt = frame->head.u.job.attempt,
-                              .incarnation = frame->head.u.job.incarnation};
-    run.secret = take_secret(frame);
+    if (!take_job(&run, frame)) {
+        return false;
+    }
     atomic_store_explicit(&env->board->started_us, started, memory_order_relaxed);
     atomic_store_explicit(&env->board->running, run.seq, memory_order_release);
-    outcome = settle(&run, tfw_catalogue_at(frame->head.u.job.handler)->run(&run));
+    outcome = settle(&run, run.handler->run(&run));
     answer.head.u.result.started_us = started;
     answer.head.u.result.finished_us = tfw_monotonic_us();
     answer.head.u.result.outcome = (uint32_t)outcome;
@@ -367,9 +438,7 @@ static bool run_job(const tfw_executor_env_t *env, const tfw_frame_in_t *frame)
     answer.head.body_len = (uint32_t)(answer.body[0].iov_len + answer.body[1].iov_len);
     sent = tfw_frame_send(env->fd, &answer);
     atomic_store_explicit(&env->board->running, 0, memory_order_release);
-    json_decref(run.payload);
-    forget_secret(run.secret);
-    free(run.result);
+    release_job(&run);
     return sent;
 }
 
@@ -388,8 +457,7 @@ int tfw_executor_main(const tfw_executor_env_t *env)
         if (n <= 0) {
             break;
         }
-        alive = frame.head.kind == TFW_FRAME_JOB && frame.head.u.job.handler < tfw_catalogue_count() &&
-                frame.head.u.job.secret_len <= frame.head.body_len && run_job(env, &frame);
+        alive = run_job(env, &frame);
         tfw_frame_release(&frame);
     }
     free(buffer);

@@ -238,6 +238,7 @@ static void test_claimed_row(void **state)
         CELL("00-1"),                                     /* traceparent */
         CELL("went wrong"),                               /* error */
         CELL("{\"seconds\":1}"),                          /* payload */
+        CELL("{\"a\":\"b\"}"),                            /* metadata */
     };
     tf_job_t job;
 
@@ -264,6 +265,7 @@ static void test_claimed_row(void **state)
     assert_int_equal(job.traceparent.len, 4);
     assert_int_equal(job.error.len, 10);
     assert_int_equal(job.payload.len, 13);
+    assert_int_equal(job.metadata.len, 9);
     row[2].len = 3;
     assert_false(tf_job_from_claim(&job, row, cell));
     row[0].data = NULL;

@@ -217,7 +217,7 @@ sub start_nginx {
     my $module = "$self->{home}/bin/ngx_http_taskforge_module.so";
     die "$BUILD has no module; run make\n" unless -e $module;
     # accounts serve when the database is connected
-    my $token = {refresh_token => 'tfr_' . 'noSuchToken' x 4};
+    my $token = {refresh_token => 'tfr_' . substr 'noSuchToken' x 4, 1};
     return $self->start_web('nginx', sub {
         my $http = $self->http(timeout => 2);
         $http->get('/livez')->status == 200 && (!$self->{auth} || $http->post('/api/v1/auth/refresh', $token)->status == 401);
