@@ -40,6 +40,7 @@ like $text, qr{http://127\.0\.0\.1:$port/}, '... and the address';
 my ($password) = $text =~ /first admin: admin, password (\S{43}) /;
 ok $password, '... and the password of the first admin';
 ok eval { logged_in($port, 'admin', $password) }, '... who can log in' or diag $@;
+ok -e "$home/include/taskforge/$_", "plug-ins find $_" for qw(plugin.h retry_policy.h);
 is +(stat "$home/conf/jwt.key")[2] & 0777, 0600, 'only the user reads the key of the access tokens';
 {
     local $ENV{ADMIN_PASSWORD} = 'a password of the test';
@@ -88,6 +89,16 @@ like $text, qr/^$_ +running +$first->{$_} /m, "... and shows $_" for @parts;
 is $code, 0, 'up again succeeds';
 unlike $text, qr/password/, '... and shows no password again';
 is_deeply pids(), $first, '... and touches no process';
+
+{
+    open my $type, '>', "$home/handlers/of_ours.json" or die $!;
+    print $type '{"description": "a type of ours", "exec": ["/bin/true"]}';
+}
+($code, $text) = taskforge(\%env, 'up');
+my $with_type = pids();
+is $code, 0, 'up with a type of ours succeeds' or diag $text;
+is_deeply [grep { $first->{$_} != $with_type->{$_} } @parts], ['worker'], '... and restarts the worker alone';
+unlink "$home/handlers/of_ours.json";
 
 ($code, $text) = taskforge({%env, TASKFORGE_WORKER_CONCURRENCY => 2}, 'up');
 my $second = pids();
