@@ -85,7 +85,6 @@ my %does = (
         sleep 300;
     },
     polite => sub { $SIG{TERM} = sub { print STDERR "tidied up\n"; exit 0 }; print STDERR "ready\n"; sleep 300 },
-    cpu => sub { 1 while 1 },
     memory => sub { my $much = 1 << 29; my $x = 'x' x $much; print '{}' },
     file => sub { open my $out, '>', "/tmp/taskforge-misbehave.$$" or die; unlink "/tmp/taskforge-misbehave.$$"; syswrite $out, 'x' x (1 << 20) for 1 .. 5 },
 );
@@ -93,7 +92,8 @@ $does{$what}->();
 END
 write_type('handlers/misbehave', exec => ['./misbehave.pl', 'a b', '$HOME'], max_retries => 0, payload_schema => 'schemas/misbehave.json',
     environment => {SAID => 'by the settings', FROM_WORKER => undef, NOT_THERE => undef}, directory => '/usr',
-    limits => {cpu_seconds => 1, memory_mb => 300, file_mb => 1, processes => 600});
+    limits => {memory_mb => 300, file_mb => 1, processes => 600});
+write_type('handlers/busy', exec => ['/bin/sh', '-c', 'while :; do :; done'], max_retries => 0, limits => {cpu_seconds => 1});
 write_type('handlers/own_exits', exec => ['./misbehave.pl'], permanent_exits => [3], retry => {base_seconds => 1000, max_seconds => 1000, jitter => JSON::PP::false()});
 write_file('handlers/schemas/misbehave.json', '{"type": "object", "required": ["do"]}');
 spew("$home/work/crasher.c", <<'END');
@@ -187,7 +187,7 @@ my $loud = does('loud');
 is_deeply([$loud->{status}, scalar @{$loud->{logs}}], ['SUCCESS', 51], '200,000 lines of log are cut short');
 is($loud->{logs}[-1]{message}, 'more than 50 lines; the rest is not kept', '... and the last line says so');
 is_deeply([@{does('closed')}{qw(status result)}], ['SUCCESS', undef], 'one that closes its descriptors is waited for');
-is(does('cpu')->{error}, 'the command was killed by signal 24 (SIGXCPU)', 'cpu_seconds');
+is(ended('busy', {})->{error}, 'the command was killed by signal 24 (SIGXCPU)', 'cpu_seconds');
 like(does('memory')->{error}, qr/status 1: Out of memory/, 'memory_mb');
 is(does('file')->{error}, 'the command was killed by signal 25 (SIGXFSZ)', 'file_mb');
 
