@@ -27,6 +27,10 @@ NGX_OBJS := $(BUILD)/nginx
 NGX_INC  := $(addprefix -isystem ,$(NGX)/core $(NGX)/event $(NGX)/event/modules $(NGX)/event/quic $(NGX)/os/unix \
             $(NGX)/http $(NGX)/http/modules $(NGX)/http/v2 $(NGX)/http/v3) -isystem $(NGX_OBJS)
 
+# TLS to Redis where hiredis has it (1.0 and newer): core/redis_tls.h asks the compiler the same
+HIREDIS  := $(if $(shell $(CC) $(EXTRA_CFLAGS) -E -x c -include hiredis/hiredis_ssl.h /dev/null >/dev/null 2>&1 && echo y),\
+            -lhiredis_ssl) -lhiredis
+
 core_c      := $(wildcard core/*.c)
 module_c    := $(wildcard ngx_taskforge_module/*.c)
 daemon_c    := $(wildcard daemon/*.c)
@@ -89,14 +93,14 @@ $(BUILD)/%.o: %.c
 	$(CC) $(CFLAGS) $(CPPFLAGS) $(PQ_INC) -Iworker -Ischeduler -MMD -MP -c $< -o $@
 
 $(MODULE): $(call obj,$(module_c)) $(core_o)
-	$(CC) -shared $(LDFLAGS) -o $@ $^ -Wl,-Bstatic -lhiredis -Wl,-Bdynamic -Wl,--exclude-libs,libhiredis.a \
+	$(CC) -shared $(LDFLAGS) -o $@ $^ -Wl,-Bstatic $(HIREDIS) -Wl,-Bdynamic -Wl,--exclude-libs,libhiredis.a:libhiredis_ssl.a \
 	  -lpq -ljansson -ljwt -lsodium -lssl -lcrypto -lm
 
 # exports what plug-ins call: worker/plugin.h makes it visible, and nothing else is
 $(WORKER) $(TESTER): LDFLAGS += -Wl,--export-dynamic
 
 $(WORKER): $(call obj,$(worker_c)) $(daemon_o) $(core_o)
-	$(CC) $(LDFLAGS) -o $@ $^ -luv -lhiredis -lpq -ljansson -lcurl -lssl -lcrypto -lm
+	$(CC) $(LDFLAGS) -o $@ $^ -luv $(HIREDIS) -lpq -ljansson -lcurl -lssl -lcrypto -lm
 
 # without the sanitizers: what crashes here does so on purpose
 $(BUILD)/t/handlers/%.o: t/handlers/%.c
@@ -105,19 +109,19 @@ $(BUILD)/t/handlers/%.o: t/handlers/%.c
 
 $(TESTER): $(call obj,$(worker_c) $(wildcard t/handlers/*.c)) $(daemon_o) $(core_o)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ -luv -lhiredis -lpq -ljansson -lcurl -lssl -lcrypto -lm
+	$(CC) $(LDFLAGS) -o $@ $^ -luv $(HIREDIS) -lpq -ljansson -lcurl -lssl -lcrypto -lm
 
 $(SCHEDULER): $(call obj,$(scheduler_c)) $(daemon_o) $(core_o)
-	$(CC) $(LDFLAGS) -o $@ $^ -luv -lhiredis -lpq -ljansson -lssl -lcrypto -lm
+	$(CC) $(LDFLAGS) -o $@ $^ -luv $(HIREDIS) -lpq -ljansson -lssl -lcrypto -lm
 
 $(BUILD)/%: $(BUILD)/worker/data/%.o $(core_o)
-	$(CC) $(LDFLAGS) -o $@ $^ -ljansson -lcrypto -lm
+	$(CC) $(LDFLAGS) -o $@ $^ -ljansson -lssl -lcrypto -lm
 
 $(BUILD)/%: $(BUILD)/bench/%.o $(core_o)
-	$(CC) $(LDFLAGS) -o $@ $^ -ljansson -lcrypto -lm
+	$(CC) $(LDFLAGS) -o $@ $^ -ljansson -lssl -lcrypto -lm
 
 $(PASSWD): $(BUILD)/tools/taskforge-passwd.o $(core_o)
-	$(CC) $(LDFLAGS) -o $@ $^ -lsodium -ljansson -lcrypto -lm
+	$(CC) $(LDFLAGS) -o $@ $^ -lsodium -ljansson -lssl -lcrypto -lm
 
 $(SLICE): $(BUILD)/tools/taskforge-slice.o $(BUILD)/core/slice.o
 	$(CC) $(LDFLAGS) -o $@ $^
@@ -128,7 +132,7 @@ $(BUILD)/libparts.a: $(parts_o)
 
 $(BUILD)/unit/%: $(BUILD)/t/unit/%.o $(core_o) $(handlers_o) $(BUILD)/libparts.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -luv -lhiredis -lpq -ljansson -ljwt -lcurl -lssl -lcrypto -lm
+	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -luv $(HIREDIS) -lpq -ljansson -ljwt -lcurl -lssl -lcrypto -lm
 
 # libFuzzer targets (clang): make fuzz FUZZ_ARGS=-max_total_time=600
 FUZZERS   := $(patsubst t/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard t/fuzz/*.c))
@@ -137,7 +141,7 @@ FUZZ_ARGS ?= -max_total_time=60
 $(BUILD)/fuzz/%: t/fuzz/%.c $(core_c) $(wildcard core/*.h worker/handlers/*.[ch])
 	@mkdir -p $(@D)
 	clang -std=gnu11 -O1 -g $(WARN) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(CPPFLAGS) -Iworker \
-	  $< $(core_c) $(jwt_c) worker/handlers/csv.c worker/handlers/number.c -o $@ -ljansson -ljwt -lcurl -lcrypto -lm
+	  $< $(core_c) $(jwt_c) worker/handlers/csv.c worker/handlers/number.c -o $@ -ljansson -ljwt -lcurl -lssl -lcrypto -lm
 
 fuzz: $(FUZZERS)
 	@set -e; for f in $(FUZZERS); do echo "$$f"; "$$f" $(FUZZ_ARGS) -artifact_prefix="$$f-" -print_final_stats=0; done

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -309,6 +310,39 @@ static const char *parse_userinfo(const char *p, size_t len, tf_redis_url_t *out
     return at + 1;
 }
 
+/* "cacert=file&cert=file&key=file" */
+static bool parse_files(const char *p, tf_redis_url_t *out, char *error, size_t size)
+{
+    const struct {
+        const char *name;
+        char **value;
+    } files[] = {{"cacert=", &out->cacert}, {"cert=", &out->cert}, {"key=", &out->key}};
+
+    do {
+        size_t len = strcspn(p, "&"), i = 0, skip;
+
+        while (i < 3 && strncmp(p, files[i].name, strlen(files[i].name)) != 0) {
+            i++;
+        }
+        skip = i < 3 ? strlen(files[i].name) : 0;
+        if (i == 3 || *files[i].value || len == skip) {
+            fail(error, size, "only ?cacert=file&cert=file&key=file may follow, each once");
+            return false;
+        }
+        *files[i].value = percent_decode(p + skip, len - skip);
+        if (*files[i].value == NULL) {
+            fail(error, size, "%.*s has a broken %%-escape", (int)skip - 1, p);
+            return false;
+        }
+        p += len + (p[len] == '&');
+    } while (*p);
+    if ((out->cert == NULL) != (out->key == NULL)) {
+        fail(error, size, "cert and key belong together");
+        return false;
+    }
+    return true;
+}
+
 static bool parse_tcp(const char *rest, tf_redis_url_t *out, char *error, size_t size)
 {
     const char *slash = strchr(rest, '/'), *end = slash ? slash : rest + strlen(rest), *host, *colon;
@@ -351,6 +385,19 @@ static bool parse_tcp(const char *rest, tf_redis_url_t *out, char *error, size_t
     return out->host != NULL;
 }
 
+/* rediss:// is redis:// and what is known of the certificates. */
+static bool parse_tls(const char *rest, tf_redis_url_t *out, char *error, size_t size)
+{
+    const char *at = strrchr(rest, '@'), *query = strchr(at ? at : rest, '?');
+    char *server = query ? strndup(rest, (size_t)(query - rest)) : strdup(rest);
+    bool ok =
+        server && parse_tcp(server, out, error, size) && (!query || parse_files(query + 1, out, error, size));
+
+    free(server);
+    out->tls = true;
+    return ok;
+}
+
 static bool parse_unix(const char *rest, tf_redis_url_t *out, char *error, size_t size)
 {
     const char *query = strchr(rest, '?');
@@ -376,10 +423,12 @@ bool tf_redis_url_parse(const char *url, tf_redis_url_t *out, char *error, size_
     fail(error, error_size, "out of memory");
     if (strncmp(url, "redis://", 8) == 0) {
         ok = parse_tcp(url + 8, out, error, error_size);
+    } else if (strncmp(url, "rediss://", 9) == 0) {
+        ok = parse_tls(url + 9, out, error, error_size);
     } else if (strncmp(url, "unix://", 7) == 0) {
         ok = parse_unix(url + 7, out, error, error_size);
     } else {
-        fail(error, error_size, "expected redis://host:port/db or unix:///path");
+        fail(error, error_size, "expected redis://host:port/db, rediss://host:port/db or unix:///path");
         ok = false;
     }
     if (!ok) {
@@ -394,5 +443,9 @@ void tf_redis_url_free(tf_redis_url_t *url)
     free(url->host);
     free(url->user);
     free(url->password);
+    free(url->cacert);
+    free(url->cert);
+    free(url->key);
+    SSL_CTX_free(url->tls_context);
     memset(url, 0, sizeof(*url));
 }

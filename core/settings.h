@@ -27,8 +27,9 @@ bool tf_settings_load(const tf_setting_t *table, size_t count, void *target, con
                       size_t error_size);
 void tf_settings_free(const tf_setting_t *table, size_t count, void *target);
 
-/* "redis://[[user]:password@]host[:port][/db]", "unix:///path/to.sock[?db=n]". All texts are malloc'd; free
- * with tf_redis_url_free. */
+/* "redis://[[user]:password@]host[:port][/db]", "unix:///path/to.sock[?db=n]", and for TLS "rediss://" like
+ * the first with "?cacert=file&cert=file&key=file", each of them optional. All texts are malloc'd; free with
+ * tf_redis_url_free. */
 typedef struct tf_redis_url_s {
     char *socket_path; /* NULL for TCP */
     char *host;
@@ -36,6 +37,11 @@ typedef struct tf_redis_url_s {
     int db;
     char *user;     /* NULL: default */
     char *password; /* NULL: no AUTH */
+    bool tls;       /* and of that alone: */
+    char *cacert;   /* PEM; NULL: the system's authorities */
+    char *cert;     /* of the client; NULL: none */
+    char *key;
+    struct ssl_ctx_st *tls_context; /* made by tf_redis_tls_open */
 } tf_redis_url_t;
 
 bool tf_redis_url_parse(const char *url, tf_redis_url_t *out, char *error, size_t error_size);

@@ -10,6 +10,11 @@
 
 #include "log.h"
 #include "redis_keys.h"
+#include "redis_tls.h"
+#if TF_REDIS_TLS
+#include <hiredis/hiredis_ssl.h>
+#include <openssl/ssl.h>
+#endif
 
 #define PAUSE_FIRST_MS 100
 #define PAUSE_MAX_MS 2000
@@ -118,6 +123,9 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     if (link->context && (events & UV_READABLE)) {
         link->redis->silent_ms = 0;
         redisAsyncHandleRead(link->context);
+        if (link->context && link->redis->url->tls && link->want_write && !link->socket_full) {
+            link_write(link); /* what waited for the other side of a handshake */
+        }
     }
     if (link->context && (events & UV_WRITABLE)) {
         link_write(link);
@@ -295,6 +303,20 @@ static void on_connect(const redisAsyncContext *context, int status)
     greet(redis);
 }
 
+/* hiredis begins the handshake with the first bytes. */
+static bool secure(redisAsyncContext *context, const tf_redis_url_t *url)
+{
+#if TF_REDIS_TLS
+    SSL *ssl = url->tls ? tf_redis_tls_session(url->tls_context, url->host) : NULL;
+
+    if (url->tls && (ssl == NULL || redisInitiateSSL(&context->c, ssl) != REDIS_OK)) {
+        SSL_free(ssl);
+        return false;
+    }
+#endif
+    return true;
+}
+
 static void connect_now(uv_timer_t *timer)
 {
     tfd_redis_t *redis = timer->data;
@@ -304,7 +326,7 @@ static void connect_now(uv_timer_t *timer)
 
     redis->state = TFD_REDIS_CONNECTING;
     redis->context = context;
-    redis->link = context && !context->err ? link_new(redis, context) : NULL;
+    redis->link = context && !context->err && secure(context, url) ? link_new(redis, context) : NULL;
     if (redis->link == NULL) {
         drop(redis, context && context->err ? context->errstr : "out of memory");
         return;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "redis_tls.h"
 #include "pg.h"
 #include "redis_keys.h"
 
@@ -15,7 +16,8 @@
 
 static const tf_setting_t table[] = {
     {"DATABASE_URL", TF_SETTING_TEXT, FIELD(database_url), NULL, 0, 0, "libpq URL or conninfo"},
-    {"REDIS_URL", TF_SETTING_TEXT, FIELD(redis_url), NULL, 0, 0, "redis://host:port/db or unix:///path"},
+    {"REDIS_URL", TF_SETTING_TEXT, FIELD(redis_url), NULL, 0, 0,
+     "redis://host:port/db, rediss://host:port/db or unix:///path"},
     {"TASKFORGE_LOG_LEVEL", TF_SETTING_TEXT, FIELD(log_level), "info", 0, 0, "debug, info, warning or error"},
     {"TASKFORGE_REDIS_LIBRARY", TF_SETTING_TEXT, FIELD(redis_library), NULL, 0, 0, "path of taskforge.lua"},
 };
@@ -57,12 +59,13 @@ static bool read_library(const char *path, tf_buf_t *out, char *error, size_t si
 
 static bool check(tfd_settings_t *s, const char *logger, char *error, size_t error_size)
 {
-    char why[200];
+    char why[320];
 
     if (!tfd_pg_check_url(s->database_url, error, error_size)) {
         return false;
     }
-    if (!tf_redis_url_parse(s->redis_url, &s->redis, why, sizeof(why))) {
+    if (!tf_redis_url_parse(s->redis_url, &s->redis, why, sizeof(why)) ||
+        !tf_redis_tls_open(&s->redis, why, sizeof(why))) {
         snprintf(error, error_size, "REDIS_URL: %s", why);
         return false;
     }

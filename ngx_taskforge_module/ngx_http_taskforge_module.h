@@ -58,6 +58,8 @@ typedef struct {
     ngx_str_t                     user;          /* empty: default user */
     ngx_str_t                     password;      /* empty: no AUTH */
     ngx_uint_t                    db;
+    ngx_str_t                     host;          /* of the certificate */
+    struct ssl_ctx_st            *tls;           /* NULL: without */
 
     ngx_msec_t                    timeout;       /* connect, one command */
     size_t                        buffer_size;   /* bytes not yet sent */

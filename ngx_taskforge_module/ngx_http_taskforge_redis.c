@@ -6,7 +6,12 @@
 #include "ngx_http_taskforge_redis.h"
 #include "ngx_http_taskforge_redis_adapter.h"
 #include "ngx_http_taskforge_shm.h"
-#include "settings.h"
+#include "redis_tls.h"
+
+#if (TF_REDIS_TLS)
+#include <hiredis/hiredis_ssl.h>
+#include <openssl/ssl.h>
+#endif
 
 
 #define NGX_HTTP_TASKFORGE_REDIS_BACKOFF_MIN  50
@@ -45,6 +50,8 @@ typedef struct {
 
 static void ngx_http_taskforge_redis_connect(
     ngx_http_taskforge_redis_t *redis);
+static ngx_int_t ngx_http_taskforge_redis_secure(redisAsyncContext *ac,
+    ngx_http_taskforge_redis_conf_t *conf);
 static void ngx_http_taskforge_redis_connected(const redisAsyncContext *ac,
     int status);
 static void ngx_http_taskforge_redis_greet(ngx_http_taskforge_redis_t *redis);
@@ -260,6 +267,12 @@ ngx_http_taskforge_redis_connect(ngx_http_taskforge_redis_t *redis)
         return;
     }
 
+    if (ngx_http_taskforge_redis_secure(ac, conf) != NGX_OK) {
+        ngx_http_taskforge_redis_fail(redis, "TLS cannot begin");
+        redisAsyncFree(ac);
+        return;
+    }
+
     redis->ac = ac;
     ac->data = redis;
 
@@ -280,6 +293,31 @@ ngx_http_taskforge_redis_connect(ngx_http_taskforge_redis_t *redis)
 
     (void) redisAsyncSetConnectCallback(ac,
                                         ngx_http_taskforge_redis_connected);
+}
+
+
+/* hiredis begins the handshake; the rest of it goes on with the events. */
+
+static ngx_int_t
+ngx_http_taskforge_redis_secure(redisAsyncContext *ac,
+    ngx_http_taskforge_redis_conf_t *conf)
+{
+#if (TF_REDIS_TLS)
+    SSL  *ssl;
+
+    if (conf->tls == NULL) {
+        return NGX_OK;
+    }
+
+    ssl = tf_redis_tls_session(conf->tls, (char *) conf->host.data);
+
+    if (ssl == NULL || redisInitiateSSL(&ac->c, ssl) != REDIS_OK) {
+        SSL_free(ssl);
+        return NGX_ERROR;
+    }
+#endif
+
+    return NGX_OK;
 }
 
 

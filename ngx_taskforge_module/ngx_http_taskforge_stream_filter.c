@@ -50,7 +50,7 @@ static ngx_str_t  ngx_http_taskforge_stream_event =
 
 u_char *
 ngx_http_taskforge_stream_lines(ngx_http_taskforge_lines_t *lines,
-    u_char **in, u_char *last, u_char *out, u_char *end)
+    u_char **in, const u_char *last, u_char *out, const u_char *end)
 {
     u_char  c, *p;
 

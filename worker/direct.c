@@ -6,7 +6,11 @@
 #include <string.h>
 
 #include "redis_keys.h"
-#include "settings.h"
+#include "redis_tls.h"
+#if TF_REDIS_TLS
+#include <hiredis/hiredis_ssl.h>
+#include <openssl/ssl.h>
+#endif
 #include "uuid.h"
 
 #define REDIS_TIMEOUT_SECONDS 2
@@ -126,6 +130,20 @@ static bool greet(redisContext *redis, int argc, const char **argv)
     return ok;
 }
 
+/* The whole handshake. */
+static bool secure(redisContext *redis, const tf_redis_url_t *url)
+{
+#if TF_REDIS_TLS
+    SSL *ssl = url->tls ? tf_redis_tls_session(url->tls_context, url->host) : NULL;
+
+    if (url->tls && (ssl == NULL || redisInitiateSSL(redis, ssl) != REDIS_OK)) {
+        SSL_free(ssl);
+        return false;
+    }
+#endif
+    return true;
+}
+
 static bool log_in(redisContext *redis, const tf_redis_url_t *url)
 {
     const char *auth[3] = {"AUTH", url->user ? url->user : url->password, url->password};
@@ -134,7 +152,7 @@ static bool log_in(redisContext *redis, const tf_redis_url_t *url)
 
     snprintf(db, sizeof(db), "%d", url->db);
     return redisSetTimeout(redis, (struct timeval){REDIS_TIMEOUT_SECONDS, 0}) == REDIS_OK &&
-           (!url->password || greet(redis, url->user ? 3 : 2, auth)) &&
+           secure(redis, url) && (!url->password || greet(redis, url->user ? 3 : 2, auth)) &&
            (url->db == 0 || greet(redis, 2, select));
 }
 

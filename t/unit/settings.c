@@ -180,13 +180,13 @@ static void test_redis_urls(void **state)
         {"redis://:p@ss@h", NULL, "h", NULL, "p@ss", 6379, 0},
         {"redis://[::1]:7000/1", NULL, "::1", NULL, NULL, 7000, 1},
         {"redis://[::1]", NULL, "::1", NULL, NULL, 6379, 0},
+        {"rediss://:p?q@h:7000/2?cacert=/ca", NULL, "h", NULL, "p?q", 7000, 2},
         {"unix:///run/redis.sock", "/run/redis.sock", NULL, NULL, NULL, 0, 0},
         {"unix:///run/redis.sock?db=5", "/run/redis.sock", NULL, NULL, NULL, 0, 5},
     };
     static const char *const bad[] = {
         "",
         "localhost:6379",
-        "rediss://h",
         "http://h",
         "redis://",
         "redis://:secret@",
@@ -206,6 +206,16 @@ static void test_redis_urls(void **state)
         "unix:///s?x=1",
         "unix:///s?db=",
         "unix:///s?db=a",
+        "redis://h?cacert=/ca",
+        "rediss://",
+        "rediss://h:x",
+        "rediss://h?",
+        "rediss://h?ca=/ca",
+        "rediss://h?cacert=",
+        "rediss://h?cacert=/a&cacert=/b",
+        "rediss://h?cacert=%zz",
+        "rediss://h?cert=/c",
+        "rediss://h?key=/k",
     };
     tf_redis_url_t url;
     size_t i;
@@ -235,6 +245,28 @@ static void test_redis_urls(void **state)
     }
 }
 
+static void test_redis_tls_urls(void **state)
+{
+    tf_redis_url_t url;
+
+    assert_true(tf_redis_url_parse("redis://h", &url, error, sizeof(error)));
+    assert_false(url.tls);
+    tf_redis_url_free(&url);
+    assert_true(tf_redis_url_parse("rediss://h", &url, error, sizeof(error)));
+    assert_true(url.tls);
+    assert_null(url.cacert);
+    assert_null(url.cert);
+    tf_redis_url_free(&url);
+    assert_true(
+        tf_redis_url_parse("rediss://u:p@h:1/2?key=/k%26&cacert=/ca&cert=/c", &url, error, sizeof(error)));
+    assert_true(url.tls);
+    assert_string_equal(url.cacert, "/ca");
+    assert_string_equal(url.cert, "/c");
+    assert_string_equal(url.key, "/k&");
+    assert_int_equal(url.db, 2);
+    tf_redis_url_free(&url);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +276,7 @@ int main(void)
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_missing),
         cmocka_unit_test(test_redis_urls),
+        cmocka_unit_test(test_redis_tls_urls),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
