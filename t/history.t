@@ -70,6 +70,8 @@ fine('one whose process was killed', @killed, {kind => 'fault', pid => 100});
 # I1
 broken('a job that was accepted and is not there', 'I1 lost', @success, {%$accepted, id => 'lost'});
 broken('a job that is gone', 'I1 j: is gone', @success[1 .. $#success]);
+fine('a job that was deleted', @success[1 .. $#success], $accepted, {%$accepted, op => 'delete', status => 204});
+broken('a job that was deleted, and is there', 'I1 j: was deleted', @success, {%$accepted, op => 'delete', status => 204});
 broken('a job that does not end', 'I1 j: (has not ended|ended 0)', job(status => 'RUNNING'), claimed(), run(1, 2));
 broken('two answers with one job', 'I1 j: two', @success, $accepted, $accepted);
 broken('one key with two jobs', 'I1 other: the key', @success, {%{$cancelled[0]}, id => 'other'}, (map { {%$_, id => 'other'} } @cancelled[1, 2]),

@@ -14,7 +14,7 @@ use Time::HiRes qw(sleep time);
 # how often, of all operations
 my @OPERATIONS = (
     [plain => 20], [batch => 6], [keyed => 6], [delayed => 8], [fails => 10], [permanent => 5], [dead => 5], [crash => 5], [snooze => 4],
-    [long => 6], [cancel_waiting => 5], [cancel_running => 5], [expires => 4], [webhook => 8], [paused => 4], [retry => 8], [bulk => 2],
+    [long => 6], [cancel_waiting => 5], [cancel_running => 5], [expires => 4], [webhook => 8], [paused => 4], [retry => 8], [delete => 3], [bulk => 2],
 );
 
 # tf, history, receiver; seed; seconds: how long; clients: processes; pace: seconds between two operations of one
@@ -160,6 +160,13 @@ sub do_retry {
     my $ids = $self->{ids};
     my $id = $ids->[rand @$ids] // return;
     return $self->call('retry', POST => "/jobs/$id/retry", undef, id => $id);
+}
+
+sub do_delete {
+    my ($self) = @_;
+    my $ids = $self->{ids};
+    my $id = $ids->[rand @$ids] // return;
+    return $self->call('delete', DELETE => "/jobs/$id", undef, id => $id);
 }
 
 sub do_bulk {

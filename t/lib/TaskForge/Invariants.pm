@@ -9,7 +9,7 @@ package TaskForge::Invariants;
 #             it) error at
 #   error     a row of job_errors: id epoch attempt
 #   start, beat, end   by the handler of test_history: id epoch attempt incarnation pid at (another clock), outcome
-#   answer    to a client: op status id, key; op: submit, cancel, retry, others
+#   answer    to a client: op status id, key; op: submit, cancel, retry, delete, others
 #   delivery  of a webhook: id (a job) of (the job that ended) message
 #   hook      what the receiver got: message status (its answer) at (the clock of start)
 #   tick      of a schedule: schedule tick (seconds) outcome id every (seconds; 0: ticks may be missing)
@@ -40,7 +40,7 @@ sub violations {
     $self->sort_out($_) for @events;
     for my $id (sort keys %{$self->{jobs}}, grep { !$self->{jobs}{$_} } keys %{$self->{changes}}) {
         my $job = $self->{jobs}{$id};
-        $self->violated(1, $id, 'is gone') if !$job;
+        $self->violated(1, $id, 'is gone') if !$job && !$self->{deleted}{$id};
         $self->life($job) if $job;
         $self->runs($job) if $job && $job->{type} eq 'test_history';
         $self->webhooks($job) if $job && $job->{webhook};
@@ -74,6 +74,10 @@ sub sort_out {
         $self->{hit}{$e->{incarnation}} = 1 if $e->{incarnation};
         $self->{killed}{$e->{pid}} = 1 if $e->{pid};
         push @{$self->{crashes}}, $e->{at} if $e->{postgres};
+    } elsif ($kind eq 'answer' && $e->{op} eq 'delete') {
+        # without an answer nobody knows
+        $self->{deleted}{$e->{id}} = 1 if $e->{status} < 300 || $e->{status} >= 500;
+        push @{$self->{answer}}, $e;
     } elsif ($kind eq 'delivery') {
         push @{$self->{deliveries}{$e->{of}}}, $e;
         $self->{delivery}{$e->{message}} = $e;
@@ -215,7 +219,7 @@ sub answers {
         next if $status >= 300 || !defined $id;
         my @changes = @{$self->{changes}{$id} // []};
         if ($op eq 'submit') {
-            $self->violated(1, $id, "was answered $status and is not there") if !$self->{jobs}{$id};
+            $self->violated(1, $id, "was answered $status and is not there") if !$self->{jobs}{$id} && !$self->{deleted}{$id};
             $self->violated(1, $id, 'two answers 202 name it') if $status == 202 && $ids{$id}++;
             my $first = defined $a->{key} ? $key{$a->{key}} //= $id : $id;
             $self->violated(1, $id, "the key $a->{key} made $first, too") if $first ne $id;
@@ -224,10 +228,12 @@ sub answers {
                 if !grep { $status == 200 ? $_->{now} eq 'CANCELLED' : $_->{asked} } @changes;
         } elsif ($op eq 'retry') {
             $retried{$id}++;
+        } elsif ($op eq 'delete') {
+            $self->violated(1, $id, 'was deleted and is there') if $self->{jobs}{$id};
         }
     }
-    for my $id (keys %retried) {
-        my $epochs = $self->{jobs}{$id} ? $self->{jobs}{$id}{epoch} : 0;
+    for my $id (grep { $self->{jobs}{$_} } keys %retried) {
+        my $epochs = $self->{jobs}{$id}{epoch};
         $self->violated(2, $id, "$retried{$id} retries were answered, and it is in epoch $epochs") if $epochs < $retried{$id};
     }
     return;

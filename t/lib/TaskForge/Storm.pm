@@ -20,6 +20,8 @@ my @FAULTS = (
     [worker_kill => 6, \@WORKERS, 0.2, 5],
     [worker_stop => 4, \@WORKERS, 1, 8],
     [worker_restart => 4, \@WORKERS, 0.2, 3],
+    [worker_quiet => 3, \@WORKERS, 0.5, 4],
+    [worker_resize => 3, \@WORKERS, 0.5, 4],
     [executor_kill => 8, \@WORKERS, 0, 0],
     [executor_stop => 3, \@WORKERS, 0.5, 4],
     [leader_kill => 4, ['schedulers'], 0.2, 4],
@@ -121,6 +123,9 @@ sub heal {
     for my $name (grep { $self->{down}{$_} } sort keys %{$self->{down}}) {
         $self->up($name);
     }
+    for my $name (@WORKERS) {
+        wait_until(30, sub { ($self->order_worker({part => $name}, 'resume') // 0) == 202 }, 0.2) or push @{$self->{odd}}, "$name cannot be resumed";
+    }
     wait_until(30, sub { $self->order('resume') }, 0.2) or push @{$self->{odd}}, 'the queue "side" cannot be resumed';
     return @{$self->{odd}};
 }
@@ -188,6 +193,22 @@ sub end_worker_restart {
     }
     return $self->up($fault->{part});
 }
+
+# An order to it over the API; it may fail, as those of people do in such weather.
+sub order_worker {
+    my ($self, $fault, $order, $body) = @_;
+    my $host = $self->{tf}->worker_host($fault->{part});
+    my $http = $self->{tf}->http(timeout => 3);
+    return eval {
+        my ($worker) = grep { $_->{hostname} eq $host } @{$http->get('/api/v1/workers')->json->{items}};
+        $http->post("/api/v1/workers/$worker->{id}/$order", $body)->status;
+    };
+}
+
+sub begin_worker_quiet  { my ($self, $fault) = @_; return $self->order_worker($fault, 'quiet') }
+sub end_worker_quiet    { my ($self, $fault) = @_; return $self->order_worker($fault, 'resume') }
+sub begin_worker_resize { my ($self, $fault) = @_; return $self->order_worker($fault, 'concurrency', {concurrency => 1 + $fault->{dice} % 6}) }
+sub end_worker_resize   { my ($self, $fault) = @_; return $self->order_worker($fault, 'concurrency', {concurrency => 3}) }
 
 sub begin_executor_kill {
     my ($self, $fault) = @_;
