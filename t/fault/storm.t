@@ -20,7 +20,7 @@ note TaskForge::Storm::describe($_) for @plan;
 
 my $tf = TaskForge->start(
     parts => [qw(postgres redis nchan nginx)], handlers => 1,
-    settings => {TASKFORGE_WORKER_QUEUES => 'default,side', TASKFORGE_WORKER_CONCURRENCY => 3, TASKFORGE_LOST_SECONDS => 5, TASKFORGE_OUTGOING_ALLOW => '127.0.0.2',
+    settings => {TASKFORGE_WORKER_QUEUES => 'default,side', TASKFORGE_WORKER_CONCURRENCY => 5, TASKFORGE_LOST_SECONDS => 5, TASKFORGE_OUTGOING_ALLOW => '127.0.0.2',
         # an attempt that a fault costs is none that a job deserves to die of
         TASKFORGE_POISON_LIMIT => 1000},
     edit => sub { $_[0] =~ s/worker_processes +auto/worker_processes 2/r });

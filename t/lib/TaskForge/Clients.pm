@@ -14,7 +14,7 @@ use Time::HiRes qw(sleep time);
 # how often, of all operations
 my @OPERATIONS = (
     [plain => 20], [batch => 6], [keyed => 6], [delayed => 8], [fails => 10], [permanent => 5], [dead => 5], [crash => 5], [snooze => 4],
-    [long => 6], [cancel_waiting => 5], [cancel_running => 5], [expires => 4], [webhook => 8], [paused => 4], [retry => 8], [delete => 3], [bulk => 2],
+    [long => 6], [longer => 3], [cancel_waiting => 5], [cancel_running => 5], [expires => 4], [webhook => 8], [paused => 4], [retry => 8], [delete => 3], [bulk => 2],
 );
 
 # tf, history, receiver; seed; seconds: how long; clients: processes; pace: seconds between two operations of one
@@ -97,6 +97,8 @@ sub do_permanent { my ($self) = @_; return $self->submit_bad({do => 'permanent'}
 sub do_dead      { my ($self) = @_; return $self->submit_bad({do => 'fail', times => 99}, max_retries => int rand 2) }
 sub do_snooze    { my ($self) = @_; return $self->submit({do => 'snooze'}, max_retries => int rand 3) }
 sub do_long      { my ($self) = @_; return $self->submit({ms => 200 + int rand 1500}, max_retries => int rand 8) }
+# Long enough that it runs elsewhere when a worker that stood still comes with its result.
+sub do_longer    { my ($self) = @_; return $self->submit({ms => 3000 + int rand 6000}, max_retries => 10) }
 sub do_paused    { my ($self) = @_; return $self->submit({}, queue => 'side') }
 sub do_webhook   { my ($self) = @_; return $self->submit_bad({do => ('ok', 'ok', 'permanent', 'fail')[rand 4], times => 99}, max_retries => 1,
     webhook_url => $self->{receiver}->url('/sometimes/30')) }

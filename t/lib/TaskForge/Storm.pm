@@ -18,7 +18,7 @@ our @SCHEDULERS = qw(scheduler scheduler2 scheduler3);
 # begin_<name> begins it, end_<name>, where there is one, ends it.
 my @FAULTS = (
     [worker_kill => 6, \@WORKERS, 0.2, 5],
-    [worker_stop => 4, \@WORKERS, 1, 8],
+    [worker_stop => 6, \@WORKERS, 1, 12],
     [worker_restart => 4, \@WORKERS, 0.2, 3],
     [worker_quiet => 3, \@WORKERS, 0.5, 4],
     [worker_resize => 3, \@WORKERS, 0.5, 4],
@@ -208,7 +208,7 @@ sub order_worker {
 sub begin_worker_quiet  { my ($self, $fault) = @_; return $self->order_worker($fault, 'quiet') }
 sub end_worker_quiet    { my ($self, $fault) = @_; return $self->order_worker($fault, 'resume') }
 sub begin_worker_resize { my ($self, $fault) = @_; return $self->order_worker($fault, 'concurrency', {concurrency => 1 + $fault->{dice} % 6}) }
-sub end_worker_resize   { my ($self, $fault) = @_; return $self->order_worker($fault, 'concurrency', {concurrency => 3}) }
+sub end_worker_resize   { my ($self, $fault) = @_; return $self->order_worker($fault, 'concurrency', {concurrency => 5}) }
 
 sub begin_executor_kill {
     my ($self, $fault) = @_;
