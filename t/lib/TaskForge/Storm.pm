@@ -18,7 +18,9 @@ our @SCHEDULERS = qw(scheduler scheduler2 scheduler3);
 # begin_<name> begins it, end_<name>, where there is one, ends it.
 my @FAULTS = (
     [worker_kill => 6, \@WORKERS, 0.2, 5],
-    [worker_stop => 6, \@WORKERS, 1, 12],
+    [worker_stop => 3, \@WORKERS, 1, 5],
+    # until its jobs run elsewhere
+    [worker_hang => 6, \@WORKERS, 7, 12],
     [worker_restart => 4, \@WORKERS, 0.2, 3],
     [worker_quiet => 3, \@WORKERS, 0.5, 4],
     [worker_resize => 3, \@WORKERS, 0.5, 4],
@@ -173,6 +175,9 @@ sub begin_worker_kill { my ($self, $fault) = @_; $self->hit($fault->{part}); ret
 sub end_worker_kill   { my ($self, $fault) = @_; return $self->up($fault->{part}) }
 sub begin_worker_stop { my ($self, $fault) = @_; $self->hit($fault->{part}); return $self->part($fault->{part})->signal('STOP') }
 sub end_worker_stop   { my ($self, $fault) = @_; return $self->part($fault->{part})->signal('CONT') }
+
+sub begin_worker_hang { my ($self, $fault) = @_; return $self->begin_worker_stop($fault) }
+sub end_worker_hang   { my ($self, $fault) = @_; return $self->end_worker_stop($fault) }
 
 sub begin_worker_restart {
     my ($self, $fault) = @_;
