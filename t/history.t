@@ -7,7 +7,7 @@ use TaskForge::Invariants;
 my %kind = (queue => 'default', type => 'test_history', priority => 5);
 
 sub job    { return {kind => 'job', id => 'j', %kind, epoch => 0, attempt => 1, max_retries => 1, @_} }
-sub change { my ($was, $now, %o) = @_; return {kind => 'change', id => 'j', was => $was, now => $now, epoch => 0, attempt => 0, incarnation => 7, at => 1, %o} }
+sub change { my ($was, $now, %o) = @_; return {kind => 'change', id => 'j', was => $was, now => $now, epoch => 0, attempt => 0, incarnation => 7, at => 1, clock => 100, %o} }
 sub run {
     my ($from, $to, $outcome, %o) = @_;
     my %run = (id => 'j', epoch => 0, attempt => 1, incarnation => 7, pid => 100, %o);
@@ -98,6 +98,7 @@ broken('two runs of one claim', 'I3 j: run 0.1 of incarnation 7 started 2 times 
 broken('two runs at a time, while the first one held its lease', 'I3 j: runs 0.1 and 0.2 overlap',
     map { $_->{kind} =~ /^(beat|end)$/ && $_->{attempt} == 1 ? {%$_, at => 3.5} : $_ } @retried);
 broken('a success that no handler had', 'I3 j: run 0.1 succeeded, but', grep { $_->{kind} ne 'end' } @success);
+broken('a success that somebody else brought', 'I3 j: run 0.1 succeeded, but', @success[0 .. $#success - 1], ended('SUCCESS', clock => 1.5));
 broken('a success that was lost', 'I[34] j:', @killed[0, 1, 2], run(1, 2, 'ok'), @killed[-2, -1]);
 
 # I4

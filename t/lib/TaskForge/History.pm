@@ -58,10 +58,11 @@ my %ROWS = (
 sub events {
     my ($self, $receiver) = @_;
     my @events = $self->lines;
+    my $clocks = now() - time;
     for my $kind (sort keys %ROWS) {
         push @events, map { {%{$json->decode($_->[0])}, kind => $kind} } $self->{tf}->sql("SELECT row_to_json(r) FROM ($ROWS{$kind}) r");
     }
-    my $clocks = now() - time;
+    $_->{clock} = $_->{at} + $clocks for grep { $_->{kind} eq 'change' } @events;
     push @events, map { {kind => 'hook', message => $_->{headers}{'webhook-id'}, status => $_->{status}, at => $_->{at} + $clocks} } $receiver->requests;
     return @events;
 }

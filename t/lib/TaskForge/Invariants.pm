@@ -6,7 +6,7 @@ package TaskForge::Invariants;
 # An event is a hash with a kind:
 #   job       a row as it is at the end: id status epoch attempt max_retries type queue priority webhook schedule expires_at scheduled_at key
 #   change    of a status, in the order of the list: id was (undef: new) now epoch attempt (both after it) incarnation asked (a cancel, before
-#             it) error at
+#             it) error at clock (the same moment by the clock of start)
 #   error     a row of job_errors: id epoch attempt
 #   start, beat, end   by the handler of test_history: id epoch attempt incarnation pid at (another clock), outcome
 #   answer    to a client: op status id, key; op: submit, cancel, retry, delete, others
@@ -32,6 +32,8 @@ my %ALLOWED = map { my ($was, @now) = @$_; $was => {map { $_ => 1 } @now} } (
 my $LOST = qr/stopped sending heartbeats/;
 # how long a claim may wait in PostgreSQL's memory, and a job in a worker before its handler starts
 my $FORGOTTEN_SECONDS = 5;
+# between the two clocks
+my $DRIFT_SECONDS = 0.1;
 
 # Every violation as "I<n> <what it is about>: <what is wrong>".
 sub violations {
@@ -163,12 +165,13 @@ sub runs {
         my $started = $started{$fence}{$incarnation} += $self->forgotten($run) ? 0 : 1;
         $self->violated(3, $id, "run $fence of incarnation $incarnation started $started times with $claims claims") if $started > $claims;
         $self->result($job, $run, @{$exits{$fence} // []});
-        $done{$fence}++ if $run->{outcome} eq 'ok';
+        push @{$done{$fence}}, $run->{last} if $run->{outcome} eq 'ok';
     }
     for my $fence (keys %exits) {
         my @won = grep { $_->{now} eq 'SUCCESS' } @{$exits{$fence}};
         $self->violated(3, $id, "run $fence succeeded " . @won . ' times') if @won > 1;
-        $self->violated(3, $id, "run $fence succeeded, but its handler did not") if @won && !$done{$fence};
+        $self->violated(3, $id, "run $fence succeeded, but its handler did not, or had not yet")
+            if @won && !grep { $_ <= $won[0]{clock} + $DRIFT_SECONDS } @{$done{$fence} // []};
         $self->burnt($id, $_, grep { fence($_) eq $fence } @runs) for grep { $_->{now} =~ /^(RETRYING|FAILED|DEAD_LETTER)$/ } @{$exits{$fence}};
     }
     for my $late (0 .. $#runs) {
