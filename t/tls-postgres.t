@@ -35,9 +35,14 @@ like(migrate(url('taskforge_owner')), qr/^0001 +jobs +applied/m, 'the migrations
 like(migrate(url('taskforge_owner') =~ s/verify-full/disable/r), qr/no pg_hba.conf entry.*no encryption/, 'and not without');
 
 ok(wait_until(60, sub { $tf->get('/readyz')->status == 200 }), 'all parts are connected');
-is_deeply([$tf->sql("SELECT DISTINCT split_part(application_name, ' ', 1), ssl, version FROM pg_stat_activity JOIN pg_stat_ssl USING (pid)
-                     WHERE usename = 'taskforge' ORDER BY 1")],
-    [map { [$_, 't', 'TLSv1.3'] } qw(taskforge-nginx taskforge-scheduler taskforge-worker)], 'nginx, worker and scheduler: TLS 1.3');
+sub connections {
+    return $tf->sql("SELECT DISTINCT split_part(application_name, ' ', 1), ssl, version FROM pg_stat_activity JOIN pg_stat_ssl USING (pid)
+                     WHERE usename = 'taskforge' ORDER BY 1");
+}
+# /readyz knows nothing of the scheduler, and who has just connected has no version yet
+wait_until(60, sub { my @all = connections(); @all == 3 && !grep { !defined $_->[2] } @all });
+is_deeply([connections()], [map { [$_, 't', 'TLSv1.3'] } qw(taskforge-nginx taskforge-scheduler taskforge-worker)],
+    'nginx, worker and scheduler: TLS 1.3');
 
 # a job whose row is of about so many bytes, twice: payload and result
 sub echo {

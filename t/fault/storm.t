@@ -1,6 +1,8 @@
 # A storm: clients that use everything, and everything under them killed, stopped, emptied, filled and cut, at random from a seed. Then
 # whether the history of all that kept the promises I1 to I7 of docs/reliability.md.
 #
+# The suite runs seed 1, so that a change is judged by the same storm as the one before it. Others, or TASKFORGE_STORM_SEED=random:
+#
 #   TASKFORGE_STORM_SEED=7 TASKFORGE_STORM_MINUTES=5 prove -v t/fault/storm.t
 use FindBin;
 use lib "$FindBin::Bin/../lib";
@@ -12,7 +14,8 @@ use TaskForge::Invariants;
 use TaskForge::Receiver;
 use TaskForge::Storm;
 
-my $seed = $ENV{TASKFORGE_STORM_SEED} // int(time) % 1_000_000;
+my $seed = $ENV{TASKFORGE_STORM_SEED} // 1;
+$seed = int(time) % 1_000_000 if $seed eq 'random';
 my $minutes = $ENV{TASKFORGE_STORM_MINUTES} // 1;
 my @plan = TaskForge::Storm::plan($seed, $minutes * 60 - 5);
 note "TASKFORGE_STORM_SEED=$seed TASKFORGE_STORM_MINUTES=$minutes: this storm once more";
