@@ -7,6 +7,7 @@
 #include "ngx_http_taskforge_audit.h"
 #include "ngx_http_taskforge_change.h"
 #include "ngx_http_taskforge_events.h"
+#include "ngx_http_taskforge_job_types.h"
 #include "ngx_http_taskforge_jobs.h"
 #include "ngx_http_taskforge_login.h"
 #include "ngx_http_taskforge_queues.h"
@@ -262,6 +263,14 @@ const ngx_http_taskforge_route_t  ngx_http_taskforge_routes[] = {
     { NGX_HTTP_GET, ngx_string("/stats"),
       ngx_http_taskforge_stats, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
       READ, ngx_string("stats"), NULL, 0 },
+
+    { NGX_HTTP_GET, ngx_string("/stats/history"),
+      ngx_http_taskforge_history, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      READ, ngx_string("stats_history"), ngx_http_taskforge_history_args, 0 },
+
+    { NGX_HTTP_GET, ngx_string("/job-types"),
+      ngx_http_taskforge_job_types, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      JOBS, ngx_string("job_types"), NULL, 0 },
 
     { NGX_HTTP_GET, ngx_string("/events"),
       ngx_http_taskforge_events, NGX_HTTP_TASKFORGE_ROLE_VIEWER,

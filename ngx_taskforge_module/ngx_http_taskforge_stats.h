@@ -1,6 +1,7 @@
 
 /*
- * GET /stats: the numbers of a dashboard, from counters alone.
+ * GET /stats, GET /stats/history: the numbers of a dashboard, from counters
+ * alone.
  */
 
 #ifndef _NGX_HTTP_TASKFORGE_STATS_H_INCLUDED_
@@ -10,7 +11,11 @@
 #include "ngx_http_taskforge_module.h"
 
 
+extern const ngx_str_t  ngx_http_taskforge_history_args[];
+
+
 void ngx_http_taskforge_stats(ngx_http_request_t *r);
+void ngx_http_taskforge_history(ngx_http_request_t *r);
 
 
 /* Of job_throughput: 2^64 microseconds would be bucket 256. */

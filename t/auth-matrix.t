@@ -34,6 +34,8 @@ my %EXPECTED = (
     'POST /schedules/{id}/run'   => [operator => qw(manage)],
     'GET /jobs/{id}/why'         => [viewer => qw(read submit manage)],
     'GET /stats'                 => [viewer => qw(read manage)],
+    'GET /stats/history'         => [viewer => qw(read manage)],
+    'GET /job-types'             => [viewer => qw(read submit manage)],
     'GET /events'                => [viewer => qw(read manage)],
     'POST /auth/register'        => ['anyone'],
     'POST /auth/login'           => ['anyone'],

@@ -26,6 +26,23 @@ is_deeply({%{$s->{queued_by_queue}}{qw(slow other)}}, {slow => 3, other => 1}, '
 ok($s->{p99_latency_ms} > 0, 'a 99th percentile');
 ok($s->{throughput_per_sec} > 0, 'a throughput');
 
+my ($hour, $day) = map { $tf->get("/api/v1/stats/history?window=$_")->json } qw(hour day);
+for ($hour, $day) {
+    my ($submitted, $succeeded, $failed) = (0, 0, 0);
+    $submitted += $_->{submitted}, $succeeded += $_->{succeeded}, $failed += $_->{failed} for @{$_->{items}};
+    is_deeply([$succeeded, $failed], [50, 1], "history of the $_->{window}: what ended is in its steps");
+    is($submitted, 57, 'and what was submitted');
+    ok((grep { $_->{succeeded} && $_->{p50_duration_seconds} <= $_->{p99_duration_seconds} } @{$_->{items}}), 'with its durations');
+}
+is_deeply([map { scalar @{$_->{items}}, $_->{step_seconds} } $hour, $day], [60, 60, 96, 900], 'in steps of a minute, and of 15');
+is_deeply([sort map { $_->{at} } @{$day->{items}}], [map { $_->{at} } @{$day->{items}}], 'the oldest first');
+ok($tf->get('/api/v1/stats/history?window=year')->is_problem(400), 'of a year there is none: 400');
+
+my %types = map { $_->{type} => $_ } @{$tf->get('/api/v1/job-types')->json->{items}};
+is($types{sleep}{payload_schema}{properties}{seconds}{maximum}, 3600, 'types have the schema of their payload');
+is($types{sleep}{max_retries}, 3, 'and their defaults');
+ok(!$types{bulk_action} && !$types{webhook}, 'TaskForge\'s own types are left out');
+
 # what is kept from request to request must not be counted twice, nor forgotten
 my $now = $tf->sql_value("SELECT extract(minute FROM now()) + 60 * extract(hour FROM now()) > 20");
 SKIP: {
