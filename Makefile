@@ -59,7 +59,7 @@ SLICE     := $(BUILD)/taskforge-slice
 TESTER    := $(BUILD)/t/taskforge-worker
 UNITS     := $(patsubst t/unit/%.c,$(BUILD)/unit/%,$(unit_c))
 
-.PHONY: all module worker scheduler tools units lint lint-format lint-cppcheck lint-tidy fuzz help up down logs seed migrate test clean
+.PHONY: all module worker scheduler tools units html lint lint-format lint-cppcheck lint-tidy lint-html fuzz help up down logs seed migrate test clean
 all: module worker scheduler tools
 module: $(MODULE)
 worker: $(WORKER)
@@ -67,9 +67,13 @@ scheduler: $(SCHEDULER)
 tools: $(TOOLS) $(PASSWD) $(SLICE)
 units: $(UNITS) $(TESTER)
 
+# the dashboard; it knows itself when it is older than its sources
+html:
+	html/tools/build $(BUILD)/html
+
 help:
-	@echo 'make [all|module|worker|scheduler|tools|units] [BUILD=dir] [SANITIZE=1]   build'
-	@echo 'make lint                                      clang-format, cppcheck, clang-tidy'
+	@echo 'make [all|module|worker|scheduler|tools|units|html] [BUILD=dir] [SANITIZE=1]   build'
+	@echo 'make lint                                      clang-format, cppcheck, clang-tidy, ESLint'
 	@echo 'make up|down|logs|seed|migrate|test|clean      the same as ./taskforge ...'
 
 # nginx's generated headers (ngx_auto_config.h), once per build directory
@@ -154,7 +158,7 @@ LINT_CH  := $(wildcard $(ROOMS:=/*.[ch]))
 LINT_INC := $(CPPFLAGS) -isystem $(PQ_INC:-I%=%) -Idaemon -Iworker -Ischeduler
 TIDY     ?= $(LINT_C)
 
-lint: lint-format lint-cppcheck lint-tidy
+lint: lint-format lint-cppcheck lint-tidy lint-html
 
 lint-format:
 	@v=$$(clang-format --version) || exit 1; case $$v in \
@@ -174,6 +178,10 @@ lint-cppcheck:
 lint-tidy: $(if $(filter ngx_taskforge_module/%,$(TIDY)),$(NGX_OBJS)/.ready)
 	@printf '%s\n' $(TIDY) | xargs -P "$$(nproc)" -I {} sh -c 'out=$$(clang-tidy --quiet "$$@" 2>&1) || \
 	  { printf "%s\n" "$$out"; exit 1; }' sh {} -- -std=gnu11 $(LINT_INC) -DNGX_DEBUG=0 $(NGX_INC)
+
+lint-html:
+	html/tools/build $(BUILD)/html --dev
+	@cd html && npm run --silent lint
 
 up down logs seed migrate test clean:
 	./taskforge $@

@@ -28,7 +28,7 @@ spew("$tf->{home}/conf/tls.conf", $conf);
 give_away("$tf->{home}/conf/tls.conf");
 $tf->start_part('nginx');
 
-for my $path ('/', '/style.css', '/api/v1/jobs', '/nothing-here', '/livez') {
+for my $path ('/', '/api/v1/jobs', '/api/docs/', '/assets/nothing-here', '/livez') {
     subtest "security headers of $path" => sub {
         my $r = $tf->get($path);
         my $csp = $r->header('content-security-policy') // '';

@@ -40,6 +40,7 @@ my @running; # stacks of this test, for END
 # limit: requests per minute (default: no limit); limit_failed: refused credentials per minute (default: no limit)
 # auth: true when the API asks who calls (otherwise whoever reaches the port may do everything); registration: open, closed
 # handlers: true when the workers are to know the types of t/handlers/
+# dashboard: true when html/ is wanted as it was built (html/tools/build $TASKFORGE_BUILD/html)
 # dataset: true when data/sales_q1.csv is wanted; edit: a sub that may change nginx.conf's text before it is written
 sub start {
     my ($class, %o) = @_;
@@ -61,7 +62,9 @@ sub make_home {
         run('cp', '-p', "$BUILD/$file", "$home/bin") if -e "$BUILD/$file";
     }
     run('cp', '-p', "$BUILD/t/taskforge-worker", "$home/bin") if $self->{handlers};
-    run('cp', '-rp', "$ROOT/core/taskforge.lua", "$ROOT/sql", glob("$ROOT/html"), "$home/share");
+    run('cp', '-rp', "$ROOT/core/taskforge.lua", "$ROOT/sql", "$home/share");
+    # the dashboard, where it was built; only a test of it needs more than a page
+    run('cp', '-rp', glob($self->{dashboard} ? "$BUILD/html/*" : "$ROOT/html/missing/*"), "$home/share/html");
     run('sh', '-c', '"$0" >"$1"', "$BUILD/gen-sales", "$home/data/sales_q1.csv") if $self->{dataset};
     $self->{port} = free_port();
     $self->{settings} = {

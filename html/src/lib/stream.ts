@@ -1,0 +1,179 @@
+// One WebSocket for the whole page. It comes back by itself, asks for what it missed, gives every event once and in
+// order, and hands over what happened once per frame.
+import { api, ok, type Event } from './api';
+import { addEvent, closeBatch, emptyBatch, type Batch } from './coalesce';
+import { compareSeq } from './seq';
+import { session } from './session';
+
+export type StreamState = 'connecting' | 'live' | 'reconnecting' | 'offline';
+
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 20_000;
+const CATCH_UP_PAGES = 10;
+const HIDDEN_FLUSH_MS = 1000;
+
+export class EventStream {
+  state: StreamState = 'connecting';
+  private socket: WebSocket | null = null;
+  private seen: string | null = null;
+  private catchingUp: Event[] | null = null;
+  private batch: Batch = emptyBatch();
+  private scheduled = false;
+  private waitMs = FIRST_WAIT_MS;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private stopped = true;
+  private readonly stateListeners = new Set<() => void>();
+
+  constructor(
+    private readonly onBatch: (batch: Batch) => void,
+    private readonly onResync: () => void,
+  ) {}
+
+  subscribe = (listener: () => void): (() => void) => {
+    this.stateListeners.add(listener);
+    return () => this.stateListeners.delete(listener);
+  };
+
+  start(): void {
+    this.stopped = false;
+    addEventListener('online', this.hurry);
+    void this.connect();
+  }
+
+  stop(): void {
+    this.stopped = true;
+    removeEventListener('online', this.hurry);
+    clearTimeout(this.timer);
+    this.socket?.close();
+    this.socket = null;
+    this.seen = null;
+  }
+
+  private readonly hurry = (): void => {
+    if (this.state !== 'live' && !this.stopped) {
+      clearTimeout(this.timer);
+      this.waitMs = FIRST_WAIT_MS;
+      void this.connect();
+    }
+  };
+
+  private become(state: StreamState): void {
+    if (this.state !== state) {
+      this.state = state;
+      this.stateListeners.forEach((listener) => listener());
+    }
+  }
+
+  private async connect(): Promise<void> {
+    const token = await session.token().catch(() => null);
+    if (this.stopped || this.socket) {
+      return;
+    }
+    if (!token) {
+      this.later();
+      return;
+    }
+    const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
+    const socket = new WebSocket(`${scheme}//${location.host}/ws`, ['taskforge', `bearer.${token}`]);
+    this.socket = socket;
+    socket.onmessage = (message: MessageEvent<string>) => {
+      // a message may hold several events, one a line
+      for (const line of message.data.split('\n')) {
+        if (line) {
+          this.receive(JSON.parse(line) as Event | { event: string });
+        }
+      }
+    };
+    socket.onclose = () => {
+      if (this.socket === socket) {
+        this.socket = null;
+        this.catchingUp = null;
+        if (!this.stopped) {
+          this.later();
+        }
+      }
+    };
+  }
+
+  private later(): void {
+    this.become(navigator.onLine ? 'reconnecting' : 'offline');
+    clearTimeout(this.timer);
+    // spread out, so that a restart is not followed by everybody at once
+    this.timer = setTimeout(() => void this.connect(), this.waitMs * (0.5 + Math.random()));
+    this.waitMs = Math.min(this.waitMs * 2, LONGEST_WAIT_MS);
+  }
+
+  private receive(event: Event | { event: string }): void {
+    if (event.event === 'connected') {
+      this.waitMs = FIRST_WAIT_MS;
+      if (this.seen === null) {
+        this.become('live');
+      } else {
+        void this.catchUp(this.seen);
+      }
+    } else if (event.event === 'resync') {
+      this.onResync();
+    } else if ('seq' in event) {
+      if (this.catchingUp) {
+        this.catchingUp.push(event);
+      } else {
+        this.take(event);
+      }
+    }
+  }
+
+  /** What happened while nobody listened; what arrives meanwhile waits behind it. */
+  private async catchUp(from: string): Promise<void> {
+    const waiting: Event[] = [];
+    this.catchingUp = waiting;
+    try {
+      let since: string | null = from;
+      for (let page = 0; since !== null && page < CATCH_UP_PAGES; page++) {
+        const answer: { items: Event[]; next_since: string | null; truncated: boolean } = await ok(
+          api.GET('/events', { params: { query: { since, limit: 1000 } } }),
+        );
+        answer.items.forEach((event) => this.take(event));
+        if (answer.truncated || page === CATCH_UP_PAGES - 1) {
+          this.onResync();
+          break;
+        }
+        since = answer.items.length ? answer.next_since : null;
+      }
+    } catch {
+      this.onResync();
+    }
+    if (this.catchingUp === waiting) {
+      this.catchingUp = null;
+      waiting.forEach((event) => this.take(event));
+      this.become('live');
+    }
+  }
+
+  private take(event: Event): void {
+    if (this.seen !== null && compareSeq(event.seq, this.seen) <= 0) {
+      return;
+    }
+    this.seen = event.seq;
+    addEvent(this.batch, event);
+    if (!this.scheduled) {
+      this.scheduled = true;
+      // a hidden tab has no frames
+      if (document.hidden) {
+        setTimeout(this.flush, HIDDEN_FLUSH_MS);
+      } else {
+        requestAnimationFrame(this.flush);
+        setTimeout(this.flush, HIDDEN_FLUSH_MS);
+      }
+    }
+  }
+
+  private readonly flush = (): void => {
+    if (!this.scheduled) {
+      return;
+    }
+    this.scheduled = false;
+    const batch = closeBatch(this.batch);
+    this.batch = emptyBatch();
+    this.onBatch(batch);
+  };
+}

@@ -1,0 +1,83 @@
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useState } from 'react';
+
+import { api, explain, ok, type Job } from '../lib/api';
+import { bulkFilter, mayChange, type Action, type BulkFilter } from '../lib/bulk';
+import type { Filter } from '../lib/filters';
+import { count } from '../lib/format';
+import { statusWords } from '../ui/status';
+import { complain, say } from '../ui/toast';
+import { Confirm } from '../ui/dialog';
+
+const ACTIONS: Action[] = ['cancel', 'retry', 'delete'];
+
+interface Props {
+  filter: Filter;
+  selected: Job[];
+  onDone: () => void;
+}
+
+/** Cancel, retry or delete what is selected, or everything that the filter means. */
+export function BulkButtons({ filter, selected, onDone }: Props) {
+  const [action, setAction] = useState<Action | null>(null);
+  const offered = selected.length
+    ? ACTIONS.filter((one) => selected.some((job) => mayChange(one, job.status)))
+    : Object.keys(filter).length
+      ? ACTIONS.filter((one) => bulkFilter(one, filter) !== null)
+      : [];
+  const target = action && (selected.length ? { ...bulkFilter(action, {}), ids: selected.map((job) => job.id) } : bulkFilter(action, filter));
+  return (
+    <>
+      {offered.map((one) => (
+        <button key={one} type="button" className="button" onClick={() => setAction(one)}>
+          {statusWords(one)} {selected.length ? 'selected' : 'all that fit'}
+        </button>
+      ))}
+      {action && target && (
+        <BulkDialog
+          action={action}
+          filter={target as BulkFilter}
+          onClose={() => setAction(null)}
+          onDone={() => {
+            setAction(null);
+            onDone();
+          }}
+        />
+      )}
+    </>
+  );
+}
+
+function BulkDialog({ action, filter, onClose, onDone }: { action: Action; filter: BulkFilter; onClose: () => void; onDone: () => void }) {
+  const queryClient = useQueryClient();
+  const preview = useQuery({
+    queryKey: ['bulk-preview', action, filter],
+    queryFn: () => ok(api.POST('/jobs/actions', { body: { action, filter, dry_run: true } })),
+    gcTime: 0,
+  });
+  const run = useMutation({
+    mutationFn: () => ok(api.POST('/jobs/actions', { body: { action, filter } })),
+    onSuccess: () => {
+      say(`${statusWords(action)} is under way, in the background.`);
+      setTimeout(() => void queryClient.invalidateQueries({ queryKey: ['jobs'] }), 1500);
+      onDone();
+    },
+    onError: complain,
+  });
+  const found = preview.data && 'count' in preview.data ? preview.data : null;
+  return (
+    <Confirm title={`${statusWords(action)} jobs`} action={found ? `${statusWords(action)} ${count(found.count)}` : statusWords(action)} danger={action !== 'retry'} busy={!found?.count || run.isPending} onConfirm={() => run.mutate()} onClose={onClose}>
+      {preview.isError ? (
+        <p role="alert" className="text-bad">{explain(preview.error)}</p>
+      ) : found ? (
+        <p>
+          <strong>{found.more ? 'More than ' : ''}{count(found.count)}</strong> {found.count === 1 ? 'job' : 'jobs'} can be changed so at this moment.
+          {action === 'delete' && ' Their errors and logs go too; there is no way back.'}
+          {action === 'cancel' && ' What waits never runs, what runs is stopped.'}
+        </p>
+      ) : (
+        <p role="status" className="text-muted">Counting …</p>
+      )}
+    </Confirm>
+  );
+}

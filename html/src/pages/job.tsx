@@ -1,0 +1,206 @@
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useState, type ReactNode } from 'react';
+import { Link, useLocation } from 'wouter';
+
+import { api, ok, type JobWhole, type Submission } from '../lib/api';
+import { mayChange } from '../lib/bulk';
+import { useMay } from '../lib/me';
+import { isFinal } from '../lib/patch';
+import { Confirm } from '../ui/dialog';
+import { JsonTree } from '../ui/json-tree';
+import { Empty, Loaded, PageHead, Panel } from '../ui/panel';
+import { JobState } from '../ui/status';
+import { Elapsed, Time } from '../ui/time';
+import { complain, say } from '../ui/toast';
+import { Deliveries } from './deliveries';
+import { JobLog } from './job-log';
+import { JobTimeline } from './job-timeline';
+import { Progress } from './jobs';
+import { SubmitButton } from './submit-button';
+
+export default function JobPage({ id }: { id: string }) {
+  const job = useQuery({ queryKey: ['job', id], queryFn: () => ok(api.GET('/jobs/{id}', { params: { path: { id } } })) });
+  return <Loaded query={job}>{(data) => <JobView job={data} />}</Loaded>;
+}
+
+function JobView({ job }: { job: JobWhole }) {
+  return (
+    <>
+      <PageHead
+        title={job.name ?? job.type}
+        note={
+          <span className="flex flex-wrap items-center gap-x-3">
+            <JobState status={job.status} />
+            <span className="break-all font-mono text-xs">{job.id}</span>
+          </span>
+        }
+        aside={<Buttons job={job} />}
+      />
+      <div className="space-y-4">
+        {job.status === 'RUNNING' && <Progress value={job.progress} />}
+        {job.error && job.status !== 'SUCCESS' && (
+          <div role="alert" className="panel whitespace-pre-wrap break-words border-bad px-4 py-3 text-bad">{job.error}</div>
+        )}
+        {!isFinal(job.status) && job.status !== 'RUNNING' && <Why job={job} />}
+        <div className="grid gap-4 lg:grid-cols-[minmax(0,2fr)_minmax(0,1fr)]">
+          <div className="min-w-0 space-y-4">
+            <Panel title="Payload"><JsonTree value={job.payload} label="payload" /></Panel>
+            <Panel title="Result">{job.status === 'SUCCESS' ? <JsonTree value={job.result} label="result" /> : <Empty>{isFinal(job.status) ? 'It ended without a result.' : 'Not yet.'}</Empty>}</Panel>
+            <Errors job={job} />
+            <JobLog job={job} />
+            {job.webhook_url && <Deliveries job={job} />}
+          </div>
+          <div className="min-w-0 space-y-4">
+            <Panel title="Timeline"><JobTimeline job={job} /></Panel>
+            <Facts job={job} />
+          </div>
+        </div>
+      </div>
+    </>
+  );
+}
+
+function Buttons({ job }: { job: JobWhole }) {
+  const may = useMay('operator');
+  const queryClient = useQueryClient();
+  const [, navigate] = useLocation();
+  const [deleting, setDeleting] = useState(false);
+  const path = { params: { path: { id: job.id } } };
+  const settled = (words: string) => ({
+    onSuccess: () => {
+      say(words);
+      void queryClient.invalidateQueries({ queryKey: ['job', job.id] });
+    },
+    onError: complain,
+  });
+  const cancel = useMutation({ mutationFn: () => ok(api.POST('/jobs/{id}/cancel', path)), ...settled('Cancelled.') });
+  const retry = useMutation({ mutationFn: () => ok(api.POST('/jobs/{id}/retry', path)), ...settled('It waits again.') });
+  const remove = useMutation({
+    mutationFn: () => ok(api.DELETE('/jobs/{id}', path)),
+    onSuccess: () => {
+      say('Deleted.');
+      void queryClient.invalidateQueries({ queryKey: ['jobs'] });
+      navigate('/jobs');
+    },
+    onError: complain,
+  });
+  if (!may) {
+    return null;
+  }
+  return (
+    <>
+      {mayChange('cancel', job.status) && (
+        <button type="button" className="button button-danger" disabled={cancel.isPending || job.cancel_requested} onClick={() => cancel.mutate()}>
+          {job.cancel_requested ? 'Cancelling …' : 'Cancel'}
+        </button>
+      )}
+      {mayChange('retry', job.status) && (
+        <button type="button" className="button button-primary" disabled={retry.isPending} onClick={() => retry.mutate()}>Retry</button>
+      )}
+      {!job.queue.startsWith('_') && <SubmitButton label="Duplicate" initial={copyOf(job)} />}
+      {mayChange('delete', job.status) && <button type="button" className="button" onClick={() => setDeleting(true)}>Delete</button>}
+      {deleting && (
+        <Confirm title="Delete this job" action="Delete" danger busy={remove.isPending} onConfirm={() => remove.mutate()} onClose={() => setDeleting(false)}>
+          <p>The job goes, with its errors and logs. There is no way back.</p>
+        </Confirm>
+      )}
+    </>
+  );
+}
+
+/** What would have to be submitted to get such a job again. */
+function copyOf(job: JobWhole): Submission {
+  return {
+    type: job.type,
+    payload: job.payload ?? {},
+    queue: job.queue,
+    priority: job.priority,
+    max_retries: job.max_retries,
+    ...(job.name ? { name: job.name } : {}),
+    ...(job.metadata && Object.keys(job.metadata).length ? { metadata: job.metadata } : {}),
+    ...(job.timeout_seconds ? { timeout_seconds: job.timeout_seconds } : {}),
+    ...(job.retry ? { retry: job.retry } : {}),
+    ...(job.webhook_url ? { webhook_url: job.webhook_url } : {}),
+  };
+}
+
+function Why({ job }: { job: JobWhole }) {
+  const why = useQuery({
+    queryKey: ['why', job.id, job.status],
+    queryFn: () => ok(api.GET('/jobs/{id}/why', { params: { path: { id: job.id } } })),
+    refetchInterval: 5000,
+  });
+  return (
+    <Panel title="Why does it not run?">
+      <Loaded query={why}>
+        {(data) => (
+          <ul className="space-y-1 px-4 py-3">
+            {data.reasons.map((reason) => (
+              <li key={reason.code}>
+                {reason.detail}
+                {reason.due_at && <span className="text-muted"> (<Time at={reason.due_at} />)</span>}
+              </li>
+            ))}
+          </ul>
+        )}
+      </Loaded>
+    </Panel>
+  );
+}
+
+function Errors({ job }: { job: JobWhole }) {
+  if (!job.errors.length) {
+    return null;
+  }
+  return (
+    <Panel title={`Errors (${job.errors.length})`}>
+      <ul className="divide-y divide-line">
+        {job.errors.toReversed().map((error) => (
+          <li key={`${error.epoch}-${error.attempt}`} className="space-y-2 px-4 py-3">
+            <div className="flex flex-wrap justify-between gap-2 text-xs text-muted">
+              <span>Attempt {error.attempt}{error.worker ? ` on ${error.worker}` : ''}</span>
+              <Time at={error.at} />
+            </div>
+            <p className="whitespace-pre-wrap break-words text-bad">{error.error}</p>
+            {error.traceback && (
+              <details>
+                <summary className="cursor-pointer text-xs">Where it crashed</summary>
+                <pre className="mt-2 overflow-x-auto rounded bg-raised p-3 font-mono text-xs">{error.traceback}</pre>
+              </details>
+            )}
+          </li>
+        ))}
+      </ul>
+    </Panel>
+  );
+}
+
+function Facts({ job }: { job: JobWhole }) {
+  const facts: [string, ReactNode][] = [
+    ['Type', job.type],
+    ['Queue', <Link key="queue" href={`/jobs?queue=${encodeURIComponent(job.queue)}`} className="row-link">{job.queue}</Link>],
+    ['Priority', `${job.priority} (${job.priority_value})`],
+    ['Attempt', `${job.attempt} of ${job.max_retries + 1}`],
+    ['Duration', <Elapsed key="duration" since={job.status === 'RUNNING' ? job.started_at : null} seconds={job.duration_seconds} />],
+    ['Worker', job.worker],
+    ['Timeout', job.timeout_seconds === null ? null : `${job.timeout_seconds} s`],
+    ['Expires', job.expires_at && <Time key="expires" at={job.expires_at} />],
+    ['Webhook', job.webhook_url],
+    ['Schedule', job.schedule_id && <Link key="schedule" href={`/schedules#${job.schedule_id}`} className="row-link">its schedule</Link>],
+    ['Parent', job.parent_id && <Link key="parent" href={`/jobs/${job.parent_id}`} className="row-link break-all">{job.parent_id}</Link>],
+    ['Trace', job.traceparent],
+    ...Object.entries(job.metadata ?? {}),
+  ];
+  return (
+    <Panel title="About it">
+      <dl className="grid grid-cols-[6rem_minmax(0,1fr)] gap-x-3 gap-y-2 p-4">
+        {facts.filter(([, value]) => value).map(([name, value]) => (
+          <div key={name} className="contents">
+            <dt className="truncate text-muted">{name}</dt>
+            <dd className="break-words">{value}</dd>
+          </div>
+        ))}
+      </dl>
+    </Panel>
+  );
+}

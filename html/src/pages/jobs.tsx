@@ -1,0 +1,347 @@
+import { useInfiniteQuery, useQueryClient, type InfiniteData } from '@tanstack/react-query';
+import { useVirtualizer } from '@tanstack/react-virtual';
+import { useCallback, useEffect, useMemo, useRef, useState, type FormEvent } from 'react';
+import { Link, useLocation, useSearch } from 'wouter';
+
+import { api, explain, ok, type Job } from '../lib/api';
+import { filterOf, searchOf, storedViews, storeViews, toggled, type Filter, type View } from '../lib/filters';
+import { useLive } from '../lib/live';
+import { useMay } from '../lib/me';
+import type { JobPage } from '../lib/patch';
+import { PRIORITIES, STATUSES } from '../lib/presets';
+import { Empty, Loading, PageHead } from '../ui/panel';
+import { JobState, statusWords } from '../ui/status';
+import { Elapsed, Time } from '../ui/time';
+import { BulkButtons } from './bulk';
+import { SubmitButton } from './submit-button';
+
+const PAGE = 100;
+const ROW = 52;
+const SELECTED_MOST = 1000;
+const REFRESH_MS = 3000;
+
+export default function Jobs() {
+  const [filter, setFilter] = useFilter();
+  return (
+    <>
+      <PageHead title="Jobs" aside={<SubmitButton />} />
+      <FilterBar filter={filter} onChange={setFilter} />
+      <JobTable filter={filter} />
+    </>
+  );
+}
+
+function useFilter(): [Filter, (filter: Filter) => void] {
+  const search = useSearch();
+  const [, navigate] = useLocation();
+  const filter = useMemo(() => filterOf(search), [search]);
+  const change = useCallback(
+    (next: Filter) => {
+      const text = searchOf(next);
+      navigate(text ? `/jobs?${text}` : '/jobs');
+    },
+    [navigate],
+  );
+  return [filter, change];
+}
+
+function FilterBar({ filter, onChange }: { filter: Filter; onChange: (filter: Filter) => void }) {
+  const set = (change: Filter) => onChange({ ...filter, ...change });
+  return (
+    <div className="mb-3 space-y-2">
+      <div role="group" aria-label="States" className="flex flex-wrap gap-1">
+        {STATUSES.map((status) => {
+          const on = (filter.status ?? '').split(',').includes(status);
+          return (
+            <button
+              key={status}
+              type="button"
+              aria-pressed={on}
+              className={`rounded-full border px-3 py-0.5 text-xs ${on ? 'border-ink bg-ink text-surface' : 'border-line bg-surface text-muted hover:text-ink'}`}
+              onClick={() => set({ status: toggled(filter.status, status) })}
+            >
+              {statusWords(status)}
+            </button>
+          );
+        })}
+      </div>
+      <div className="grid grid-cols-2 gap-2 sm:grid-cols-[minmax(10rem,1fr)_8.5rem_8.5rem_8.5rem_auto]">
+        <TextFilter label="Search" placeholder="Name or id" value={filter.q ?? ''} onChange={(q) => set({ q })} />
+        <TextFilter label="Type" placeholder="Any type" value={filter.type ?? ''} onChange={(type) => set({ type })} />
+        <TextFilter label="Queue" placeholder="Any queue" value={filter.queue ?? ''} onChange={(queue) => set({ queue })} />
+        <select aria-label="Priority" className="input" value={filter.priority ?? ''} onChange={(event) => set({ priority: event.target.value })}>
+          <option value="">Any priority</option>
+          {PRIORITIES.map((name) => (
+            <option key={name}>{name}</option>
+          ))}
+        </select>
+        <Views filter={filter} onChange={onChange} />
+      </div>
+    </div>
+  );
+}
+
+/** Goes into the address when typing pauses, or with Enter. */
+function TextFilter({ label, placeholder, value, onChange }: { label: string; placeholder: string; value: string; onChange: (value: string) => void }) {
+  const [typed, setTyped] = useState(value);
+  const timer = useRef<ReturnType<typeof setTimeout>>();
+  useEffect(() => setTyped(value), [value]);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  return (
+    <input
+      type="search"
+      className="input"
+      aria-label={label}
+      placeholder={placeholder}
+      value={typed}
+      onChange={(event) => {
+        const text = event.target.value;
+        setTyped(text);
+        clearTimeout(timer.current);
+        timer.current = setTimeout(() => onChange(text.trim()), 350);
+      }}
+      onKeyDown={(event) => {
+        if (event.key === 'Enter') {
+          clearTimeout(timer.current);
+          onChange(typed.trim());
+        }
+      }}
+    />
+  );
+}
+
+function Views({ filter, onChange }: { filter: Filter; onChange: (filter: Filter) => void }) {
+  const [views, setViews] = useState<View[]>(storedViews);
+  const [naming, setNaming] = useState(false);
+  const search = searchOf(filter);
+  const current = views.find((view) => view.search === search);
+  const keep = (next: View[]) => {
+    setViews(next);
+    storeViews(next);
+  };
+  const save = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const name = new FormData(event.currentTarget).get('name');
+    if (typeof name === 'string' && name.trim()) {
+      keep([...views.filter((view) => view.name !== name.trim()), { name: name.trim(), search }]);
+      setNaming(false);
+    }
+  };
+  if (naming) {
+    return (
+      <form className="col-span-2 flex gap-2 sm:col-span-1" onSubmit={save}>
+        {/* it was asked for with the button before */}
+        {/* eslint-disable-next-line jsx-a11y/no-autofocus */}
+        <input className="input" name="name" aria-label="Name of the view" placeholder="Name of the view" maxLength={40} autoFocus />
+        <button className="button">Save</button>
+      </form>
+    );
+  }
+  return (
+    <div className="flex gap-2">
+      <select
+        aria-label="Saved views"
+        className="input min-w-28"
+        value={current?.name ?? ''}
+        onChange={(event) => onChange(filterOf(views.find((view) => view.name === event.target.value)?.search ?? ''))}
+      >
+        <option value="">{search ? 'Clear filters' : 'All jobs'}</option>
+        {search && !current && <option value="" hidden>Unsaved view</option>}
+        {views.map((view) => (
+          <option key={view.name}>{view.name}</option>
+        ))}
+      </select>
+      {search && !current && (
+        <button type="button" className="button" onClick={() => setNaming(true)}>
+          Save view
+        </button>
+      )}
+      {current && (
+        <button type="button" className="button" onClick={() => keep(views.filter((view) => view !== current))}>
+          Forget view
+        </button>
+      )}
+    </div>
+  );
+}
+
+function useJobs(filter: Filter) {
+  const queryClient = useQueryClient();
+  const key = useMemo(() => ['jobs', filter], [filter]);
+  const query = useInfiniteQuery({
+    queryKey: key,
+    queryFn: ({ pageParam }): Promise<JobPage> =>
+      ok(api.GET('/jobs', { params: { query: { ...(filter as Record<string, string>), limit: PAGE, ...(pageParam ? { cursor: pageParam } : {}) } } })),
+    initialPageParam: '',
+    getNextPageParam: (last) => last.next_cursor,
+    staleTime: 15_000,
+    refetchOnWindowFocus: false,
+  });
+  /** From the top: the first page alone is read again. */
+  const restart = useCallback(() => {
+    queryClient.setQueryData<InfiniteData<JobPage>>(key, (data) => data && { pages: data.pages.slice(0, 1), pageParams: data.pageParams.slice(0, 1) });
+    void queryClient.invalidateQueries({ queryKey: key });
+  }, [queryClient, key]);
+  return { query, restart };
+}
+
+function JobTable({ filter }: { filter: Filter }) {
+  const live = useLive();
+  const may = useMay('operator');
+  const { query, restart } = useJobs(filter);
+  const jobs = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data]);
+  const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
+  const scroller = useRef<HTMLDivElement>(null);
+  const virtual = useVirtualizer({ count: jobs.length, getScrollElement: () => scroller.current, estimateSize: () => ROW, overscan: 12 });
+  const rows = virtual.getVirtualItems();
+  const lastShown = rows.at(-1)?.index ?? 0;
+  const { hasNextPage, isFetchingNextPage, fetchNextPage } = query;
+
+  useEffect(() => setSelected(new Set()), [filter]);
+  useEffect(() => {
+    if (hasNextPage && !isFetchingNextPage && lastShown >= jobs.length - 30) {
+      void fetchNextPage();
+    }
+  }, [hasNextPage, isFetchingNextPage, lastShown, jobs.length, fetchNextPage]);
+
+  const shownAt = useRef(0);
+  const show = useCallback(() => {
+    shownAt.current = Date.now();
+    live.seenArrivals();
+    scroller.current?.scrollTo({ top: 0 });
+    restart();
+  }, [live, restart]);
+  // at the top new jobs come by themselves; further down nothing moves under the reader's eyes
+  const arrived = live.arrived > 0;
+  useEffect(() => {
+    if (!arrived) {
+      return;
+    }
+    const timer = setTimeout(() => {
+      if ((scroller.current?.scrollTop ?? 0) < ROW && !selected.size) {
+        show();
+      }
+    }, Math.max(50, shownAt.current + REFRESH_MS - Date.now()));
+    return () => clearTimeout(timer);
+  }, [arrived, selected.size, show]);
+
+  const toggle = useCallback((id: string) => {
+    setSelected((old) => {
+      const next = new Set(old);
+      if (!next.delete(id) && next.size < SELECTED_MOST) {
+        next.add(id);
+      }
+      return next;
+    });
+  }, []);
+  const all = jobs.length > 0 && jobs.slice(0, SELECTED_MOST).every((job) => selected.has(job.id));
+
+  return (
+    <>
+      <div className="mb-2 flex min-h-8 flex-wrap items-center gap-2">
+        {may && (
+          <>
+            <label className="flex items-center gap-2 text-muted">
+              <input type="checkbox" checked={all} onChange={() => setSelected(all ? new Set() : new Set(jobs.slice(0, SELECTED_MOST).map((job) => job.id)))} />
+              {selected.size ? `${selected.size} selected` : 'Select all shown'}
+            </label>
+            <BulkButtons filter={filter} selected={jobs.filter((job) => selected.has(job.id))} onDone={() => setSelected(new Set())} />
+          </>
+        )}
+        {arrived && (
+          <button type="button" className="button ml-auto" onClick={show}>
+            {live.arrived} submitted since – show
+          </button>
+        )}
+      </div>
+      <div className="panel overflow-hidden">
+        {query.isError && !jobs.length ? (
+          <div role="alert" className="space-y-3 px-4 py-12 text-center">
+            <p className="text-bad">{explain(query.error)}</p>
+            <button type="button" className="button" onClick={() => void query.refetch()}>Try again</button>
+          </div>
+        ) : query.isPending ? (
+          <Loading />
+        ) : !jobs.length ? (
+          <Empty>{Object.keys(filter).length ? 'No job fits this filter.' : 'No job has been submitted yet.'}</Empty>
+        ) : (
+          <div role="table" aria-label="Jobs" aria-rowcount={hasNextPage ? -1 : jobs.length + 1}>
+            <div role="rowgroup" className="overflow-hidden border-b border-line [scrollbar-gutter:stable]">
+              <div role="row" aria-rowindex={1} className={`grid h-9 items-center text-xs text-muted ${COLUMNS}`}>
+                <span role="columnheader" className={may ? 'w-5' : 'hidden'}><span className="sr-only">Selected</span></span>
+                <span role="columnheader">Job</span>
+                <span role="columnheader">State</span>
+                <span role="columnheader" className="hidden md:block">Queue</span>
+                <span role="columnheader" className="hidden lg:block">Attempt</span>
+                <span role="columnheader" className="hidden sm:block">Submitted</span>
+                <span role="columnheader" className="hidden text-right lg:block">Duration</span>
+              </div>
+            </div>
+            {/* it scrolls, so it can be reached with the keyboard */}
+            {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
+            <div ref={scroller} role="rowgroup" tabIndex={0} className="h-[calc(100dvh-19rem)] min-h-80 overflow-y-auto [scrollbar-gutter:stable]">
+              <div role="presentation" className="relative" style={{ height: virtual.getTotalSize() }}>
+                {rows.map((row) => {
+                  const job = jobs[row.index];
+                  return job && <JobRow key={job.id} job={job} index={row.index} top={row.start} selected={selected.has(job.id)} onToggle={may ? toggle : undefined} />;
+                })}
+              </div>
+            </div>
+          </div>
+        )}
+      </div>
+      <p className="mt-2 text-xs text-muted" role="status">
+        {jobs.length ? `${jobs.length} loaded${hasNextPage ? ', more below' : ', that is all'}` : ''}
+      </p>
+    </>
+  );
+}
+
+const COLUMNS =
+  'grid-cols-[auto_minmax(0,1fr)_7rem] sm:grid-cols-[auto_minmax(0,1fr)_8rem_6.5rem] md:grid-cols-[auto_minmax(0,1fr)_8rem_8rem_7rem] lg:grid-cols-[auto_minmax(0,1fr)_8rem_9rem_5rem_8rem_6rem] gap-x-3 px-4';
+
+interface RowProps {
+  job: Job;
+  index: number;
+  top: number;
+  selected: boolean;
+  onToggle: ((id: string) => void) | undefined;
+}
+
+function JobRow({ job, index, top, selected, onToggle }: RowProps) {
+  return (
+    <div
+      role="row"
+      aria-rowindex={index + 2}
+      data-job={job.id}
+      className={`absolute inset-x-0 grid items-center border-b border-line ${COLUMNS} ${selected ? 'bg-raised' : 'hover:bg-canvas'}`}
+      style={{ transform: `translateY(${top}px)`, height: ROW }}
+    >
+      <span role="cell" className={onToggle ? 'w-5' : 'hidden'}>
+        {onToggle && <input type="checkbox" aria-label={`Select ${job.name ?? job.type}`} checked={selected} onChange={() => onToggle(job.id)} />}
+      </span>
+      <span role="cell" className="min-w-0">
+        <Link href={`/jobs/${job.id}`} className="row-link block truncate">{job.name ?? job.type}</Link>
+        <span className="block truncate text-xs text-muted">
+          {job.error && job.status !== 'SUCCESS' ? <span className="text-bad">{job.error}</span> : <>{job.type} · {job.priority}</>}
+        </span>
+      </span>
+      <span role="cell" className="min-w-0">
+        <JobState status={job.status} />
+        {job.status === 'RUNNING' && job.progress > 0 && <Progress value={job.progress} />}
+      </span>
+      <span role="cell" className="hidden truncate md:block">{job.queue}</span>
+      <span role="cell" className="hidden tabular-nums lg:block">{job.attempt} / {job.max_retries + 1}</span>
+      <span role="cell" className="hidden text-muted sm:block"><Time at={job.created_at} /></span>
+      <span role="cell" className="hidden whitespace-nowrap text-right tabular-nums lg:block"><Elapsed since={job.status === 'RUNNING' ? job.started_at : null} seconds={job.duration_seconds} /></span>
+    </div>
+  );
+}
+
+export function Progress({ value }: { value: number }) {
+  return (
+    <span role="progressbar" aria-label="Progress" aria-valuenow={value} aria-valuemin={0} aria-valuemax={100} className="mt-1 block h-1 overflow-hidden rounded-full bg-raised">
+      <span className="block h-full bg-running" style={{ width: `${value}%` }} />
+    </span>
+  );
+}

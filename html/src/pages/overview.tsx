@@ -1,0 +1,314 @@
+import { useQuery } from '@tanstack/react-query';
+import { memo, useMemo, useState, type ReactNode } from 'react';
+import { Link } from 'wouter';
+
+import { api, ok, type Event, type Job, type Queue, type Stats, type Summary } from '../lib/api';
+import { clockTime, count, duration, percent, quantile } from '../lib/format';
+import { useLive } from '../lib/live';
+import { STATUSES } from '../lib/presets';
+import { Chart } from '../ui/chart';
+import { Empty, Loaded, PageHead, Panel } from '../ui/panel';
+import { FILL, JobState, QueueState, statusWords, TONES } from '../ui/status';
+import { Time, useNow } from '../ui/time';
+import { SubmitButton } from './submit-button';
+
+const NO_JOBS = 'No job has run yet.';
+
+export default function Overview() {
+  const stats = useQuery({ queryKey: ['stats'], queryFn: () => ok(api.GET('/stats')), refetchInterval: 10_000 });
+  const summary = useQuery({ queryKey: ['summary'], queryFn: () => ok(api.GET('/jobs/metrics/summary')), refetchInterval: 20_000 });
+  const queues = useQuery({ queryKey: ['queues'], queryFn: () => ok(api.GET('/queues', { params: { query: { limit: 100 } } })), refetchInterval: 20_000 });
+  const failures = useQuery({
+    queryKey: ['recent-failures'],
+    queryFn: () => ok(api.GET('/jobs', { params: { query: { status: 'FAILED,DEAD_LETTER', limit: 8 } } })),
+    refetchInterval: 30_000,
+  });
+  return (
+    <>
+      <PageHead title="Overview" aside={<SubmitButton />} />
+      <div className="space-y-4">
+        <Loaded query={stats}>{(data) => <Figures stats={data} summary={summary.data} />}</Loaded>
+        <Charts />
+        <div className="grid gap-4 xl:grid-cols-2">
+          <Panel title="Jobs by state">
+            <Loaded query={summary}>{(data) => <Distribution summary={data} />}</Loaded>
+          </Panel>
+          <Panel title="Queues" aside={<Link href="/queues" className="row-link text-muted">All queues</Link>}>
+            <Loaded query={queues}>{(data) => <Depths queues={data.items} />}</Loaded>
+          </Panel>
+        </div>
+        <div className="grid gap-4 xl:grid-cols-2">
+          <Panel title="Recent failures" aside={<Link href="/jobs?status=FAILED,DEAD_LETTER" className="row-link text-muted">All failures</Link>}>
+            <Loaded query={failures}>{(data) => <Failures jobs={data.items} />}</Loaded>
+          </Panel>
+          <Feed />
+        </div>
+      </div>
+    </>
+  );
+}
+
+function Figure({ label, value, note, href }: { label: string; value: string; note?: ReactNode; href?: string }) {
+  return (
+    <div className="min-w-0 bg-surface px-4 py-3">
+      <div className="text-xs text-muted">{href ? <Link href={href} className="underline-offset-2 hover:text-ink hover:underline">{label}</Link> : label}</div>
+      <div className="figure truncate" data-figure={label}>{value}</div>
+      <div className="truncate text-xs text-muted">{note ?? ' '}</div>
+    </div>
+  );
+}
+
+function Figures({ stats, summary }: { stats: Stats; summary: Summary | undefined }) {
+  const levels = Object.entries(stats.queued_by_priority).filter(([, n]) => n);
+  const workersNote = stats.workers_online ? 'online' : 'nobody runs jobs';
+  return (
+    <div className="panel grid grid-cols-2 gap-px overflow-hidden bg-line sm:grid-cols-4">
+      <Figure label="Queued" value={count(stats.queued)} href="/jobs?status=QUEUED" note={levels.map(([name, n]) => `${count(n)} ${name}`).join(', ')} />
+      <Figure label="Running" value={count(stats.active)} href="/jobs?status=RUNNING" note={`${count(stats.scheduled)} scheduled, ${count(stats.retrying)} retrying`} />
+      <Figure label="Succeeded" value={count(stats.succeeded)} href="/jobs?status=SUCCESS" note={`${count(stats.completed_today)} today`} />
+      <Figure label="Failed" value={count(stats.failed + stats.dead_letter)} href="/jobs?status=FAILED,DEAD_LETTER" note={`${count(stats.dead_letter)} dead letters, ${count(stats.failed_today)} today`} />
+      <Figure label="Workers" value={count(stats.workers_online)} href="/workers" note={workersNote} />
+      <Figure label="Throughput" value={`${stats.throughput_per_sec.toFixed(stats.throughput_per_sec < 10 ? 2 : 0)}/s`} note="over the last minute" />
+      <Figure
+        label="Duration, median"
+        value={duration(summary?.p50_duration_seconds)}
+        note={`p95 ${duration(summary?.p95_duration_seconds)}, p99 ${duration(summary?.p99_duration_seconds)}`}
+      />
+      <Figure
+        label="Success rate"
+        value={summary?.success_rate === null || summary === undefined ? '–' : percent(summary.success_rate)}
+        note="of all that ended"
+      />
+    </div>
+  );
+}
+
+function Ranges<T extends string>({ value, all, onChange, label }: { value: T; all: readonly T[]; onChange: (value: T) => void; label: string }) {
+  return (
+    <div role="group" aria-label={label} className="flex gap-1">
+      {all.map((one) => (
+        <button key={one} type="button" aria-pressed={one === value} className={`rounded px-2 py-0.5 text-xs ${one === value ? 'bg-raised font-medium' : 'text-muted hover:text-ink'}`} onClick={() => onChange(one)}>
+          {one}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+const WINDOW = 120;
+
+/** The last two minutes, second by second, from the events. */
+function useSeconds() {
+  const live = useLive();
+  const now = Math.floor(useNow() / 1000);
+  return useMemo(() => {
+    const by = new Map(live.seconds.map((second) => [second.at, second]));
+    const times = Array.from({ length: WINDOW }, (_, i) => now - WINDOW + i);
+    return { times, seconds: times.map((time) => by.get(time)) };
+    // the clock ticks once a second, and that is often enough
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, [now]);
+}
+
+type Range = 'minute' | 'hour' | 'day';
+const RANGES: readonly Range[] = ['minute', 'hour', 'day'];
+const RANGE_WORDS: Record<Range, string> = { minute: 'the last two minutes', hour: 'the last hour', day: 'the last day' };
+const PER: Record<Range, string> = { minute: 'jobs per second', hour: 'jobs per minute', day: 'jobs per 15 minutes' };
+
+const seconds = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+
+interface Course {
+  times: number[];
+  clock?: (time: number) => string;
+  submitted: number[] | null;
+  succeeded: number[];
+  failed: number[];
+  p50: (number | null)[];
+  p95: (number | null)[];
+  p99: (number | null)[];
+}
+
+/** How it went: the last minutes from the events, longer ones from the API. */
+function useCourse(range: Range): Course {
+  const recent = useSeconds();
+  const history = useQuery({
+    queryKey: ['history', range],
+    queryFn: () => ok(api.GET('/stats/history', { params: { query: { window: range === 'day' ? 'day' : 'hour' } } })),
+    enabled: range !== 'minute',
+    refetchInterval: 30_000,
+  });
+  return useMemo(() => {
+    if (range === 'minute') {
+      const of = (q: number) => recent.seconds.map((one) => (one?.durations.length ? quantile([...one.durations].sort((a, b) => a - b), q) : null));
+      return {
+        times: recent.times,
+        clock: (time) => seconds.format(time * 1000),
+        submitted: null,
+        succeeded: recent.seconds.map((one) => one?.succeeded ?? 0),
+        failed: recent.seconds.map((one) => one?.failed ?? 0),
+        p50: of(0.5),
+        p95: of(0.95),
+        p99: of(0.99),
+      };
+    }
+    const items = history.data?.items ?? [];
+    return {
+      times: items.map((one) => Date.parse(one.at) / 1000),
+      submitted: items.map((one) => one.submitted),
+      succeeded: items.map((one) => one.succeeded),
+      failed: items.map((one) => one.failed),
+      p50: items.map((one) => one.p50_duration_seconds),
+      p95: items.map((one) => one.p95_duration_seconds),
+      p99: items.map((one) => one.p99_duration_seconds),
+    };
+  }, [range, recent, history.data]);
+}
+
+const jobsUnit = (n: number): string => (n >= 10 || Number.isInteger(n) ? count(Math.round(n)) : n.toFixed(1));
+
+function Charts() {
+  const [range, setRange] = useState<Range>('hour');
+  const course = useCourse(range);
+  const throughput = useMemo(
+    () => [
+      ...(course.submitted ? [{ label: 'submitted', colour: 'waiting', values: course.submitted }] : []),
+      { label: 'succeeded', colour: 'good', values: course.succeeded, fill: true },
+      { label: 'failed', colour: 'bad', values: course.failed },
+    ],
+    [course],
+  );
+  const durations = useMemo(
+    () => [
+      { label: 'median', colour: 'ink', values: course.p50 },
+      { label: 'p95', colour: 'warning', values: course.p95 },
+      { label: 'p99', colour: 'bad', values: course.p99 },
+    ],
+    [course],
+  );
+  return (
+    <div className="grid gap-4 xl:grid-cols-2">
+      <Panel title={`Throughput, ${PER[range]}`} aside={<Ranges label="Time shown in the charts" value={range} all={RANGES} onChange={setRange} />}>
+        <Chart key={range} label={`Throughput of ${RANGE_WORDS[range]}`} times={course.times} clock={course.clock} unit={jobsUnit} series={throughput} />
+      </Panel>
+      <Panel title={`Duration of jobs, ${RANGE_WORDS[range]}`}>
+        <Chart key={range} label={`Duration of the jobs that succeeded in ${RANGE_WORDS[range]}`} times={course.times} clock={course.clock} unit={duration} series={durations} />
+      </Panel>
+    </div>
+  );
+}
+
+function Distribution({ summary }: { summary: Summary }) {
+  if (!summary.total) {
+    return <Empty>{NO_JOBS}</Empty>;
+  }
+  return (
+    <ul className="space-y-2 p-4">
+      {STATUSES.map((status) => {
+        const n = summary.by_status[status];
+        return (
+          <li key={status} className="grid grid-cols-[7rem_minmax(0,1fr)_4rem] items-center gap-3">
+            <Link href={`/jobs?status=${status}`} className="row-link">{statusWords(status)}</Link>
+            <div className="h-2 overflow-hidden rounded-full bg-raised">
+              <div className={`h-full rounded-full ${FILL[TONES[status]]}`} style={{ width: `${n ? Math.max(1, (n / summary.total) * 100) : 0}%` }} />
+            </div>
+            <span className="text-right tabular-nums">{count(n)}</span>
+          </li>
+        );
+      })}
+    </ul>
+  );
+}
+
+function Depths({ queues }: { queues: Queue[] }) {
+  if (!queues.length) {
+    return <Empty>No queue has been used yet.</Empty>;
+  }
+  return (
+    <table className="w-full">
+      <thead className="text-left text-xs text-muted">
+        <tr>
+          <th scope="col" className="px-4 py-2 font-medium">Queue</th>
+          <th scope="col" className="px-2 py-2 font-medium">State</th>
+          <th scope="col" className="px-2 py-2 text-right font-medium">Waiting</th>
+          <th scope="col" className="px-4 py-2 text-right font-medium">Oldest</th>
+        </tr>
+      </thead>
+      <tbody>
+        {queues.slice(0, 8).map((queue) => (
+          <tr key={queue.name} className="border-t border-line">
+            <td className="max-w-40 truncate px-4 py-2">
+              <Link href={`/jobs?queue=${encodeURIComponent(queue.name)}`} className="row-link">{queue.name}</Link>
+            </td>
+            <td className="px-2 py-2"><QueueState state={queue.state} /></td>
+            <td className="px-2 py-2 text-right">{count(queue.waiting)}</td>
+            <td className="whitespace-nowrap px-4 py-2 text-right">{duration(queue.oldest_age_seconds)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function Failures({ jobs }: { jobs: Job[] }) {
+  if (!jobs.length) {
+    return <Empty>Nothing has failed.</Empty>;
+  }
+  return (
+    <ul className="divide-y divide-line">
+      {jobs.map((job) => (
+        <li key={job.id} className="px-4 py-2">
+          <div className="flex items-baseline justify-between gap-3">
+            <Link href={`/jobs/${job.id}`} className="row-link truncate">{job.name ?? job.type}</Link>
+            <span className="text-xs text-muted"><Time at={job.finished_at} /></span>
+          </div>
+          <div className="truncate text-xs text-bad">{job.error}</div>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+const FEED_SHOWN = 12;
+
+function Feed() {
+  const live = useLive();
+  const [paused, setPaused] = useState<Event[] | null>(null);
+  const events = (paused ?? live.feed).slice(-FEED_SHOWN).reverse();
+  return (
+    <Panel
+      title="What happens now"
+      aside={
+        <button type="button" className="button h-7" aria-pressed={paused !== null} onClick={() => setPaused(paused ? null : live.feed)}>
+          {paused ? 'Go on' : 'Pause'}
+        </button>
+      }
+    >
+      {events.length ? (
+        <ul aria-label="Events" className="divide-y divide-line">
+          {events.map((event) => <FeedLine key={event.seq} event={event} />)}
+        </ul>
+      ) : (
+        <Empty>Quiet. What happens to jobs and workers shows here at once.</Empty>
+      )}
+    </Panel>
+  );
+}
+
+const FeedLine = memo(function FeedLine({ event }: { event: Event }) {
+  return (
+    <li className="grid grid-cols-[5.5rem_minmax(0,1fr)_auto] items-baseline gap-3 px-4 py-1.5">
+      <span className="text-xs text-muted tabular-nums" title={`${event.ts} UTC`}>{clockTime(event.ts)}</span>
+      {event.job ? (
+        <>
+          <Link href={`/jobs/${event.job.id}`} className="row-link truncate">{event.job.name ?? event.job.type}</Link>
+          <JobState status={event.job.status} />
+        </>
+      ) : (
+        <>
+          <span className="truncate">{event.worker ? `${event.worker.hostname} / ${event.worker.pool}` : ''}</span>
+          <span className="text-muted">{statusWords(event.event)}</span>
+        </>
+      )}
+    </li>
+  );
+});

@@ -1,0 +1,104 @@
+import { useState, type FormEvent } from 'react';
+
+import { api, ApiError, explain, ok } from '../lib/api';
+import { session } from '../lib/session';
+import { Field } from '../ui/field';
+
+export function SignIn() {
+  const [registering, setRegistering] = useState(false);
+  return (
+    <main className="grid min-h-dvh place-items-center p-4">
+      <div className="w-full max-w-sm space-y-6">
+        <div className="space-y-3">
+          <img src="/icon.svg" alt="" width="40" height="40" />
+          <h1>{registering ? 'Make an account' : 'Sign in to TaskForge'}</h1>
+        </div>
+        <div className="panel p-4">{registering ? <RegisterForm /> : <SignInForm />}</div>
+        <p className="text-muted">
+          {registering ? 'You have an account? ' : 'No account yet? '}
+          <button type="button" className="font-medium text-ink underline underline-offset-2" onClick={() => setRegistering(!registering)}>
+            {registering ? 'Sign in' : 'Make one'}
+          </button>
+        </p>
+      </div>
+    </main>
+  );
+}
+
+const text = (form: FormData, name: string): string => {
+  const value = form.get(name);
+  return typeof value === 'string' ? value : '';
+};
+
+export function SignInForm({ onDone }: { onDone?: () => void }) {
+  const [trouble, setTrouble] = useState('');
+  const [busy, setBusy] = useState(false);
+  const submit = async (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const form = new FormData(event.currentTarget);
+    setBusy(true);
+    try {
+      await session.signIn(text(form, 'username'), text(form, 'password'));
+      onDone?.();
+    } catch (error) {
+      setTrouble(explain(error));
+      setBusy(false);
+    }
+  };
+  return (
+    <form className="space-y-3" onSubmit={submit}>
+      <Field label="Username or e-mail address">
+        {/* the one thing to do on this page */}
+        {/* eslint-disable-next-line jsx-a11y/no-autofocus */}
+        <input className="input" name="username" autoComplete="username" required autoFocus />
+      </Field>
+      <Field label="Password">
+        <input className="input" name="password" type="password" autoComplete="current-password" required />
+      </Field>
+      <p role="alert" className="text-bad">
+        {trouble}
+      </p>
+      <button className="button button-primary w-full" disabled={busy}>
+        {busy ? 'Signing in …' : 'Sign in'}
+      </button>
+    </form>
+  );
+}
+
+function RegisterForm() {
+  const [trouble, setTrouble] = useState<unknown>(null);
+  const [busy, setBusy] = useState(false);
+  const fields = trouble instanceof ApiError ? trouble.fields : {};
+  const submit = async (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const form = new FormData(event.currentTarget);
+    const body = { username: text(form, 'username'), email: text(form, 'email'), password: text(form, 'password') };
+    setBusy(true);
+    try {
+      await ok(api.POST('/auth/register', { body }));
+      await session.signIn(body.username, body.password);
+    } catch (error) {
+      setTrouble(error);
+      setBusy(false);
+    }
+  };
+  return (
+    <form className="space-y-3" onSubmit={submit}>
+      <Field label="Username" hint="3 to 64 letters, digits and _ . -" error={fields.username}>
+        <input className="input" name="username" autoComplete="username" required />
+      </Field>
+      <Field label="E-mail address" error={fields.email}>
+        <input className="input" name="email" type="email" autoComplete="email" required />
+      </Field>
+      <Field label="Password" hint="At least 10 characters" error={fields.password}>
+        <input className="input" name="password" type="password" autoComplete="new-password" required />
+      </Field>
+      <p role="alert" className="text-bad">
+        {trouble !== null && !Object.keys(fields).length ? explain(trouble) : ''}
+      </p>
+      <button className="button button-primary w-full" disabled={busy}>
+        Make the account
+      </button>
+    </form>
+  );
+}

@@ -1,0 +1,191 @@
+import { useMutation, useQueryClient } from '@tanstack/react-query';
+import { useState } from 'react';
+
+import { api, ApiError, explain, ok, type Submission } from '../lib/api';
+import { useJobTypes } from '../lib/job-types';
+import { PRESETS, PRIORITIES } from '../lib/presets';
+import { initialPayload } from '../lib/schema-form';
+import { Dialog } from '../ui/dialog';
+import { Field } from '../ui/field';
+import { complain, say } from '../ui/toast';
+import { PayloadForm } from './payload-form';
+
+const TIMES = [1, 5, 10, 20];
+
+interface Props {
+  initial: Submission | undefined;
+  onClose: () => void;
+}
+
+/** The job as it will be sent, in a form or as JSON: two views of the same thing. */
+export default function SubmitDialog({ initial, onClose }: Props) {
+  const types = useJobTypes();
+  const [job, setJob] = useState<Submission>(initial ?? { type: 'noop' });
+  const [json, setJson] = useState<string | null>(null);
+  const [trouble, setTrouble] = useState<unknown>(null);
+  const queryClient = useQueryClient();
+  const send = useMutation({
+    mutationFn: async (times: number) => {
+      const body = json === null ? job : parse(json);
+      if (times === 1) {
+        await ok(api.POST('/jobs', { body }));
+      } else {
+        await submitMany(body, times);
+      }
+      return times;
+    },
+    onSuccess: (times) => {
+      say(times === 1 ? 'Submitted.' : `${times} jobs submitted.`);
+      for (const key of ['jobs', 'stats']) {
+        void queryClient.invalidateQueries({ queryKey: [key] });
+      }
+      onClose();
+    },
+    onError: setTrouble,
+  });
+  const fields = trouble instanceof ApiError ? trouble.fields : {};
+  const set = (change: Partial<Submission>) => setJob({ ...job, ...change });
+  const toggleJson = () => {
+    if (json === null) {
+      setJson(JSON.stringify(job, null, 2));
+      return;
+    }
+    try {
+      setJob(parse(json));
+      setJson(null);
+    } catch (error) {
+      complain(error);
+    }
+  };
+  return (
+    <Dialog title="Submit a job" wide onClose={onClose}>
+      <form
+        className="space-y-4"
+        onSubmit={(event) => {
+          event.preventDefault();
+          send.mutate(1);
+        }}
+      >
+        <div className="flex flex-wrap items-end justify-between gap-2">
+          <Field label="Start from">
+            <select
+              className="input"
+              defaultValue=""
+              onChange={(event) => {
+                const preset = PRESETS[Number(event.target.value)];
+                if (preset && event.target.value) {
+                  setJob(preset.job);
+                  setJson(json === null ? null : JSON.stringify(preset.job, null, 2));
+                }
+              }}
+            >
+              <option value="">A preset …</option>
+              {PRESETS.map((preset, index) => (
+                <option key={preset.label} value={index}>{preset.label}</option>
+              ))}
+            </select>
+          </Field>
+          <button type="button" className="button" aria-pressed={json !== null} onClick={toggleJson}>
+            {json === null ? 'Edit as JSON' : 'Edit as form'}
+          </button>
+        </div>
+        {json !== null ? (
+          <Field label="The job as JSON" error={trouble ? explain(trouble) : undefined}>
+            <textarea className="input" rows={16} spellCheck={false} value={json} onChange={(event) => setJson(event.target.value)} />
+          </Field>
+        ) : (
+          <>
+            <div className="grid gap-3 sm:grid-cols-2">
+              <Field label="Type" error={fields.type} hint={types.find((one) => one.type === job.type)?.description}>
+                <input
+                  className="input"
+                  list="job-types"
+                  required
+                  value={job.type}
+                  onChange={(event) => {
+                    const type = event.target.value;
+                    const known = types.find((one) => one.type === type);
+                    setJob({ ...job, type, ...(known ? { payload: initialPayload(known.schema) } : {}) });
+                  }}
+                />
+              </Field>
+              <datalist id="job-types">
+                {types.map((one) => (
+                  <option key={one.type} value={one.type} />
+                ))}
+              </datalist>
+              <Field label="Name" error={fields.name} hint="For people">
+                <input className="input" maxLength={200} value={job.name ?? ''} onChange={(event) => set({ name: event.target.value || undefined })} />
+              </Field>
+              <Field label="Queue" error={fields.queue}>
+                <input className="input" placeholder="default" value={job.queue ?? ''} onChange={(event) => set({ queue: event.target.value || undefined })} />
+              </Field>
+              <Field label="Priority" error={fields.priority}>
+                <select className="input" value={String(job.priority ?? 'normal')} onChange={(event) => set({ priority: event.target.value as (typeof PRIORITIES)[number] })}>
+                  {PRIORITIES.map((name) => (
+                    <option key={name}>{name}</option>
+                  ))}
+                </select>
+              </Field>
+            </div>
+            <PayloadForm
+              key={job.type}
+              schema={types.find((one) => one.type === job.type)?.schema}
+              payload={job.payload ?? {}}
+              error={fields.payload}
+              onChange={(payload) => set({ payload })}
+            />
+            <details>
+              <summary className="cursor-pointer font-medium">When, how often, and who is told</summary>
+              <div className="mt-3 grid gap-3 sm:grid-cols-2">
+                <NumberField label="Delay, seconds" value={job.delay_seconds} error={fields.delay_seconds} onChange={(delay_seconds) => set({ delay_seconds })} />
+                <NumberField label="Timeout of an attempt, seconds" value={job.timeout_seconds} error={fields.timeout_seconds} onChange={(timeout_seconds) => set({ timeout_seconds })} />
+                <NumberField label="Retries" value={job.max_retries} error={fields.max_retries} onChange={(max_retries) => set({ max_retries })} />
+                <Field label="Webhook" error={fields.webhook_url} hint="Told when the job has ended">
+                  <input className="input" type="url" placeholder="https://" value={job.webhook_url ?? ''} onChange={(event) => set({ webhook_url: event.target.value || undefined })} />
+                </Field>
+              </div>
+            </details>
+            {trouble !== null && <p role="alert" className="text-bad">{explain(trouble)}</p>}
+          </>
+        )}
+        <div className="flex flex-wrap items-center justify-end gap-2">
+          <span className="mr-auto text-xs text-muted">Or several at once:</span>
+          {TIMES.slice(1).map((times) => (
+            <button key={times} type="button" className="button" disabled={send.isPending} onClick={() => send.mutate(times)}>
+              × {times}
+            </button>
+          ))}
+          <button className="button button-primary" disabled={send.isPending}>
+            Submit
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+function NumberField({ label, value, error, onChange }: { label: string; value: number | undefined; error?: string | undefined; onChange: (value: number | undefined) => void }) {
+  return (
+    <Field label={label} error={error}>
+      <input className="input" type="number" min={0} value={value ?? ''} onChange={(event) => onChange(event.target.value === '' ? undefined : Number(event.target.value))} />
+    </Field>
+  );
+}
+
+function parse(text: string): Submission {
+  try {
+    return JSON.parse(text) as Submission;
+  } catch {
+    throw new Error('This is not JSON; nothing was sent.');
+  }
+}
+
+/** Throws with the first refusal: the jobs are the same, so one says it for all. */
+async function submitMany(job: Submission, times: number): Promise<void> {
+  const answer = await ok(api.POST('/jobs/batch', { body: { jobs: Array.from({ length: times }, () => job) } }));
+  const refused = answer.items.find((item) => item.problem)?.problem;
+  if (refused) {
+    throw new ApiError(refused.status, refused, null);
+  }
+}

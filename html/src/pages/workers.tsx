@@ -1,0 +1,172 @@
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useState } from 'react';
+import { Link } from 'wouter';
+
+import { api, ok, type Worker } from '../lib/api';
+import { count, duration } from '../lib/format';
+import { useMay } from '../lib/me';
+import { Confirm, Dialog } from '../ui/dialog';
+import { Field } from '../ui/field';
+import { Empty, Loaded, PageHead } from '../ui/panel';
+import { WorkerState } from '../ui/status';
+import { Elapsed, Time } from '../ui/time';
+import { complain, say } from '../ui/toast';
+
+type Order = 'quiet' | 'resume' | 'stop';
+
+export default function Workers() {
+  const workers = useQuery({
+    queryKey: ['workers'],
+    queryFn: () => ok(api.GET('/workers', { params: { query: { limit: 100 } } })),
+    refetchInterval: 5000,
+  });
+  return (
+    <>
+      <PageHead title="Workers" note={workers.data && <Total workers={workers.data.items} />} />
+      <Loaded query={workers}>
+        {({ items }) =>
+          items.length ? (
+            <div className="grid gap-4 lg:grid-cols-2 2xl:grid-cols-3">
+              {items.map((worker) => (
+                <WorkerCard key={worker.id} worker={worker} />
+              ))}
+            </div>
+          ) : (
+            <div className="panel"><Empty>No worker has ever registered. Start taskforge-worker.</Empty></div>
+          )
+        }
+      </Loaded>
+    </>
+  );
+}
+
+function Total({ workers }: { workers: Worker[] }) {
+  const alive = workers.filter((worker) => ['online', 'quiet', 'stopping', 'stuck'].includes(worker.status));
+  const slots = alive.reduce((sum, worker) => sum + worker.concurrency, 0);
+  const active = alive.reduce((sum, worker) => sum + Math.min(worker.active, worker.concurrency), 0);
+  return <>{alive.length} alive, {active} of {slots} slots busy</>;
+}
+
+function WorkerCard({ worker }: { worker: Worker }) {
+  const alive = !['offline', 'lost'].includes(worker.status);
+  const share = worker.concurrency ? Math.min(1, worker.active / worker.concurrency) : 0;
+  return (
+    <article className="panel" aria-label={`${worker.hostname} / ${worker.pool}`}>
+      <header className="flex flex-wrap items-center justify-between gap-2 border-b border-line px-4 py-3">
+        <h2 className="min-w-0 truncate">{worker.hostname} <span className="font-normal text-muted">/ {worker.pool}</span></h2>
+        <WorkerState status={worker.status} />
+      </header>
+      <div className="space-y-3 p-4">
+        <div>
+          <div className="flex justify-between text-xs text-muted">
+            <span>{Math.min(worker.active, worker.concurrency)} of {worker.concurrency} slots busy</span>
+            <span>beat <Time at={worker.heartbeat_at} /></span>
+          </div>
+          <div className="mt-1 h-1.5 overflow-hidden rounded-full bg-raised">
+            <div className="h-full rounded-full bg-running transition-[width]" style={{ width: `${share * 100}%` }} />
+          </div>
+        </div>
+        <dl className="grid grid-cols-3 gap-3">
+          {[
+            ['Processed', count(worker.processed)],
+            ['Failed', count(worker.failed)],
+            ['Up for', alive ? duration(Math.max(1, Math.round((Date.now() - Date.parse(worker.started_at)) / 1000))) : '–'],
+          ].map(([name, value]) => (
+            <div key={name}>
+              <dt className="text-xs text-muted">{name}</dt>
+              <dd className="tabular-nums">{value}</dd>
+            </div>
+          ))}
+        </dl>
+        <p className="break-words text-xs text-muted">
+          Queues {worker.queues.join(', ')} · pid {worker.pid} · {worker.version}
+          {worker.desired_concurrency !== null && worker.desired_concurrency !== worker.concurrency && ` · told to run ${worker.desired_concurrency}`}
+          {worker.desired_status !== null && worker.desired_status !== worker.status && ` · told to be ${worker.desired_status}`}
+          {Object.entries(worker.labels ?? {}).map(([name, value]) => ` · ${name}=${value}`).join('')}
+        </p>
+        <ActiveJobs worker={worker} />
+        <Orders worker={worker} alive={alive} />
+      </div>
+    </article>
+  );
+}
+
+const JOBS_SHOWN = 5;
+
+function ActiveJobs({ worker }: { worker: Worker }) {
+  if (!worker.active_jobs.length) {
+    return null;
+  }
+  const more = worker.active_jobs.length - JOBS_SHOWN;
+  return (
+    <ul className="divide-y divide-line border-y border-line">
+      {worker.active_jobs.slice(0, JOBS_SHOWN).map((job) => (
+        <li key={job.id} className="flex justify-between gap-3 py-1.5">
+          <Link href={`/jobs/${job.id}`} className="row-link truncate">{job.type}</Link>
+          <span className="whitespace-nowrap text-xs text-muted">{job.progress ? `${job.progress} % · ` : ''}<Elapsed since={job.started_at} seconds={null} /></span>
+        </li>
+      ))}
+      {more > 0 && <li className="py-1.5 text-xs text-muted">and {more} more</li>}
+    </ul>
+  );
+}
+
+function Orders({ worker, alive }: { worker: Worker; alive: boolean }) {
+  const may = useMay('admin');
+  const queryClient = useQueryClient();
+  const [asking, setAsking] = useState<'stop' | 'resize' | 'forget' | null>(null);
+  const [slots, setSlots] = useState(worker.concurrency);
+  const path = { params: { path: { id: worker.id } } };
+  const settled = {
+    onSuccess: () => {
+      say('The order is given.');
+      setAsking(null);
+      void queryClient.invalidateQueries({ queryKey: ['workers'] });
+    },
+    onError: complain,
+  };
+  const order = useMutation({
+    mutationFn: (what: Order) =>
+      what === 'quiet' ? ok(api.POST('/workers/{id}/quiet', path)) : what === 'resume' ? ok(api.POST('/workers/{id}/resume', path)) : ok(api.POST('/workers/{id}/stop', path)),
+    ...settled,
+  });
+  const resize = useMutation({ mutationFn: () => ok(api.POST('/workers/{id}/concurrency', { ...path, body: { concurrency: slots } })), ...settled });
+  const forget = useMutation({ mutationFn: () => ok(api.DELETE('/workers/{id}', path)), ...settled });
+  if (!may) {
+    return null;
+  }
+  const quiet = (worker.desired_status ?? worker.status) === 'quiet';
+  return (
+    <div className="flex flex-wrap gap-2">
+      {alive ? (
+        <>
+          <button type="button" className="button" disabled={order.isPending} onClick={() => order.mutate(quiet ? 'resume' : 'quiet')}>{quiet ? 'Resume' : 'Quiet'}</button>
+          <button type="button" className="button" onClick={() => setAsking('resize')}>Resize</button>
+          <button type="button" className="button button-danger" onClick={() => setAsking('stop')}>Stop</button>
+        </>
+      ) : (
+        <button type="button" className="button" onClick={() => setAsking('forget')}>Forget</button>
+      )}
+      {asking === 'stop' && (
+        <Confirm title={`Stop ${worker.hostname} / ${worker.pool}`} action="Stop" danger busy={order.isPending} onConfirm={() => order.mutate('stop')} onClose={() => setAsking(null)}>
+          <p>It takes no more jobs, lets those that run end, and leaves. Somebody must start it again.</p>
+        </Confirm>
+      )}
+      {asking === 'forget' && (
+        <Confirm title={`Forget ${worker.hostname} / ${worker.pool}`} action="Forget" busy={forget.isPending} onConfirm={() => forget.mutate()} onClose={() => setAsking(null)}>
+          <p>It goes from this list until it registers again.</p>
+        </Confirm>
+      )}
+      {asking === 'resize' && (
+        <Dialog title={`Resize ${worker.hostname} / ${worker.pool}`} onClose={() => setAsking(null)}>
+          <form className="space-y-4" onSubmit={(event) => { event.preventDefault(); resize.mutate(); }}>
+            <Field label="Jobs at once" hint="Until the worker restarts">
+              <input className="input" type="number" min={1} max={1024} required value={slots} onChange={(event) => setSlots(Number(event.target.value))} />
+            </Field>
+            <button className="button button-primary" disabled={resize.isPending}>Resize</button>
+          </form>
+        </Dialog>
+      )}
+    </div>
+  );
+}

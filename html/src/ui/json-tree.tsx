@@ -1,0 +1,66 @@
+import { useState } from 'react';
+
+const SHOWN = 100;
+
+/** JSON as a tree that opens and closes; everything is text, whatever it holds. */
+export function JsonTree({ value, label }: { value: unknown; label: string }) {
+  const [copied, setCopied] = useState(false);
+  const clipboard = navigator.clipboard as Clipboard | undefined;
+  return (
+    <div className="relative p-4">
+      {clipboard && (
+        <button
+          type="button"
+          className="button button-quiet absolute right-2 top-2"
+          aria-label={`Copy ${label}`}
+          onClick={() => {
+            void clipboard.writeText(JSON.stringify(value, null, 2)).then(() => setCopied(true));
+          }}
+        >
+          {copied ? 'Copied' : 'Copy'}
+        </button>
+      )}
+      {/* it scrolls, so it can be reached with the keyboard */}
+      {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
+      <div role="group" aria-label={label} tabIndex={0} className="max-h-96 overflow-auto break-words pr-16 font-mono text-xs">
+        <Node value={value} depth={0} />
+      </div>
+    </div>
+  );
+}
+
+function Node({ name, value, depth }: { name?: string; value: unknown; depth: number }) {
+  const prefix = name === undefined ? null : <span className="text-muted">{name}: </span>;
+  if (value === null || typeof value !== 'object') {
+    return (
+      <div>
+        {prefix}
+        <span className={typeof value === 'string' ? '' : 'text-running'}>{JSON.stringify(value)}</span>
+      </div>
+    );
+  }
+  const entries: [string, unknown][] = Object.entries(value);
+  const list = Array.isArray(value);
+  if (!entries.length) {
+    return (
+      <div>
+        {prefix}
+        {list ? '[]' : '{}'}
+      </div>
+    );
+  }
+  return (
+    <details open={depth < 2 || entries.length <= 3}>
+      <summary className="cursor-pointer marker:text-muted">
+        {prefix}
+        <span className="text-muted">{list ? `[${entries.length}]` : `{${entries.length}}`}</span>
+      </summary>
+      <div className="border-l border-line pl-4">
+        {entries.slice(0, SHOWN).map(([key, member]) => (
+          <Node key={key} name={key} value={member} depth={depth + 1} />
+        ))}
+        {entries.length > SHOWN && <div className="text-muted">… {entries.length - SHOWN} more</div>}
+      </div>
+    </details>
+  );
+}

@@ -1,0 +1,50 @@
+import { useSyncExternalStore } from 'react';
+
+import { duration, localTime, relative } from '../lib/format';
+
+// one clock for the whole page
+let now = Date.now();
+const listeners = new Set<() => void>();
+let timer: ReturnType<typeof setInterval> | undefined;
+
+function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  timer ??= setInterval(() => {
+    now = Date.now();
+    listeners.forEach((one) => one());
+  }, 1000);
+  return () => {
+    listeners.delete(listener);
+    if (!listeners.size) {
+      clearInterval(timer);
+      timer = undefined;
+    }
+  };
+}
+
+/** The time, a second precise. */
+export function useNow(): number {
+  return useSyncExternalStore(subscribe, () => now);
+}
+
+/** When it was, in words or in local time; UTC when pointed at. */
+export function Time({ at, exact }: { at: string | null | undefined; exact?: boolean }) {
+  const current = useNow();
+  if (!at) {
+    return <span className="text-muted">–</span>;
+  }
+  return (
+    <time dateTime={at} title={`${at.replace('T', ' ').replace('Z', '')} UTC`} className="whitespace-nowrap">
+      {exact ? localTime(at) : relative(at, current)}
+    </time>
+  );
+}
+
+/** How long it has run, growing while it runs. */
+export function Elapsed({ since, seconds }: { since: string | null; seconds: number | null }) {
+  const current = useNow();
+  if (seconds !== null || !since) {
+    return <>{duration(seconds)}</>;
+  }
+  return <>{duration(Math.max(0, Math.round((current - new Date(since).getTime()) / 1000)))}</>;
+}

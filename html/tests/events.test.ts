@@ -1,0 +1,97 @@
+// From events to the page: their order, one batch per frame, what they change in what was read.
+import { describe, expect, it, vi } from 'vitest';
+
+import type { Event, Job } from '../src/lib/api';
+import { addEvent, closeBatch, emptyBatch, FEED } from '../src/lib/coalesce';
+import { patchJob, patchPages } from '../src/lib/patch';
+import { compareSeq } from '../src/lib/seq';
+import { throttle } from '../src/lib/throttle';
+
+const job = {
+  id: 'a', name: null, type: 'noop', queue: 'default', priority: 'normal' as const, status: 'RUNNING' as const, attempt: 1,
+  max_retries: 3, progress: 10, error: null, duration_seconds: null,
+};
+let n = 0;
+const event = (kind: Event['event'], change: Partial<typeof job> | object = {}): Event => ({
+  seq: `1-0-${n++}`, event: kind, ts: `2026-01-01T00:00:0${n % 10}.000000Z`, job: { ...job, ...change },
+});
+const row = (id: string): Job => ({ ...job, id, status: 'QUEUED', updated_at: '2026-01-01T00:00:00.000000Z', started_at: null, finished_at: null }) as unknown as Job;
+
+describe('the place of an event', () => {
+  it('is three numbers, not a text', () => {
+    expect(compareSeq('9-0-0', '10-0-0')).toBeLessThan(0);
+    expect(compareSeq('10-2-0', '10-10-0')).toBeLessThan(0);
+    expect(compareSeq('10-2-31', '10-2-4')).toBeGreaterThan(0);
+    expect(compareSeq('10-2-4', '10-2-4')).toBe(0);
+  });
+});
+
+describe('a batch', () => {
+  it('keeps of each job the newest event, and counts all', () => {
+    const batch = emptyBatch();
+    addEvent(batch, event('job_running'));
+    addEvent(batch, event('job_progress', { progress: 50 }));
+    addEvent(batch, event('job_success', { status: 'SUCCESS', duration_seconds: 0.5 }));
+    expect(batch.jobs.size).toBe(1);
+    expect(batch.jobs.get('a')?.status).toBe('SUCCESS');
+    expect(batch.counts.get('job_progress')).toBe(1);
+    expect(batch.durations).toEqual([0.5]);
+    expect(closeBatch(batch).feed.map((one) => one.event)).toEqual(['job_running', 'job_success']);
+  });
+  it('is bounded, whatever comes while nobody looks', () => {
+    const batch = emptyBatch();
+    for (let i = 0; i < 20_000; i++) {
+      addEvent(batch, event('job_success', { id: String(i), duration_seconds: 1 }));
+    }
+    expect(batch.jobs.size).toBe(5000);
+    expect(batch.durations.length).toBe(5000);
+    expect(batch.overflow).toBe(true);
+    expect(batch.counts.get('job_success')).toBe(20_000);
+    expect(closeBatch(batch).feed.length).toBe(FEED);
+    expect(batch.feed.at(-1)?.job?.id).toBe('19999');
+  });
+  it('says that workers changed', () => {
+    const batch = emptyBatch();
+    addEvent(batch, { seq: '1-0-0', event: 'worker_online', ts: '2026-01-01T00:00:00Z' });
+    expect(batch.workers).toBe(true);
+    expect(batch.jobs.size).toBe(0);
+  });
+});
+
+describe('a row', () => {
+  it('takes what the event says, with its times', () => {
+    const running = patchJob(row('a'), { ...job, ts: '2026-01-01T00:00:05.000000Z' });
+    expect(running).toMatchObject({ status: 'RUNNING', progress: 10, started_at: '2026-01-01T00:00:05.000000Z', finished_at: null });
+    const ended = patchJob(running, { ...job, status: 'SUCCESS', ts: '2026-01-01T00:00:06.000000Z' });
+    expect(ended.finished_at).toBe('2026-01-01T00:00:06.000000Z');
+  });
+  it('is not set back by an event that is older than what was read', () => {
+    const old = row('a');
+    expect(patchJob(old, { ...job, ts: '2025-12-31T23:59:59.000000Z' })).toBe(old);
+  });
+  it('keeps its place, and lists without it stay the same objects', () => {
+    const pages = [{ items: [row('a'), row('b')], next_cursor: 'x' }, { items: [row('c')], next_cursor: null }];
+    const patched = patchPages(pages, new Map([['b', { ...job, id: 'b', ts: '2026-01-01T00:00:05.000000Z' }]]));
+    expect(patched[0]?.items.map((one) => one.id)).toEqual(['a', 'b']);
+    expect(patched[0]?.items[1]?.status).toBe('RUNNING');
+    expect(patched[1]).toBe(pages[1]);
+    expect(patchPages(pages, new Map())).toBe(pages);
+  });
+});
+
+describe('reading again', () => {
+  it('happens at once, then rarely, and never not at all', () => {
+    vi.useFakeTimers();
+    const work = vi.fn();
+    const again = throttle(1000, work);
+    for (let i = 0; i < 100; i++) {
+      again();
+    }
+    expect(work).toHaveBeenCalledTimes(1);
+    vi.advanceTimersByTime(1000);
+    expect(work).toHaveBeenCalledTimes(2);
+    vi.advanceTimersByTime(5000);
+    expect(work).toHaveBeenCalledTimes(2);
+    vi.useRealTimers();
+  });
+});

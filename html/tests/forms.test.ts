@@ -1,0 +1,93 @@
+// What people type and read: forms from schemas, filters in the address, cron in words, numbers.
+import { describe, expect, it } from 'vitest';
+
+import { bulkFilter, mayChange } from '../src/lib/bulk';
+import { cronWords } from '../src/lib/cron';
+import { filterOf, searchOf, toggled } from '../src/lib/filters';
+import { count, duration, percent, quantile, relative } from '../src/lib/format';
+import { fieldsOf, initialPayload, textOf, valueOf, withMember, type Field } from '../src/lib/schema-form';
+
+const schema = {
+  type: 'object',
+  properties: {
+    rows: { type: 'integer', minimum: 1 },
+    dataset: { type: 'string', description: 'name of a file' },
+    operation: { const: 'aggregate', default: 'aggregate' },
+    columns: { type: 'array', items: { type: 'string' } },
+    loud: { type: 'boolean' },
+    rest: { type: 'object' },
+  },
+  required: ['dataset'],
+};
+const fields = fieldsOf(schema);
+const field = (name: string): Field => {
+  const found = fields.find((one) => one.name === name);
+  if (!found) {
+    throw new Error(name);
+  }
+  return found;
+};
+
+describe('a form from a schema', () => {
+  it('has the required fields first, each of its kind', () => {
+    expect(fields.map((one) => [one.name, one.kind])).toEqual([
+      ['dataset', 'text'], ['rows', 'integer'], ['operation', 'choice'], ['columns', 'list'], ['loud', 'boolean'], ['rest', 'json'],
+    ]);
+  });
+  it('makes values of what is typed, and says what is wrong', () => {
+    expect(valueOf(field('rows'), '12')).toBe(12);
+    expect(valueOf(field('columns'), 'units, revenue,')).toEqual(['units', 'revenue']);
+    expect(valueOf(field('loud'), 'true')).toBe(true);
+    expect(valueOf(field('rest'), '{"a":1}')).toEqual({ a: 1 });
+    expect(valueOf(field('dataset'), '  ')).toBeUndefined();
+    expect(() => valueOf(field('rows'), '1.5')).toThrow('whole number');
+    expect(() => valueOf(field('rows'), '0')).toThrow('at least 1');
+    expect(() => valueOf(field('rest'), '{')).toThrow('not JSON');
+  });
+  it('shows what a payload holds, and leaves the rest of it alone', () => {
+    expect(textOf(field('columns'), ['a', 'b'])).toBe('a, b');
+    expect(textOf(field('rest'), { a: 1 })).toBe('{"a":1}');
+    expect(withMember({ dataset: 'x', other: 1 }, 'dataset', undefined)).toEqual({ other: 1 });
+    expect(withMember({ other: 1 }, 'dataset', 'y')).toEqual({ other: 1, dataset: 'y' });
+  });
+  it('begins with the defaults', () => {
+    expect(initialPayload(schema)).toEqual({ operation: 'aggregate' });
+  });
+});
+
+describe('a filter', () => {
+  it('goes into the address and comes back', () => {
+    const filter = { status: 'FAILED,DEAD_LETTER', q: 'a & b', queue: 'reports' };
+    expect(filterOf(searchOf(filter))).toEqual(filter);
+    expect(filterOf('?status=&unknown=1')).toEqual({});
+  });
+  it('turns a state on and off', () => {
+    expect(toggled('FAILED', 'QUEUED')).toBe('FAILED,QUEUED');
+    expect(toggled('FAILED,QUEUED', 'FAILED')).toBe('QUEUED');
+  });
+  it('is narrowed to what an action can change', () => {
+    expect(bulkFilter('cancel', { status: 'QUEUED,SUCCESS', q: 'x', internal: '1' })).toEqual({ status: ['QUEUED'], q: 'x' });
+    expect(bulkFilter('cancel', { status: 'SUCCESS' })).toBeNull();
+    expect(mayChange('retry', 'DEAD_LETTER')).toBe(true);
+    expect(mayChange('delete', 'RUNNING')).toBe(false);
+  });
+});
+
+describe('words', () => {
+  it('say what a cron expression means', () => {
+    expect(cronWords('0 3 * * *')).toBe('At 03:00');
+    expect(cronWords('@every 1h30m')).toBe('Every 1 h 30 m');
+    expect(cronWords('@daily')).toBe('Every day at midnight');
+    expect(cronWords('nonsense')).toBeNull();
+  });
+  it('say how long and how many', () => {
+    expect([0.0000042, 0.0123, 2.345, 75, 3600, 90061].map(duration)).toEqual(['4 µs', '12 ms', '2.3 s', '1 min 15 s', '1 h', '1 d 1 h']);
+    expect(duration(null)).toBe('–');
+    expect(count(1234567)).toBe('1.2M');
+    expect([1, 0.99999, 0.5].map(percent)).toEqual(['100 %', '99.99 %', '50.0 %']);
+    expect(relative('2026-01-01T00:00:00Z', Date.parse('2026-01-01T00:02:05Z'))).toBe('2 min ago');
+    expect(relative('2026-01-01T00:01:00Z', Date.parse('2026-01-01T00:00:00Z'))).toBe('in 1 min');
+    expect(quantile([1, 2, 3, 4], 0.5)).toBe(3);
+    expect(quantile([], 0.5)).toBeNull();
+  });
+});
