@@ -76,7 +76,9 @@ describe('a filter', () => {
 describe('words', () => {
   it('say what a cron expression means', () => {
     expect(cronWords('0 3 * * *')).toBe('At 03:00');
-    expect(cronWords('@every 1h30m')).toBe('Every 1 h 30 m');
+    expect(cronWords('@every 1h30m')).toBe('Every 1 hour 30 minutes');
+    expect(cronWords('@every 60s')).toBe('Every 60 seconds');
+    expect(cronWords('@every 1m')).toBe('Every minute');
     expect(cronWords('@daily')).toBe('Every day at midnight');
     expect(cronWords('nonsense')).toBeNull();
   });

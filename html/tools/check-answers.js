@@ -49,6 +49,10 @@ function complaint(answer) {
   }
   const type = answer.type.replace(/;.*/, '');
   const route = routes.find(({ pattern, path: known }) => pattern.test(path) && document.paths[known][method]);
+  // nginx itself refuses this, before the API is asked
+  if (answer.status === 400 && /%00/.test(path)) {
+    return null;
+  }
   if (!route || answer.status >= 400) {
     if (answer.status < 400) {
       return 'there is no such operation, and yet it was answered';

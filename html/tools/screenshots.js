@@ -22,7 +22,7 @@ async function fill(api) {
     { type: 'sleep', name: 'render the catalogue', payload: { seconds: 0.8 }, priority: 'high' },
   ];
   for (let i = 0; i < 120; i++) {
-    jobs.push({ ...types[i % types.length], queue: ['default', 'default', 'reports'][i % 3], metadata: { order: `A-${1000 + i}` } });
+    jobs.push({ ...types[i % types.length], queue: i % 25 ? 'default' : 'reports', metadata: { order: `A-${1000 + i}` } });
   }
   for (const month of ['april', 'may']) {
     jobs.push({ type: 'data_processing', name: `sales of ${month}`, payload: { dataset: `sales_${month}` } });
@@ -83,7 +83,7 @@ for (const [device, viewport] of Object.entries({ desktop: { width: 1280, height
   await page.goto(`${url}/jobs`);
   await page.getByRole('button', { name: 'Submit a job' }).click();
   await page.getByRole('dialog').getByLabel('Type', { exact: true }).fill('data_processing');
-  await page.getByRole('dialog').getByText('dataset').first().waitFor();
+  await page.getByRole('dialog').getByLabel('dataset *').fill('sales_q1');
   await shoot('submit');
   await context.close();
 }

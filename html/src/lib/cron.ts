@@ -11,12 +11,21 @@ const NAMED: Record<string, string> = {
   '@hourly': 'Every hour',
 };
 
+const UNITS: Record<string, string> = { d: 'day', h: 'hour', m: 'minute', s: 'second' };
+
+/** "1h30m" → "1 hour 30 minutes", "1m" → "minute" */
+function everyWords(text: string): string {
+  const parts = [...text.matchAll(/(\d+)([dhms])/g)].map(([, n = '', unit = '']) => ({ n: Number(n), unit: UNITS[unit] ?? unit }));
+  const [only] = parts;
+  return parts.length === 1 && only?.n === 1 ? only.unit : parts.map(({ n, unit }) => `${n} ${unit}${n === 1 ? '' : 's'}`).join(' ');
+}
+
 /** null: it is none that we could say in words. The server decides what is valid. */
 export function cronWords(cron: string): string | null {
   const text = cron.trim();
   const every = /^@every\s+((?:\d+[dhms])+)$/.exec(text);
   if (every?.[1]) {
-    return `Every ${every[1].replace(/(\d+)([dhms])/g, '$1 $2 ').trim()}`;
+    return `Every ${everyWords(every[1])}`;
   }
   if (text.startsWith('@')) {
     return NAMED[text] ?? null;

@@ -12,6 +12,8 @@ our @EXPORT_OK = qw(numbers relaying_worker);
 # tf: the stack
 sub new {
     my ($class, $tf) = @_;
+    # what is made up here is not as the API's document says
+    delete $ENV{TASKFORGE_RECORD};
     return bless {tf => $tf, n => 0}, $class;
 }
 
