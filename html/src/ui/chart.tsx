@@ -23,6 +23,17 @@ interface Props {
 const minutes = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 const clockOf = (seconds: number): string => minutes.format(seconds * 1000);
 
+/** Values between two times without any: a line does not show them. */
+function alone(values: ArrayLike<number | null | undefined>): number[] {
+  const found: number[] = [];
+  for (let i = 0; i < values.length; i++) {
+    if (values[i] != null && values[i - 1] == null && values[i + 1] == null) {
+      found.push(i);
+    }
+  }
+  return found;
+}
+
 function options(width: number, props: Props): uPlot.Options {
   const style = getComputedStyle(document.documentElement);
   const colour = (name: string, alpha = 1) => `rgb(${style.getPropertyValue(`--${name}`)} / ${alpha})`;
@@ -37,7 +48,7 @@ function options(width: number, props: Props): uPlot.Options {
     height: props.height ?? 200,
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false } },
-    padding: [12, 8, 0, 0],
+    padding: [12, 28, 0, 0],
     // without any value the axis still has a size
     scales: { y: { range: (_, __, high: number | null) => [0, high ? high * 1.1 : 1] } },
     axes: [
@@ -50,7 +61,7 @@ function options(width: number, props: Props): uPlot.Options {
         label: one.label,
         stroke: colour(one.colour),
         width: 1.5,
-        points: { show: false },
+        points: { show: true, size: 5, filter: (chart: uPlot, index: number) => alone(chart.data[index] ?? []) },
         ...(one.fill ? { fill: colour(one.colour, 0.12) } : {}),
       })),
     ],
