@@ -308,6 +308,30 @@ static void check_fields(check_t *c, const json_t *body)
     }
 }
 
+/* The payload is not in the tree that tf_submission_parse makes: it is parsed here, if it matters. */
+static void check_against(check_t *c, const tf_schema_t *schema, const json_t *body, tf_str_t text)
+{
+    tf_str_t payload = TF_STR("{}");
+    const json_t *given = json_object_get(body, "payload");
+    char full[TF_JSON_POINTER_SIZE], error[200];
+    json_t *value;
+
+    if (given && !json_is_object(given)) {
+        return;
+    }
+    if (given) {
+        payload = tf_json_slice_member(text, "payload");
+    }
+    value = tf_json_parse(payload.data, payload.len, error, sizeof(error));
+    if (value == NULL) {
+        complain(c, "/payload", "%s", error);
+        return;
+    }
+    snprintf(full, sizeof(full), "%s/payload", c->prefix);
+    tf_schema_check(schema, value, full, c->errors);
+    json_decref(value);
+}
+
 /* payload and metadata as the client wrote them: numbers keep their digits, members their order. */
 static void take_data(tf_job_t *job, const json_t *body, tf_str_t text)
 {
@@ -344,6 +368,9 @@ bool tf_submission_check(const json_t *body, tf_str_t text, const char *pointer_
             complain(&c, "/type", "no worker knows the type \"%.64s\"", job->type.data);
         } else if (job->max_retries < 0) {
             job->max_retries = type->max_retries;
+        }
+        if (type && type->schema) {
+            check_against(&c, type->schema, body, text);
         }
     }
     if (job->expires_at != TF_TIME_NONE && job->scheduled_at != TF_TIME_NONE &&

@@ -7,6 +7,7 @@
 
 #include "buf.h"
 #include "job.h"
+#include "schema.h"
 
 #define TF_NAME_MAX 200            /* bytes */
 #define TF_METADATA_MAX 64         /* pairs */
@@ -23,6 +24,7 @@ typedef struct {
     const char *type;
     size_t type_len;
     int32_t max_retries;
+    const tf_schema_t *schema; /* of its payloads; NULL: any object will do */
 } tf_type_defaults_t;
 
 /* Finds a type's defaults; NULL: no worker has ever registered it. */
@@ -33,6 +35,7 @@ typedef const tf_type_defaults_t *(*tf_type_lookup_fn)(void *data, const char *t
  * created_at = updated_at = now. The id is not set. type, queue, name and idempotency_key point into body;
  * payload and metadata are the bytes of text: keep both as long as the job. now_us: microseconds since 1970.
  *
+ * The payload is held against the type's schema; only then is it parsed.
  * All errors are found in one go: true if there are none, else false and `errors` holds a JSON array's
  * members,
  * {"pointer":"#/priority","detail":"..."},... Pointers start with pointer_prefix ("#" or "#/jobs/3"). */

@@ -7,13 +7,20 @@
 #define NGX_HTTP_TASKFORGE_TYPES_NAMES  20
 
 
+typedef struct {
+    tf_type_defaults_t               defaults;   /* the name is in the result */
+    tf_str_t                         text;       /* so is this: the schema */
+    tf_schema_t                     *schema;     /* NULL: any object will do */
+} ngx_http_taskforge_type_t;
+
+
 struct ngx_http_taskforge_types_s {
     ngx_http_taskforge_main_conf_t  *mcf;
     ngx_log_t                       *log;
 
-    tf_type_defaults_t              *rows;       /* sorted by their bytes */
+    ngx_http_taskforge_type_t       *rows;       /* sorted by their bytes */
     ngx_uint_t                       nrows;
-    PGresult                        *res;        /* holds the names */
+    PGresult                        *res;        /* holds the texts */
 
     /* for a reading that is still to be sent; for the one under way */
     ngx_queue_t                      waiting;
@@ -29,18 +36,26 @@ struct ngx_http_taskforge_types_s {
 static void ngx_http_taskforge_types_loaded(void *data, PGresult *res);
 static ngx_int_t ngx_http_taskforge_types_take(
     ngx_http_taskforge_types_t *types, PGresult *res);
+static void ngx_http_taskforge_types_compile(
+    ngx_http_taskforge_types_t *types, ngx_http_taskforge_type_t *row);
+static void ngx_http_taskforge_types_free(ngx_http_taskforge_types_t *types);
+static ngx_http_taskforge_type_t *ngx_http_taskforge_types_find(
+    ngx_http_taskforge_types_t *types, const char *type, size_t len);
 static void ngx_http_taskforge_types_wake(ngx_http_taskforge_types_t *types,
     ngx_uint_t ok);
 static void ngx_http_taskforge_types_timer(ngx_event_t *ev);
 static void ngx_http_taskforge_types_arm(ngx_http_taskforge_types_t *types);
 
 
-/* job_types: its primary key, a row per type that any worker knows */
+/*
+ * job_types: its primary key, a row per type that any worker knows.  What is
+ * cut off a schema is more than the compiler takes.
+ */
 
 static const tf_sql_t  ngx_http_taskforge_types_sql = {
     "ngx_types",
-    "SELECT type, max_retries FROM job_types ORDER BY type COLLATE \"C\" "
-    "LIMIT 10000",
+    "SELECT type, max_retries, left(payload_schema::text, 65537) "
+    "FROM job_types ORDER BY type COLLATE \"C\" LIMIT 10000",
     0
 };
 
@@ -79,12 +94,25 @@ ngx_http_taskforge_types_destroy(ngx_http_taskforge_types_t *types)
         ngx_del_timer(&types->timer);
     }
 
-    PQclear(types->res);
-    types->res = NULL;
+    ngx_http_taskforge_types_free(types);
 
-    ngx_free(types->rows);
+    types->res = NULL;
     types->rows = NULL;
     types->nrows = 0;
+}
+
+
+static void
+ngx_http_taskforge_types_free(ngx_http_taskforge_types_t *types)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < types->nrows; i++) {
+        tf_schema_free(types->rows[i].schema);
+    }
+
+    PQclear(types->res);
+    ngx_free(types->rows);
 }
 
 
@@ -140,14 +168,14 @@ static ngx_int_t
 ngx_http_taskforge_types_take(ngx_http_taskforge_types_t *types,
     PGresult *res)
 {
-    int                  i, k, n;
-    PGresult            *copy;
-    tf_type_defaults_t  *rows;
+    int                         i, k, n;
+    PGresult                   *copy;
+    ngx_http_taskforge_type_t  *row, *rows;
 
     n = PQntuples(res);
 
     copy = PQcopyResult(res, PG_COPYRES_ATTRS|PG_COPYRES_TUPLES);
-    rows = ngx_alloc((n + 1) * sizeof(tf_type_defaults_t), types->log);
+    rows = ngx_calloc((n + 1) * sizeof(ngx_http_taskforge_type_t), types->log);
 
     if (copy == NULL || rows == NULL) {
         PQclear(copy);
@@ -156,17 +184,26 @@ ngx_http_taskforge_types_take(ngx_http_taskforge_types_t *types,
     }
 
     for (i = 0, k = 0; i < n; i++) {
-        rows[k].type = PQgetvalue(copy, i, 0);
-        rows[k].type_len = PQgetlength(copy, i, 0);
-        rows[k].max_retries = tf_pg_get_int4(PQgetvalue(copy, i, 1));
+        row = &rows[k];
 
-        /* nobody may submit one that is TaskForge's own */
+        row->defaults.type = PQgetvalue(copy, i, 0);
+        row->defaults.type_len = PQgetlength(copy, i, 0);
 
-        k += !tf_type_is_internal(rows[k].type, rows[k].type_len);
+        if (tf_type_is_internal(row->defaults.type, row->defaults.type_len)) {
+            /* nobody may submit one that is TaskForge's own */
+            continue;
+        }
+
+        row->defaults.max_retries = tf_pg_get_int4(PQgetvalue(copy, i, 1));
+        row->text.data = PQgetvalue(copy, i, 2);
+        row->text.len = PQgetlength(copy, i, 2);
+
+        ngx_http_taskforge_types_compile(types, row);
+
+        k++;
     }
 
-    PQclear(types->res);
-    ngx_free(types->rows);
+    ngx_http_taskforge_types_free(types);
 
     types->res = copy;
     types->rows = rows;
@@ -174,6 +211,47 @@ ngx_http_taskforge_types_take(ngx_http_taskforge_types_t *types,
     types->ready = 1;
 
     return NGX_OK;
+}
+
+
+/*
+ * The schema of a row that is being read: the one there is, if its text is
+ * still the same.  One that cannot be compiled comes from a worker of another
+ * version: that worker checks the payloads itself.
+ */
+
+static void
+ngx_http_taskforge_types_compile(ngx_http_taskforge_types_t *types,
+    ngx_http_taskforge_type_t *row)
+{
+    char                        error[256];
+    ngx_http_taskforge_type_t  *old;
+
+    old = ngx_http_taskforge_types_find(types, row->defaults.type,
+                                        row->defaults.type_len);
+
+    if (old && old->text.len == row->text.len
+        && ngx_memcmp(old->text.data, row->text.data, row->text.len) == 0)
+    {
+        row->schema = old->schema;
+        old->schema = NULL;
+
+    } else {
+        row->schema = tf_schema_compile(row->text.data, row->text.len, error,
+                                        sizeof(error));
+
+        if (row->schema == NULL) {
+            ngx_log_error(NGX_LOG_WARN, types->log, 0,
+                          "payloads of the type \"%s\" are not checked: its "
+                          "schema: %s", row->defaults.type, error);
+
+        } else if (tf_schema_is_open(row->schema)) {
+            tf_schema_free(row->schema);
+            row->schema = NULL;
+        }
+    }
+
+    row->defaults.schema = row->schema;
 }
 
 
@@ -247,23 +325,34 @@ ngx_http_taskforge_types_timer(ngx_event_t *ev)
 const tf_type_defaults_t *
 ngx_http_taskforge_types_lookup(void *data, const char *type, size_t len)
 {
-    ngx_int_t                    order;
-    ngx_uint_t                   low, high, mid;
-    tf_type_defaults_t          *row;
-    ngx_http_taskforge_types_t  *types = data;
+    ngx_http_taskforge_type_t  *row;
+
+    row = ngx_http_taskforge_types_find(data, type, len);
+
+    return row ? &row->defaults : NULL;
+}
+
+
+static ngx_http_taskforge_type_t *
+ngx_http_taskforge_types_find(ngx_http_taskforge_types_t *types,
+    const char *type, size_t len)
+{
+    ngx_int_t            order;
+    ngx_uint_t           low, high, mid;
+    tf_type_defaults_t  *defaults;
 
     low = 0;
     high = types->nrows;
 
     while (low < high) {
         mid = low + (high - low) / 2;
-        row = &types->rows[mid];
+        defaults = &types->rows[mid].defaults;
 
-        order = ngx_memn2cmp((u_char *) type, (u_char *) row->type, len,
-                             row->type_len);
+        order = ngx_memn2cmp((u_char *) type, (u_char *) defaults->type, len,
+                             defaults->type_len);
 
         if (order == 0) {
-            return row;
+            return &types->rows[mid];
         }
 
         if (order < 0) {
@@ -309,6 +398,7 @@ ngx_http_taskforge_types_names(ngx_http_taskforge_types_t *types,
             break;
         }
 
-        tf_buf_add(out, types->rows[i].type, types->rows[i].type_len);
+        tf_buf_add(out, types->rows[i].defaults.type,
+                   types->rows[i].defaults.type_len);
     }
 }

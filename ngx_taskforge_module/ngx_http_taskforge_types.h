@@ -3,7 +3,8 @@
  * The job types that workers have registered: a copy of the table job_types
  * in each worker process, read when the database connection is ready, every
  * few seconds, and at once (but not more than five times a second) when
- * somebody asks for a type that is not there.
+ * somebody asks for a type that is not there.  The schemas of their payloads
+ * are compiled when they change.
  */
 
 #ifndef _NGX_HTTP_TASKFORGE_TYPES_H_INCLUDED_

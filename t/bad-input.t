@@ -150,7 +150,7 @@ subtest 'CSV files' => sub {
     mkdir "$tf->{home}/data/folder.csv";
     symlink '/etc/passwd', "$tf->{home}/data/link.csv";
     my %ids = map { $_ => $tf->submit({type => 'data_processing', payload => {dataset => $_}})->{id} } keys %file, 'missing', 'folder.csv', 'link.csv',
-        '../../../etc/passwd', '/etc/passwd', '';
+        '../../../etc/passwd', '/etc/passwd';
     for my $name (sort keys %ids) {
         my $job = $tf->wait_for_end($ids{$name});
         is($job->{status}, 'FAILED', "dataset '$name' fails for good");
@@ -159,11 +159,48 @@ subtest 'CSV files' => sub {
         is($job->{attempt}, 1, 'and is not tried again');
         like($job->{error}, qr/line [23]/, 'the line is named') if $name =~ /^(ragged|quote|nul|utf8)/;
     }
-    for my $payload ({dataset => 5}, {}, {dataset => 'sales_q1', operation => 'explode'}, {dataset => 'sales_q1', rows => 0},
-        {dataset => 'sales_q1', group_by => 'nosuch'}, {dataset => 'sales_q1', colums => []}) {
-        my $job = $tf->wait_for_end($tf->submit({type => 'data_processing', payload => $payload})->{id});
-        is($job->{status}, 'FAILED', 'a payload that makes no sense fails: ' . ($job->{error} // ''));
+    my $job = $tf->wait_for_end($tf->submit({type => 'data_processing', payload => {dataset => 'sales_q1', group_by => 'nosuch'}})->{id});
+    is($job->{status}, 'FAILED', 'a column that is not there fails: ' . ($job->{error} // ''));
+};
+
+sub errors { my ($r) = @_; return {map { $_->{pointer} => $_->{detail} } @{$r->json->{errors}}} }
+
+subtest 'payloads against the schema of their type' => sub {
+    for (
+        [{dataset => 5}, '#/payload/dataset', 'must be a string'],
+        [{}, '#/payload/dataset', 'is required'],
+        [undef, '#/payload/dataset', 'is required'],
+        [{dataset => ''}, '#/payload/dataset', 'must have at least 1 characters'],
+        [{dataset => 'sales_q1', operation => 'explode'}, '#/payload/operation', 'must be "aggregate"'],
+        [{dataset => 'sales_q1', rows => 0}, '#/payload/rows', 'must be at least 1'],
+        [{dataset => 'sales_q1', colums => []}, '#/payload/colums', 'unknown field "colums"'],
+        [{dataset => 'sales_q1', columns => ['units', 7]}, '#/payload/columns/1', 'must be a string'],
+    ) {
+        my ($payload, $pointer, $detail) = @$_;
+        my $r = refused("not $detail", 422, {type => 'data_processing', $payload ? (payload => $payload) : ()});
+        is_deeply(errors($r), {$pointer => $detail}, "$pointer $detail");
     }
+    my $r = refused('a bad payload of a bad job', 422, {type => 'data_processing', priority => 11, payload => {rows => 1.5}});
+    is_deeply([sort keys %{errors($r)}], ['#/payload/dataset', '#/payload/rows', '#/priority'], 'all errors at once');
+    $r = refused('a payload of many errors', 422, {type => 'sleep', payload => {seconds => 0, map { ("x$_" => 1) } 1 .. 100}});
+    is(scalar @{$r->json->{errors}}, 32, 'but not more than 32 of a payload');
+
+    my $nap = {type => 'sleep', payload => {seconds => 0}};
+    $r = $tf->post("$jobs/batch", {jobs => [$nap, {type => 'sleep', payload => {seconds => 'x'}}, $nap]});
+    is_deeply([@{$r->json}{qw(accepted rejected)}], [2, 1], 'of a batch the others are accepted');
+    is_deeply($r->json->{items}[1]{problem}{errors}, [{pointer => '#/jobs/1/payload/seconds', detail => 'must be a number'}], '... and the pointer says which is not');
+    refused('an atomic batch', 422, {atomic => true, jobs => [$nap, {type => 'sleep'}]}, path => "$jobs/batch", pointer => '#/jobs/1/payload/seconds');
+    refused('a schedule', 422, {name => 'n', cron => '@daily', job => {type => 'sleep', payload => {seconds => -1}}}, path => '/api/v1/schedules',
+        pointer => '#/job/payload/seconds');
+
+    # as workers of another version may leave it
+    $tf->sql("INSERT INTO job_types VALUES ('strange', '', '{\"pattern\": 1}', 3, 60, 1000, 1000, false, now()),
+        ('strict', '', '{\"maxProperties\": 1}', 3, 60, 1000, 1000, false, now())");
+    is($tf->post($jobs, {type => 'strange', payload => {a => 1}, queue => 'nobody'})->status, 202, 'a schema that cannot be used refuses nothing');
+    like(TaskForge::Files::slurp("$tf->{home}/log/nginx-error.log"), qr{type "strange" are not checked: its schema: #/pattern: is not a keyword}, '... and the log says so');
+    refused('a type of its own', 422, {type => 'strict', payload => {a => 1, b => 2}}, pointer => '#/payload');
+    $tf->sql(q(UPDATE job_types SET payload_schema = '{"maxProperties": 2}' WHERE type = 'strict'));
+    ok(wait_until(30, sub { $tf->post($jobs, {type => 'strict', payload => {a => 1, b => 2}, queue => 'nobody'})->status == 202 }), 'a schema may change');
 };
 
 is($tf->wait_for_end($tf->submit({type => 'noop'})->{id})->{status}, 'SUCCESS', 'after all of this a good job still runs');

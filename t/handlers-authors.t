@@ -134,9 +134,10 @@ is($space->{status}, 'SUCCESS', 'disk_space succeeds') or diag(explain($space));
 cmp_ok($space->{result}{free_kb}, '>', 0, '... with a number');
 is($space->{logs}[0]{message}, 'looking at /tmp', '... and a line in its log');
 sub ended { my ($type, $payload, %more) = @_; return $tf->wait_for_end($tf->submit({type => $type, payload => $payload, %more})->{id}, 90) }
-my $bad = ended('letters', {text => 7});
-is_deeply([@$bad{qw(status error)}], ['FAILED', 'the command exited with status 65 (EX_DATAERR): payload: "text" must be a text'], 'letters: a wrong payload');
-is(ended('count_primes', {})->{status}, 'FAILED', 'count_primes: a wrong payload');
+my $bad = $tf->post('/api/v1/jobs', {type => 'letters', payload => {text => 7}});
+ok($bad->is_problem(422), 'letters: a payload that its schema does not allow') or diag $bad->body;
+is_deeply($bad->json->{errors}, [{pointer => '#/payload/text', detail => 'must be a string'}], '... and where');
+is(ended('count_primes', {limit => 1})->{status}, 'FAILED', 'count_primes: a wrong payload');
 is(ended('greeting', {})->{error}, 'HTTP 422: {"error": "payload: \"name\" must be a text"}', 'greeting: a wrong payload');
 
 is($tf->sql_value("SELECT payload_schema FROM job_types WHERE type = 'misbehave'"), '{"type": "object", "required": ["do"]}', 'the type is registered, with its schema');
@@ -271,7 +272,9 @@ for my $case (
     ['a relative directory', {%exec, directory => 'tmp'}, qr{/directory: tmp: not the absolute path}],
     ['75 for good', {%exec, permanent_exits => [75]}, qr{/permanent_exits: must be integers}],
     ['a missing schema', {%exec, payload_schema => 'no.such'}, qr{/payload_schema: no\.such: No such file}],
-    ['a schema that is none', {%exec, payload_schema => '../handlers/secret'}, qr{/payload_schema: \S+: line 1: }],
+    ['a schema that is none', {%exec, payload_schema => '../handlers/secret'}, qr{/payload_schema: \S+: line 1, column}],
+    ['a schema that promises too much', {%exec, payload_schema => {properties => {a => {pattern => '^x'}}}},
+        qr{/payload_schema: #/properties/a/pattern: is not a keyword that is checked}],
     ['a URL that is none', {%service, http => 'ftp://a/'}, qr{/http: must }],
     ['no secret', {http => 'http://a/'}, qr{/secret_file: is required}],
     ['a secret that is none', {%service, secret_file => '/etc/hostname'}, qr{/secret_file: /etc/hostname: does not hold}],

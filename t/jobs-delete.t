@@ -14,7 +14,7 @@ ok($tf->get("/api/v1/jobs/$id")->is_problem(404), 'then it is gone');
 ok($tf->api->delete("/api/v1/jobs/$id")->is_problem(404), 'and cannot be deleted again');
 is($tf->sql_value("SELECT count(*) FROM job_logs WHERE job_id = '$id'"), 0, 'its logs are gone');
 
-my $failed = $tf->submit({type => 'sleep', payload => {}})->{id};
+my $failed = $tf->submit({type => 'data_processing', payload => {dataset => 'missing'}})->{id};
 is($tf->wait_for_end($failed)->{status}, 'FAILED', 'a failed job');
 is($tf->api->delete("/api/v1/jobs/$failed")->status, 204, 'can be deleted');
 is($tf->sql_value("SELECT count(*) FROM job_errors WHERE job_id = '$failed'"), 0, 'its errors are gone too');

@@ -22,9 +22,9 @@ for my $field (qw(id name type queue priority priority_value status payload resu
     ok(exists $job->{$field}, "the answer has $field");
 }
 
-my $bad = $tf->wait_for_end($tf->submit({type => 'sleep', payload => {seconds => 'x'}})->{id});
-is($bad->{status}, 'FAILED', 'a bad payload is a permanent failure');
-like($bad->{error}, qr/"seconds" must be a number/, 'error says why');
+my $bad = $tf->wait_for_end($tf->submit({type => 'data_processing', payload => {dataset => 'missing'}})->{id});
+is($bad->{status}, 'FAILED', 'a file that is not there is a permanent failure');
+like($bad->{error}, qr/^missing\.csv: no such file/, 'error says why');
 is(scalar @{$bad->{errors}}, 1, 'errors[] has one entry for its one attempt');
 is($bad->{errors}[0]{attempt}, 1, 'numbered from 1');
 is($bad->{errors}[0]{error}, $bad->{error}, 'with the same text');

@@ -14,7 +14,7 @@ is($empty->{success_rate}, undef, 'nor a success rate');
 
 $tf->submit_batch(map { {type => 'noop', priority => $_ % 11} } 1 .. 200);
 $tf->submit_batch(map { {type => 'sleep', payload => {seconds => 0.05}, priority => 'high'} } 1 .. 20);
-$tf->submit_batch(map { {type => 'sleep', payload => {seconds => 'x'}} } 1 .. 10);
+$tf->submit_batch(map { {type => 'data_processing', payload => {dataset => 'missing'}} } 1 .. 10);
 $tf->submit_batch(map { {type => 'noop', delay_seconds => 3600} } 1 .. 5);
 my $cancel = $tf->submit({type => 'noop', delay_seconds => 3600})->{id};
 $tf->post("/api/v1/jobs/$cancel/cancel", undef);

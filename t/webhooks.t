@@ -59,7 +59,7 @@ ok($r->json->{created_at}, '... but since when');
 # ---- the message
 my $trace = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 my $id = submit({
-    type => 'data_processing', payload => {dataset => 'nothing.csv', note => "\x{e9}\x{1f600} \"q\" \\"}, webhook_url => $receiver->url('/status/200?token=abc'), name => 'a name',
+    type => 'data_processing', payload => {dataset => 'nothing.csv', columns => ["\x{e9}\x{1f600} \"q\" \\"]}, webhook_url => $receiver->url('/status/200?token=abc'), name => 'a name',
     metadata => {team => 'blue'}, priority => 'high', timeout_seconds => 77, max_retries => 0, expires_at => '2099-01-01T00:00:00Z',
     retry => {base_seconds => 1.5, jitter => false, budget_seconds => 3600}}, traceparent => $trace);
 my $request = received('/status/200?token=abc');

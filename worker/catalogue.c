@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "job.h"
+#include "schema.h"
 #include "submission.h"
 
 /* The section that TF_HANDLER fills; weak, so that a program without a handler links too. */
@@ -19,10 +20,10 @@ static struct {
 static tfw_handler_t changed[TFW_HANDLERS_MAX]; /* those of them that the settings change */
 static size_t count;
 
-/* What is wrong with the handler, or NULL. */
-static const char *fault(const tfw_handler_t *h)
+/* What is wrong with the handler, or NULL; in detail what is wrong with its schema. */
+static const char *fault(const tfw_handler_t *h, char *detail, size_t detail_size)
 {
-    json_t *schema;
+    tf_schema_t *schema;
 
     if (!h->run || !h->description) {
         return "has no description or no run function";
@@ -34,18 +35,21 @@ static const char *fault(const tfw_handler_t *h)
     if (h->retry.base_ms < 0 || h->retry.max_ms < h->retry.base_ms || h->retry.max_ms > INT32_MAX) {
         return "needs 0 <= retry.base_ms <= retry.max_ms";
     }
-    schema = h->payload_schema ? json_loads(h->payload_schema, JSON_REJECT_DUPLICATES, NULL) : NULL;
-    if (!json_is_object(schema)) {
-        json_decref(schema);
-        return "has a payload_schema that is not a JSON object";
+    if (!h->payload_schema) {
+        return "has no payload_schema";
     }
-    json_decref(schema);
+    schema = tf_schema_compile(h->payload_schema, strlen(h->payload_schema), detail, detail_size);
+    if (!schema) {
+        return "has a payload_schema that cannot be used: ";
+    }
+    tf_schema_free(schema);
     return NULL;
 }
 
 bool tfw_catalogue_add(const tfw_handler_t *handler, const char *source, char *error, size_t error_size)
 {
     const char *type = handler->type, *why;
+    char detail[256] = "";
     size_t at = 0;
 
     if (!type || !tf_queue_name_valid(type, strlen(type)) || count == TFW_HANDLERS_MAX) {
@@ -56,9 +60,9 @@ bool tfw_catalogue_add(const tfw_handler_t *handler, const char *source, char *e
             source, TF_QUEUE_NAME_MAX, TFW_HANDLERS_MAX);
         return false;
     }
-    why = fault(handler);
+    why = fault(handler, detail, sizeof(detail));
     if (why) {
-        snprintf(error, error_size, "%s: the handler of %s %s", source, type, why);
+        snprintf(error, error_size, "%s: the handler of %s %s%s", source, type, why, detail);
         return false;
     }
     while (at < count && strcmp(entries[at].handler->type, type) < 0) {

@@ -15,14 +15,14 @@
 #include "custom_file.h"
 #include "exec.h"
 #include "remote.h"
+#include "schema.h"
 #include "signed_post.h"
 
 #define SUFFIX ".json"
 #define TIMEOUT_SECONDS 300
 #define MAX_RETRIES 3
 #define MEGABYTE (INT64_C(1) << 20)
-#define SCHEMA_MAX (1 << 20) /* bytes */
-#define SECRETS_MAX 4096     /* bytes */
+#define SECRETS_MAX 4096 /* bytes */
 #define PROCESSES 1024
 #define REMOTE_SPARE_SECONDS 5 /* an attempt may take a little longer than the call in it */
 #define OWN_PREFIX "TASKFORGE_"
@@ -68,28 +68,28 @@ static bool read_retry(const tfw_custom_file_t *file, custom_t *c)
 static bool read_schema(const tfw_custom_file_t *file, custom_t *c)
 {
     const json_t *member = json_object_get(c->root, "payload_schema");
-    json_error_t at;
-    json_t *parsed;
+    char error[256];
+    const char *where = "";
+    tf_schema_t *schema;
 
     if (json_is_object(member)) {
         c->schema = json_dumps(member, JSON_COMPACT);
     } else if (json_is_string(member)) {
-        c->schema = tfw_custom_read(file, "/payload_schema", json_string_value(member), SCHEMA_MAX);
+        c->schema = tfw_custom_read(file, "/payload_schema", json_string_value(member), TF_SCHEMA_MAX);
         if (!c->schema) {
             return false;
         }
-        parsed = json_loads(c->schema, JSON_REJECT_DUPLICATES, &at);
-        if (!json_is_object(parsed)) {
-            tfw_custom_complain(file, "/payload_schema", "%.200s: line %d: %s", json_string_value(member),
-                                parsed ? 1 : at.line, parsed ? "not an object" : at.text);
-            json_decref(parsed);
-            return false;
-        }
-        json_decref(parsed);
+        where = json_string_value(member);
     } else if (member) {
         return tfw_custom_complain(file, "/payload_schema", "must be an object, or the name of a file");
     }
     c->handler.payload_schema = c->schema ? c->schema : any_object;
+    schema =
+        tf_schema_compile(c->handler.payload_schema, strlen(c->handler.payload_schema), error, sizeof(error));
+    if (!schema) {
+        return tfw_custom_complain(file, "/payload_schema", "%.200s%s%s", where, *where ? ": " : "", error);
+    }
+    tf_schema_free(schema);
     return true;
 }
 

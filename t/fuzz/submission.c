@@ -8,7 +8,7 @@
 
 static const tf_type_defaults_t *lookup(void *data, const char *type, size_t len)
 {
-    static const tf_type_defaults_t any = {"noop", 4, 3};
+    static const tf_type_defaults_t any = {"noop", 4, 3, NULL};
 
     return len < 8 ? &any : NULL;
 }

@@ -13,10 +13,17 @@
 
 #define NOW INT64_C(1795352400000000) /* 2026-11-22T13:00:00Z */
 
+static tf_schema_t *strict_schema; /* of the type "strict", while test_schema runs */
+
 static const tf_type_defaults_t *lookup(void *data, const char *type, size_t len)
 {
-    static const tf_type_defaults_t noop = {"noop", 4, 7};
+    static const tf_type_defaults_t noop = {"noop", 4, 7, NULL};
+    static tf_type_defaults_t strict = {"strict", 6, 7, NULL};
 
+    if (len == 6 && memcmp(type, "strict", 6) == 0) {
+        strict.schema = strict_schema;
+        return &strict;
+    }
     return len == 4 && memcmp(type, "noop", 4) == 0 ? &noop : NULL;
 }
 
@@ -418,6 +425,44 @@ static void test_json(void **state)
     json_decref(json);
 }
 
+/* The payload is held against the schema as it stands in the text, beside all other checks. */
+static void test_schema(void **state)
+{
+    static const struct {
+        const char *body, *pointers[3];
+    } cases[] = {
+        {"{\"type\":\"strict\",\"payload\":{\"n\":1}}", {NULL}},
+        {"{\"type\":\"strict\",\"payload\":{\"n\":0}}", {"#/jobs/7/payload/n"}},
+        {"{\"type\":\"strict\",\"priority\":11}", {"#/jobs/7/priority", "#/jobs/7/payload/n"}},
+        {"{\"payload\":[],\"type\":\"strict\"}", {"#/jobs/7/payload"}},
+        {"{\"type\":\"noop\",\"payload\":{\"n\":0}}", {NULL}},
+    };
+    static const char schema[] = "{\"properties\":{\"n\":{\"minimum\":1}},\"required\":[\"n\"]}";
+    char error[200];
+
+    strict_schema = tf_schema_compile(schema, sizeof(schema) - 1, error, sizeof(error));
+    assert_non_null(strict_schema);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        checked_t c = check_at(cases[i].body, "#/jobs/7");
+        size_t n = 0, found = 0;
+
+        assert_int_equal(c.ok, cases[i].pointers[0] == NULL);
+        for (; n < 3 && cases[i].pointers[n]; n++) {
+            char member[100];
+
+            snprintf(member, sizeof(member), "{\"pointer\":\"%s\",", cases[i].pointers[n]);
+            assert_non_null(strstr(tf_buf_cstr(&c.errors), member));
+        }
+        for (const char *p = tf_buf_cstr(&c.errors); (p = strstr(p, "\"pointer\"")); p++) {
+            found++;
+        }
+        assert_int_equal(found, n);
+        done(&c);
+    }
+    tf_schema_free(strict_schema);
+    strict_schema = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -430,6 +475,7 @@ int main(void)
         cmocka_unit_test(test_all_errors_at_once),
         cmocka_unit_test(test_not_an_object),
         cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_schema),
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_json),
     };
