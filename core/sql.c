@@ -271,11 +271,13 @@ const tf_sql_t tf_sql_next_due = {
     0,
 };
 
+/* Only right after $2: when PostgreSQL hung in between, the heartbeats that came meanwhile wait behind this statement. */
 const tf_sql_t tf_sql_lose_workers = {
     "tf_lose_workers",
     "UPDATE workers SET status = 'lost', active = 0 WHERE status IN ('online', 'quiet', 'stopping') "
-    "AND heartbeat_at < now() - $1::int4 * interval '1 second' RETURNING incarnation, hostname, pool",
-    1,
+    "AND heartbeat_at < now() - $1::int4 * interval '1 second' AND now() < $2::timestamptz + interval '2 seconds' "
+    "RETURNING incarnation, hostname, pool",
+    2,
 };
 
 /* jobs_running, in its order: what is RUNNING fits into the workers. The second arm is for workers that live and do not

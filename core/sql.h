@@ -96,8 +96,8 @@ extern const tf_sql_t tf_sql_next_due;
  * writer, $2 limit int4. Rows: TF_JOB_COLUMNS_LIGHT. */
 extern const tf_sql_t tf_sql_expire;
 
-/* Workers whose heartbeat is older than $1 seconds (int4) become lost. Rows: incarnation int8, hostname,
- * pool. */
+/* Workers whose heartbeat is older than $1 seconds (int4) become lost; none when more than 2 s have passed
+ * since $2 timestamptz, what the server said just now. Rows: incarnation int8, hostname, pool. */
 extern const tf_sql_t tf_sql_lose_workers;
 
 /* Rescue: RUNNING jobs of incarnations that are not alive, and those that run $4 seconds longer than their

@@ -275,11 +275,27 @@ static void on_lost(void *data, tfd_pg_outcome_t outcome, const PGresult *result
     tfs_batch_end(batch);
 }
 
+/* The statement must run right after this answer: one that PostgreSQL held back while it hung would judge
+ * heartbeats that it held back, too. */
+static void on_now(void *data, tfd_pg_outcome_t outcome, const PGresult *result)
+{
+    tfs_rescue_t *rescue = data;
+    tfs_scheduler_t *s = rescue->scheduler;
+    tfd_pg_params_t params = {0};
+
+    if (!result || PQntuples(result) != 1 || !tfs_may_work(s)) {
+        rescue->busy = false;
+        return;
+    }
+    tfd_pg_int4(&params, (int32_t)s->config.lost_seconds);
+    tfd_pg_time(&params, tf_pg_get_time(PQgetvalue(result, 0, 0)));
+    rescue->busy = tfd_pg_send(&s->work, &tf_sql_lose_workers, &params, on_lost, rescue);
+}
+
 static void begin_round(uv_timer_t *timer)
 {
     tfs_rescue_t *rescue = timer->data;
     tfs_scheduler_t *s = rescue->scheduler;
-    tfd_pg_params_t params = {0};
 
     if (rescue->busy || !tfs_may_work(s)) {
         return;
@@ -290,8 +306,7 @@ static void begin_round(uv_timer_t *timer)
         rescue_jobs(rescue); /* of incarnations that were replaced, or have left */
         return;
     }
-    tfd_pg_int4(&params, (int32_t)s->config.lost_seconds);
-    rescue->busy = tfd_pg_send(&s->work, &tf_sql_lose_workers, &params, on_lost, rescue);
+    rescue->busy = tfd_pg_send(&s->work, &tfs_sql_now, NULL, on_now, rescue);
 }
 
 void tfs_rescue_init(tfs_rescue_t *rescue, tfs_scheduler_t *scheduler)

@@ -49,8 +49,8 @@ function complaint(answer) {
   }
   const type = answer.type.replace(/;.*/, '');
   const route = routes.find(({ pattern, path: known }) => pattern.test(path) && document.paths[known][method]);
-  // nginx itself refuses this, before the API is asked
-  if (answer.status === 400 && /%00/.test(path)) {
+  // nginx itself answers, before the API is asked: what it refuses, and where plain HTTP is sent on to TLS
+  if ((answer.status === 400 && /%00/.test(path)) || answer.status === 308) {
     return null;
   }
   if (!route || answer.status >= 400) {
