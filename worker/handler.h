@@ -7,6 +7,7 @@
 #include "buf.h"
 #include "plugin.h"
 #include "retry.h"
+#include "settings.h"
 
 /* Registers a handler: TF_HANDLER(noop) = { .type = "noop", ... }; */
 #define TF_HANDLER(name)                                                                                     \
@@ -14,6 +15,22 @@
     static const tfw_handler_t *const tfw_handler_ptr_##name                                                 \
         __attribute__((used, section("tfw_handlers"))) = &tfw_handler_##name;                                \
     static const tfw_handler_t tfw_handler_##name
+
+/* The settings of one or several handlers: the worker fills target when it starts, and its executors have it.
+ * Beside the handlers that need it: TF_HANDLER_SETTINGS(email) = { table, count, &target, check }; */
+typedef struct {
+    const tf_setting_t *table; /* names begin with TASKFORGE_ */
+    size_t count;
+    void *target;
+    /* Whether they make sense, and what is to be derived from them. NULL: nothing. error: which and why */
+    bool (*check)(char *error, size_t error_size);
+} tfw_handler_settings_t;
+
+#define TF_HANDLER_SETTINGS(name)                                                                            \
+    static const tfw_handler_settings_t tfw_settings_##name;                                                 \
+    static const tfw_handler_settings_t *const tfw_settings_ptr_##name                                       \
+        __attribute__((used, section("tfw_settings"))) = &tfw_settings_##name;                               \
+    static const tfw_handler_settings_t tfw_settings_##name
 
 /* Where the daemon keeps jobs (worker/direct.h). They hold passwords: never print them. */
 const char *tfw_run_database_url(tfw_run_t *run);

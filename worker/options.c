@@ -8,7 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "handler.h"
 #include "job.h"
+
+/* The section that TF_HANDLER_SETTINGS fills; weak, as there may be none. */
+extern const tfw_handler_settings_t *const __start_tfw_settings[] __attribute__((weak));
+extern const tfw_handler_settings_t *const __stop_tfw_settings[] __attribute__((weak));
 
 #define AT(field) offsetof(tfw_options_t, field)
 
@@ -200,6 +205,19 @@ static bool resolve_outgoing(tfw_options_t *o, char *error, size_t error_size)
     return true;
 }
 
+static bool load_handlers(const char *path, char *error, size_t error_size)
+{
+    for (const tfw_handler_settings_t *const *at = __start_tfw_settings; at < __stop_tfw_settings; at++) {
+        const tfw_handler_settings_t *s = *at;
+
+        if (!tf_settings_load(s->table, s->count, s->target, path, error, error_size) ||
+            (s->check && !s->check(error, error_size))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool tfw_options_load(tfw_options_t *options, const char *path, char *error, size_t error_size)
 {
     memset(options, 0, sizeof(*options));
@@ -210,7 +228,7 @@ bool tfw_options_load(tfw_options_t *options, const char *path, char *error, siz
         !resolve_hostname(options, error, error_size) || !resolve_data_dir(options, error, error_size) ||
         !name_valid(options->pool, "TASKFORGE_WORKER_POOL", error, error_size) ||
         !split_queues(options, error, error_size) || !read_labels(options, error, error_size) ||
-        !resolve_outgoing(options, error, error_size)) {
+        !resolve_outgoing(options, error, error_size) || !load_handlers(path, error, error_size)) {
         tfw_options_free(options);
         return false;
     }
@@ -223,4 +241,7 @@ void tfw_options_free(tfw_options_t *options)
     tf_outgoing_free(&options->http.lists);
     tf_settings_free(table, TABLE_COUNT, options);
     tfd_settings_free(&options->shared);
+    for (const tfw_handler_settings_t *const *at = __start_tfw_settings; at < __stop_tfw_settings; at++) {
+        tf_settings_free((*at)->table, (*at)->count, (*at)->target);
+    }
 }

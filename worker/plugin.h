@@ -33,12 +33,15 @@ typedef struct {
     tf_retry_policy_t retry;
     tfw_outcome_t (*run)(tfw_run_t *run);
     const void *context; /* for run, which may serve several types: see tfw_run_context */
+    /* It waits for the network most of the time, and only in http_call.h and transfer.h: many jobs of such
+     * types share one process. For plug-ins, which cannot call those: false. */
+    bool io_bound;
 } tfw_handler_t;
 
 /* ---- plug-ins ---- */
 
 /* Changes whenever a plug-in that was compiled with an older plugin.h would not fit. */
-#define TFW_PLUGIN_ABI 1
+#define TFW_PLUGIN_ABI 2
 
 typedef struct {
     int abi;                              /* TFW_PLUGIN_ABI */

@@ -109,7 +109,7 @@ static void post(tfw_run_t *run, const tfw_signed_message_t *m, const char *time
     request.headers = headers;
     request.body = m->body;
     request.body_len = m->body_len;
-    tfw_http_post(run, &request, answer);
+    tfw_http_call(run, &request, answer);
 }
 
 bool tfw_signed_post(tfw_run_t *run, const tfw_signed_message_t *message, const tfw_http_request_t *request,

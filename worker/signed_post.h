@@ -17,7 +17,7 @@ typedef struct {
 /* Whether one of the secrets can sign. */
 bool tfw_signed_post_secret_valid(const char *secrets);
 
-/* Completes the request with the message, its headers and its signatures, and makes it (tfw_http_post).
+/* Completes the request with the message, its headers and its signatures, and makes it (tfw_http_call).
  * false: none of the secrets can sign; then there is no answer. */
 bool tfw_signed_post(tfw_run_t *run, const tfw_signed_message_t *message, const tfw_http_request_t *request,
                      tfw_http_answer_t *answer);

@@ -1,0 +1,72 @@
+#include "transfer.h"
+
+#define LOOK_MS 100 /* so often a waiting job looks for its cancel */
+
+CURL *tfw_transfer_handle(void)
+{
+    static bool ready;
+    CURL *curl;
+
+    if (!ready && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        return NULL;
+    }
+    ready = true;
+    curl = curl_easy_init();
+    if (curl) {
+        curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    }
+    return curl;
+}
+
+/* The transfers of this executor, with their connections. */
+static CURLM *transfers(tfw_transfer_kind_t kind)
+{
+    static CURLM *multis[TFW_TRANSFER_KINDS];
+
+    if (!multis[kind]) {
+        multis[kind] = curl_multi_init();
+    }
+    return multis[kind];
+}
+
+/* false: it has not ended. */
+static bool ended(CURLM *multi, CURLcode *code)
+{
+    int left;
+    const CURLMsg *message = curl_multi_info_read(multi, &left);
+
+    if (message && message->msg == CURLMSG_DONE) {
+        *code = message->data.result;
+        return true;
+    }
+    return false;
+}
+
+CURLcode tfw_transfer(tfw_run_t *run, CURL *curl, tfw_transfer_kind_t kind, bool *cancelled)
+{
+    CURLM *multi = transfers(kind);
+    CURLcode code = CURLE_OUT_OF_MEMORY;
+    CURLMcode state;
+    int running;
+
+    *cancelled = false;
+    if (!multi || curl_multi_add_handle(multi, curl) != CURLM_OK) {
+        return code;
+    }
+    do {
+        state = curl_multi_perform(multi, &running);
+        if (ended(multi, &code)) {
+            break;
+        }
+        *cancelled = tfw_run_cancelled(run);
+        if (*cancelled) {
+            code = CURLE_ABORTED_BY_CALLBACK;
+            break;
+        }
+        if (state == CURLM_OK) {
+            state = curl_multi_poll(multi, NULL, 0, LOOK_MS, NULL);
+        }
+    } while (state == CURLM_OK);
+    curl_multi_remove_handle(multi, curl);
+    return code;
+}

@@ -1,0 +1,25 @@
+/* transfer.h: one libcurl transfer that one job waits for. */
+#ifndef TFW_TRANSFER_H
+#define TFW_TRANSFER_H
+
+#include <curl/curl.h>
+#include <stdbool.h>
+
+#include "handler.h"
+
+/* Connections that are kept for the next transfer are kept apart: what was let through to one place must not
+ * be found open by calls that were not. */
+typedef enum {
+    TFW_TRANSFER_CALLER,   /* a URL of a caller, judged by the settings of all calls */
+    TFW_TRANSFER_OPERATOR, /* a place of the settings: a mail server, a service, an object store */
+    TFW_TRANSFER_KINDS
+} tfw_transfer_kind_t;
+
+/* A handle with CURLOPT_NOSIGNAL set; the caller's to clean up. NULL: out of memory. */
+CURL *tfw_transfer_handle(void);
+
+/* Makes the transfer: as curl_easy_perform, but it ends within a second of the job's cancel. *cancelled: it
+ * did. */
+CURLcode tfw_transfer(tfw_run_t *run, CURL *curl, tfw_transfer_kind_t kind, bool *cancelled);
+
+#endif
