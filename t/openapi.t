@@ -49,4 +49,12 @@ for my $route (sort grep { $operations{$_} } keys %routes) {
     is_deeply($operations{$route}, $routes{$route}, "$route: name, role, scopes and query parameters");
 }
 
+# the events: one list in the answer of GET /events, the same in what comes over /ws, and who writes events knows no other name
+my ($known) = slurp("$root/html/api/openapi.yaml") =~ /^    Event:.*?event: \{enum: \[([\w,\s]+)\]/ms;
+my @told = map { /enum: \[([\w, ]+)\]/g } slurp("$root/html/api/asyncapi.yaml") =~ /^    (?:Job|Worker)Event:.*?^            event: .*?$/msg;
+is_deeply([sort map { split /,\s*/ } @told], [sort split /,\s*/, $known], 'the events of asyncapi.yaml are those of openapi.yaml');
+my %written = map { $_ => 1 } map { slurp($_) =~ /"((?:job_(?:queued|running|progress|success|failed|retrying|cancelled)|worker_(?:online|offline|stuck)))"/g }
+    glob "$root/{core,daemon,worker,scheduler,ngx_taskforge_module}/*.c";
+is_deeply([sort keys %written], [sort split /,\s*/, $known], 'and each is written somewhere');
+
 done_testing;

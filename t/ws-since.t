@@ -9,6 +9,8 @@ my $events = TaskForge::Events->new($tf);
 
 sub page { my $r = $tf->get("/api/v1/events$_[0]"); die $r->status . $r->body unless $r->status == 200; return $r->json }
 
+# each worker process connects to Redis by itself, and says 503 until it has
+wait_until(30, sub { $tf->get('/api/v1/events')->status == 200 });
 my $none = page('');
 is_deeply($none, {items => [], next_since => undef, truncated => false}, 'no events yet');
 

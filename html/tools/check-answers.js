@@ -1,4 +1,4 @@
-// Holds the answers that the test-suite saw (t/lib/TaskForge/HTTP.pm, TASKFORGE_RECORD) against the API's document:
+// Holds the answers and events that the test-suite saw (t/lib/TaskForge/Record.pm) against the API's documents:
 //   node html/tools/check-answers.js DIRECTORY
 // Exit status 1 when one of them is not as documented. Tests also ask for what there is not: such answers must be problems.
 import { readdirSync, readFileSync } from 'node:fs';
@@ -6,15 +6,17 @@ import { readdirSync, readFileSync } from 'node:fs';
 import Ajv from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 
-import { apiDocument } from './document.js';
+import { apiDocument, eventsDocument } from './document.js';
 
 const BASE = '/api/v1';
 const document = apiDocument();
 const ajv = new Ajv({ strict: false, allErrors: false });
 addFormats(ajv);
-ajv.addSchema(document, 'api');
+ajv.addSchema(document, 'openapi.yaml');
+const events = eventsDocument();
+ajv.addSchema(events, 'asyncapi.yaml');
 
-const pointer = (...keys) => `api#/${keys.map((key) => encodeURIComponent(key.replace(/~/g, '~0').replace(/\//g, '~1'))).join('/')}`;
+const pointer = (...keys) => `openapi.yaml#/${keys.map((key) => encodeURIComponent(key.replace(/~/g, '~0').replace(/\//g, '~1'))).join('/')}`;
 const compiled = new Map();
 const compile = (at) => {
   if (!compiled.has(at)) {
@@ -83,17 +85,26 @@ function validate(at, text) {
   return check(body) ? null : ajv.errorsText(check.errors, { dataVar: 'body' });
 }
 
+/** What is wrong with the message, or null. */
+function messageComplaint({ channel, message }) {
+  const { messages } = Object.values(events.channels).find(({ address }) => address === channel);
+  const wrong = Object.keys(messages)
+    .filter((name) => name !== 'ping')
+    .map((name) => validate(`asyncapi.yaml#/components/schemas/${events.components.messages[name].payload.$ref.split('/').at(-1)}`, message));
+  return wrong.includes(null) ? null : wrong.join('; ');
+}
+
 const directory = process.argv[2];
 let checked = 0;
-const operations = new Set();
 const complaints = new Map();
 for (const file of readdirSync(directory)) {
   for (const line of readFileSync(`${directory}/${file}`, 'utf8').split('\n').filter(Boolean)) {
     const answer = JSON.parse(line);
     checked++;
-    operations.add(`${answer.method} ${answer.path}`);
-    const wrong = complaint(answer);
-    if (wrong) {
+    const wrong = answer.channel ? messageComplaint(answer) : complaint(answer);
+    if (wrong && answer.channel) {
+      complaints.set(`${answer.channel}: ${wrong}`, answer.message);
+    } else if (wrong) {
       complaints.set(`${answer.method} ${answer.path.replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, '{id}')} ${answer.status}: ${wrong}`, answer.body);
     }
   }
@@ -101,5 +112,5 @@ for (const file of readdirSync(directory)) {
 for (const [words, body] of complaints) {
   console.log(`${words}\n    ${body.slice(0, 300)}`);
 }
-console.log(`${checked} answers checked against the API's document, ${complaints.size} kinds are not as documented`);
+console.log(`${checked} answers and events checked against the API's documents, ${complaints.size} kinds are not as documented`);
 process.exit(complaints.size || !checked ? 1 : 0);

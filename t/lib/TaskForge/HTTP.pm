@@ -7,6 +7,7 @@ use warnings;
 use IO::Select;
 use IO::Socket::INET;
 use JSON::PP;
+use TaskForge::Record qw(record);
 use TaskForge::Secrets qw(heard secrets_of_answer secrets_of_request);
 use Time::HiRes qw(time);
 
@@ -144,7 +145,7 @@ sub request {
 # What is handed out is a secret from now on; in no other answer may one stand.
 sub listened {
     my ($method, $path, $r) = @_;
-    record($method, $path, $r) if $ENV{TASKFORGE_RECORD};
+    record_answer($method, $path, $r) if $ENV{TASKFORGE_RECORD};
     if ($method eq 'POST' && $r->{status} < 300) {
         secrets_of_answer($r->{body}) if $path =~ m{/auth/};
     } else {
@@ -153,19 +154,12 @@ sub listened {
     return $r;
 }
 
-# Answers of the API as lines of JSON in the directory $TASKFORGE_RECORD: html/tools/check-answers.js holds them against the
-# API's document. Of each route and status the first ones are enough.
-my %recorded;
-
-sub record {
+sub record_answer {
     my ($method, $path, $r) = @_;
     return unless $path =~ m{^/api/v1/} && length $r->{body} < 65536;
     my $route = $path =~ s/\?.*//r =~ s/[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}/{id}/gr;
-    return if $recorded{"$method $route $r->{status}"}++ >= 8;
-    open my $out, '>>', "$ENV{TASKFORGE_RECORD}/$$.jsonl" or die "$ENV{TASKFORGE_RECORD}: $!\n";
-    print {$out} $json->encode({method => $method, path => $path, status => $r->{status} + 0,
-        type => $r->{headers}{'content-type'} // '', body => $r->{body}}), "\n";
-    CORE::close $out;
+    record("$method $route $r->{status}", method => $method, path => $path, status => $r->{status} + 0,
+        type => $r->{headers}{'content-type'} // '', body => $r->{body});
     return;
 }
 

@@ -6,6 +6,7 @@ use strict;
 use warnings;
 use parent 'TaskForge::WS';
 use IO::Socket::INET;
+use TaskForge::Record qw(record_message);
 use TaskForge::Secrets qw(heard secrets_of_request);
 use Time::HiRes qw(time);
 
@@ -58,7 +59,10 @@ sub next_text {
                 $self->{id} = $value if $field eq 'id';
                 push @data, $value if $field eq 'data';
             }
-            return join "\n", @data if @data;
+            next unless @data;
+            my $text = join "\n", @data;
+            record_message($self->{path} // '/events/stream', $text);
+            return $text;
         }
         return undef if $self->{closed} || !$self->fill($end);
     }

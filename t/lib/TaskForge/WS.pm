@@ -9,6 +9,7 @@ use IO::Select;
 use IO::Socket::INET;
 use JSON::PP;
 use MIME::Base64 qw(encode_base64);
+use TaskForge::Record qw(record_message);
 use TaskForge::Secrets qw(heard secrets_of_request);
 use Time::HiRes qw(time);
 
@@ -90,7 +91,10 @@ sub next_text {
     my $end = time + ($seconds // 10);
     while (1) {
         while (my ($op, $payload) = $self->next_frame) {
-            return $payload if $op == 1;
+            if ($op == 1) {
+                record_message($self->{path} // '/ws', $payload);
+                return $payload;
+            }
             $self->send_frame(10, $payload) if $op == 9;
             $self->{closed} = 'close ' . (length $payload >= 2 ? unpack('n', $payload) . ' ' . substr($payload, 2) : '')
                 if $op == 8;
