@@ -244,13 +244,17 @@ await ok('a worker is made quiet, resized, and takes jobs again', async () => {
   await card.getByText('of 3 slots busy').waitFor();
 });
 
-await ok('a queue is paused and goes on', async () => {
+await ok('a queue is paused and goes on; how long its failed jobs are kept is set', async () => {
   await go('Queues');
   const card = page.getByRole('listitem', { name: 'default' });
   await card.getByRole('button', { name: 'Pause' }).click();
   await card.getByText('Paused', { exact: true }).waitFor();
   await card.getByRole('button', { name: 'Resume' }).click();
   await card.getByText('Active').waitFor();
+  await card.getByRole('button', { name: 'Edit' }).click();
+  await dialog().getByLabel('Failed').fill('14');
+  await dialog().getByRole('button', { name: 'Save' }).click();
+  await card.getByText('Kept: Failed 14 d').waitFor();
 });
 
 await ok('an API key is shown once and revoked', async () => {

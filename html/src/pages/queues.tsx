@@ -112,18 +112,29 @@ function Orders({ queue }: { queue: Queue }) {
       ) : (
         <button type="button" className="button button-primary" disabled={order.isPending} onClick={() => order.mutate('resume')}>Resume</button>
       )}
-      <button type="button" className="button" onClick={() => setEditing(true)}>Limit</button>
-      {editing && <LimitDialog queue={queue} onDone={done} onClose={() => setEditing(false)} />}
+      <button type="button" className="button" onClick={() => setEditing(true)}>Edit</button>
+      {editing && <RulesDialog queue={queue} onDone={done} onClose={() => setEditing(false)} />}
     </div>
   );
 }
 
-function LimitDialog({ queue, onDone, onClose }: { queue: Queue; onDone: () => void; onClose: () => void }) {
+const ENDS = ['SUCCESS', 'FAILED', 'DEAD_LETTER', 'CANCELLED'] as const;
+
+function RulesDialog({ queue, onDone, onClose }: { queue: Queue; onDone: () => void; onClose: () => void }) {
   const [limit, setLimit] = useState(queue.max_length === null ? '' : String(queue.max_length));
   const [note, setNote] = useState(queue.note ?? '');
+  const [days, setDays] = useState(() => new Map(ENDS.map((status) => [status, String(queue.retention_days?.[status] ?? '')])));
   const save = useMutation({
-    mutationFn: () =>
-      ok(api.PATCH('/queues/{name}', { params: { path: { name: queue.name } }, body: { max_length: limit === '' ? null : Number(limit), note: note || null } })),
+    mutationFn: () => {
+      const kept: Partial<Record<(typeof ENDS)[number], number>> = {};
+      for (const status of ENDS.filter((end) => days.get(end))) {
+        kept[status] = Number(days.get(status));
+      }
+      const body = {
+        max_length: limit === '' ? null : Number(limit), note: note || null, retention_days: Object.keys(kept).length ? kept : null,
+      };
+      return ok(api.PATCH('/queues/{name}', { params: { path: { name: queue.name } }, body }));
+    },
     onSuccess: () => {
       onDone();
       onClose();
@@ -136,11 +147,27 @@ function LimitDialog({ queue, onDone, onClose }: { queue: Queue; onDone: () => v
   });
   const fields = save.error instanceof ApiError ? save.error.fields : {};
   return (
-    <Dialog title={`Limit of ${queue.name}`} onClose={onClose}>
+    <Dialog title={`Rules of ${queue.name}`} onClose={onClose}>
       <form className="space-y-3" onSubmit={(event) => { event.preventDefault(); save.mutate(); }}>
         <Field label="Jobs that may wait" hint="Empty: any number. More are refused with 429." error={fields.max_length}>
           <input className="input" type="number" min={1} value={limit} onChange={(event) => setLimit(event.target.value)} />
         </Field>
+        <fieldset>
+          <legend className="text-xs font-medium">Days that jobs are kept after their end</legend>
+          <div className="mt-1 grid grid-cols-2 gap-3">
+            {ENDS.map((status) => (
+              <Field key={status} label={statusWords(status)}>
+                <input
+                  className="input" type="number" min={0.01} max={3650} step="any" value={days.get(status)}
+                  onChange={(event) => setDays(new Map(days).set(status, event.target.value))}
+                />
+              </Field>
+            ))}
+          </div>
+          <p className={`text-xs ${fields.retention_days ? 'text-bad' : 'text-muted'}`}>
+            {fields.retention_days ?? 'Empty: as the settings of the scheduler say.'}
+          </p>
+        </fieldset>
         <Field label="Note" error={fields.note}>
           <input className="input" value={note} onChange={(event) => setNote(event.target.value)} />
         </Field>
