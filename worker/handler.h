@@ -16,6 +16,13 @@
         __attribute__((used, section("tfw_handlers"))) = &tfw_handler_##name;                                \
     static const tfw_handler_t tfw_handler_##name
 
+/* A handler's .retry: 2^n seconds before the n-th retry (2, 4, 8, ...), exactly, at most an hour: of
+ * send_email, process_payment, generate_report and data_pipeline. */
+#define TFW_RETRY_POWERS_OF_TWO                                                                              \
+    {                                                                                                        \
+        2000, TF_RETRY_MAX_MS, false                                                                         \
+    }
+
 /* The settings of one or several handlers: the worker fills target when it starts, and its executors have it.
  * Beside the handlers that need it: TF_HANDLER_SETTINGS(email) = { table, count, &target, check }; */
 typedef struct {
