@@ -386,3 +386,8 @@ const char *tf_outgoing_url_refusal(const tf_outgoing_t *outgoing, const tf_url_
     return listed(outgoing->deny, outgoing->ndeny, url->host, NULL) ? "is on the list of denied addresses"
                                                                     : NULL;
 }
+
+bool tf_outgoing_names(const tf_outgoing_t *outgoing, const tf_url_t *url)
+{
+    return listed(outgoing->allow, outgoing->nallow, url->host, url->literal ? &url->address : NULL);
+}

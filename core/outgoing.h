@@ -66,4 +66,8 @@ const char *tf_outgoing_refusal(const tf_outgoing_t *outgoing, tf_str_t host, co
 /* The same for a URL before its name is resolved: names on the list of denials, and literal addresses. */
 const char *tf_outgoing_url_refusal(const tf_outgoing_t *outgoing, const tf_url_t *url);
 
+/* Whether the list of what is allowed names the URL's host: as it is, by a domain above it, or, if it is an
+ * address, by a network around it. */
+bool tf_outgoing_names(const tf_outgoing_t *outgoing, const tf_url_t *url);
+
 #endif

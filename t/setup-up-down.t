@@ -99,6 +99,18 @@ my $with_type = pids();
 is $code, 0, 'up with a type of ours succeeds' or diag $text;
 is_deeply [grep { $first->{$_} != $with_type->{$_} } @parts], ['worker'], '... and restarts the worker alone';
 unlink "$home/handlers/of_ours.json";
+{
+    open my $connection, '>', "$home/connections/of_ours.json" or die $!;
+    print $connection '{"secret": {"value": "sesame", "hosts": ["api.example.com"]}}';
+    my @owner = (stat "$home/connections")[4, 5];
+    chown @owner, "$home/connections/of_ours.json" or die $!;
+    chmod 0600, "$home/connections/of_ours.json" or die $!;
+}
+($code, $text) = taskforge(\%env, 'up');
+my $with_connection = pids();
+is $code, 0, 'up with a connection of ours succeeds' or diag $text;
+is_deeply [grep { $with_type->{$_} != $with_connection->{$_} } @parts], ['worker'], '... and restarts the worker alone';
+is sprintf('%04o', (stat "$home/connections")[2] & 07777), '0700', '... where none but its user looks';
 
 ($code, $text) = taskforge({%env, TASKFORGE_WORKER_CONCURRENCY => 2}, 'up');
 my $second = pids();

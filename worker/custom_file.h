@@ -1,5 +1,5 @@
-/* custom_file.h: one file of custom.h: its members with their types and ranges checked. What a function
- * cannot take it complains about, and returns false. */
+/* custom_file.h: one file of custom.h or connections.h: its members with their types and ranges checked. What
+ * a function cannot take it complains about, and returns false. */
 #ifndef TFW_CUSTOM_FILE_H
 #define TFW_CUSTOM_FILE_H
 

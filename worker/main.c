@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "catalogue.h"
+#include "connections.h"
 #include "custom.h"
 #include "daemon/start.h"
 #include "options.h"
@@ -9,12 +10,13 @@
 #include "policies.h"
 #include "worker.h"
 
-/* The job types: what is built in, what the settings add, how many of each. */
+/* The job types: what is built in, what the settings add, what they may use, how many of each. */
 static bool load_types(tfw_types_t *types, const tfw_options_t *options, char *error, size_t error_size)
 {
     return tfw_catalogue_init(error, error_size) &&
            tfw_custom_load(options->handlers_dir, options->outgoing_deny, error, error_size) &&
            tfw_plugins_load(options->plugin_dir, error, error_size) &&
+           tfw_connections_load(options->connections_dir, options->outgoing_deny, error, error_size) &&
            tfw_policies_init(options->type_retry, error, error_size) &&
            tfw_types_init(types, options->type_concurrency, error, error_size);
 }

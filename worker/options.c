@@ -47,6 +47,8 @@ static const tf_setting_t table[] = {
     {"TASKFORGE_HANDLERS_DIR", TF_SETTING_TEXT, AT(handlers_dir), "", 0, 0,
      "directory of job types: commands and HTTP services"},
     {"TASKFORGE_PLUGIN_DIR", TF_SETTING_TEXT, AT(plugin_dir), "", 0, 0, "directory of job types in C"},
+    {"TASKFORGE_CONNECTIONS_DIR", TF_SETTING_TEXT, AT(connections_dir), "", 0, 0,
+     "directory of credentials that jobs use by name"},
     {"TASKFORGE_LOG_LINES_MAX", TF_SETTING_INT, AT(log_lines_max), "1000", 0, 1000000, "lines per attempt"},
 };
 #define TABLE_COUNT (sizeof(table) / sizeof(table[0]))

@@ -33,8 +33,9 @@ typedef struct {
     char *outgoing_allow;
     char *outgoing_deny;
     char *outgoing_ca_file;
-    char *handlers_dir; /* see custom.h */
-    char *plugin_dir;   /* see plugins.h */
+    char *handlers_dir;    /* see custom.h */
+    char *plugin_dir;      /* see plugins.h */
+    char *connections_dir; /* see connections.h */
 
     /* derived */
     char *queues[TFW_PATTERNS_MAX]; /* pieces of queue_list and TaskForge's own: names, or beginnings of names

@@ -399,13 +399,53 @@ static void test_url_refusals(void **state)
     tf_outgoing_free(&lists);
 }
 
+static void test_names(void **state)
+{
+    static const struct {
+        const char *url;
+        bool named;
+    } cases[] = {
+        {"https://api.example.com/x", true},
+        {"https://API.example.com.:8443/", true},
+        {"https://example.com/", false},
+        {"https://a.b.example.net/", true},
+        {"https://example.net/", false},
+        {"https://api.example.com.evil.example/", false},
+        {"https://xapi.example.com/", false},
+        {"https://10.1.200.3/", true},
+        {"https://10.2.0.1/", false},
+        {"https://[fd12::7]/", true},
+        {"https://[::ffff:10.1.0.1]/", true},
+        {"https://127.0.0.1/", false},
+        {"https://evil.example/?example.net", false},
+    };
+    tf_outgoing_t lists;
+    char error[200];
+    tf_url_t url;
+
+    assert_true(tf_outgoing_init(&lists, "api.example.com,.example.net,10.1.0.0/16,fd12::/48", "", error,
+                                 sizeof(error)));
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        assert_null(tf_url_parse(cases[i].url, strlen(cases[i].url), &url));
+        if (tf_outgoing_names(&lists, &url) != cases[i].named) {
+            fail_msg("%s", cases[i].url);
+        }
+    }
+    tf_outgoing_free(&lists);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused_addresses), cmocka_unit_test(test_public_addresses),
-        cmocka_unit_test(test_other_families),    cmocka_unit_test(test_lists),
-        cmocka_unit_test(test_bad_lists),         cmocka_unit_test(test_urls),
-        cmocka_unit_test(test_bad_urls),          cmocka_unit_test(test_url_refusals),
+        cmocka_unit_test(test_refused_addresses),
+        cmocka_unit_test(test_public_addresses),
+        cmocka_unit_test(test_other_families),
+        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_bad_lists),
+        cmocka_unit_test(test_urls),
+        cmocka_unit_test(test_bad_urls),
+        cmocka_unit_test(test_url_refusals),
+        cmocka_unit_test(test_names),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
