@@ -132,7 +132,8 @@ extern const tf_sql_t tf_sql_retry;
 /* $1 writer, $2 ids uuid[] sorted. Rows: TF_JOB_COLUMNS_LIGHT. */
 extern const tf_sql_t tf_sql_retry_many;
 
-/* Delete a terminal job with its errors and logs. $1 to $5 as for tf_sql_cancel. One row (id) if deleted. */
+/* Delete a terminal job with its errors and logs; its files go by a trigger (sql/0007_files). $1 to $5 as for
+ * tf_sql_cancel. One row (id) if deleted. */
 extern const tf_sql_t tf_sql_delete;
 
 /* $1 writer, $2 ids uuid[] sorted. Rows: id. */

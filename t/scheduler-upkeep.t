@@ -11,7 +11,7 @@ my $week = "date_trunc('week', now() AT TIME ZONE 'UTC')";
 sub make_week {
     my ($ago) = @_;
     my $day = $tf->sql_value("SELECT to_char($week - $ago * interval '7 days', 'YYYYMMDD')");
-    for my $parent (qw(jobs job_errors job_logs)) {
+    for my $parent (qw(jobs job_errors job_logs job_files job_file_chunks)) {
         $tf->sql("CREATE TABLE ${parent}_$day (LIKE $parent INCLUDING ALL)", "ALTER TABLE ${parent}_$day OWNER TO taskforge_owner",
             "DO \$\$ BEGIN EXECUTE format('ALTER TABLE $parent ATTACH PARTITION ${parent}_$day FOR VALUES FROM (%L) TO (%L)', "
                 . "uuid_floor(timestamp '$day' AT TIME ZONE 'UTC'), uuid_floor((timestamp '$day' + interval '7 days') AT TIME ZONE 'UTC')); END \$\$");
@@ -39,7 +39,7 @@ is_deeply([$tf->wrong_counts], [], 'the counters are right before');
 
 $tf->start_part('scheduler');
 ok(wait_until(20, sub { $tf->sql_value("SELECT to_regclass('jobs_$ahead') IS NOT NULL") eq 't' }), 'partitions are made four weeks ahead');
-is($tf->sql_value("SELECT to_regclass('${_}_$ahead') IS NOT NULL"), 't', "... for $_") for qw(job_errors job_logs);
+is($tf->sql_value("SELECT to_regclass('${_}_$ahead') IS NOT NULL"), 't', "... for $_") for qw(job_errors job_logs job_files job_file_chunks);
 is($tf->sql_value("SELECT tableoid::regclass FROM jobs WHERE id = '$stray'"), "jobs_$ahead", 'and the job from the future moves in');
 ok(wait_until(20, sub { $tf->sql_value("SELECT count(*) FROM pg_class WHERE relname LIKE '%\\_$old'") == 0 }),
     'a week older than the retention whose jobs have all ended is dropped, with its errors and logs');
@@ -89,6 +89,8 @@ my ($sent) = $tf->insert_jobs(1, status => "'SUCCESS'", type => "'webhook'", que
 for my $id ($old_failed, $failed) {
     $tf->sql("INSERT INTO job_errors (job_id, epoch, attempt, at, error) VALUES ('$id', 0, 1, now(), 'x')",
         "INSERT INTO job_logs (job_id, epoch, attempt, seq, at, level, message) VALUES ('$id', 0, 1, 0, now(), 'info', 'x')",
+        "INSERT INTO job_files VALUES ('$id', 'x', nextval('job_file_ids'), 0, 1, 'text/plain', 1, sha256('x'), now())",
+        "INSERT INTO job_file_chunks VALUES ('$id', currval('job_file_ids'), 0, 'x')",
         "INSERT INTO webhook_deliveries VALUES ('$id', '$sent')");
 }
 is_deeply([$tf->wrong_counts], [], 'the counters are right before');
@@ -101,7 +103,7 @@ is_deeply([there($failed), there($old_failed)], [1, 0], 'it keeps failures for l
 is_deeply([there($cancelled), there($old_cancelled)], [1, 0], 'where a queue says nothing, the setting holds');
 is(there(@other), 2, '... and what neither speaks of stays');
 is_deeply([map { $tf->sql_value("SELECT string_agg(DISTINCT job_id::text, ' ') FROM $_ WHERE job_id IN ('$failed', '$old_failed')") }
-        qw(job_errors job_logs webhook_deliveries)], [($failed) x 3], 'errors, logs and deliveries go with their job, and only they');
+        qw(job_errors job_logs job_files job_file_chunks webhook_deliveries)], [($failed) x 5], 'errors, logs, files and deliveries go with their job, and only they');
 is_deeply([$tf->wrong_counts], [], 'the counters are right after');
 my $step = q(SELECT looked || ' ' || deleted FROM retention_step('{"CANCELLED": 3}', 1000));
 is($tf->sql_value($step), '0 0', 'what was looked at once is not looked at again');

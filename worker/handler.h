@@ -1,6 +1,6 @@
 /* handler.h: a handler that is linked into the worker: one file per type in worker/handlers/, with a
  * TF_HANDLER at its bottom. What it is made of and what it may call is in plugin.h; what only TaskForge's own
- * handlers may call is here. */
+ * handlers may call is here, in files.h (files that a job makes), http_call.h and transfer.h. */
 #ifndef TFW_HANDLER_H
 #define TFW_HANDLER_H
 

@@ -80,3 +80,17 @@ const tf_sql_t tfw_sql_log_trim = {
     "$4::int8 LIMIT 1)",
     4,
 };
+
+const tf_sql_t tfw_sql_file_id = {"tfw_file_id", "SELECT nextval('job_file_ids')", 0};
+
+const tf_sql_t tfw_sql_file_chunk = {
+    "tfw_file_chunk",
+    "INSERT INTO job_file_chunks (job_id, file, seq, data) VALUES ($1, $2, $3, $4) RETURNING seq",
+    4,
+};
+
+const tf_sql_t tfw_sql_file_keep = {
+    "tfw_file_keep",
+    "SELECT keep_job_file($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    11,
+};

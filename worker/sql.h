@@ -1,5 +1,5 @@
-/* sql.h of the worker: its own row, the job types it knows, what handlers log. Statements that change a job
- * are in core/sql.h. (Included as "worker/sql.h": core has a header of the same name.) */
+/* sql.h of the worker: its own row, the job types it knows, what handlers log, the files that they make.
+ * Statements that change a job are in core/sql.h. (Included as "worker/sql.h": core has a header of the same name.) */
 #ifndef TFW_SQL_H
 #define TFW_SQL_H
 
@@ -34,5 +34,13 @@ extern const tf_sql_t tfw_sql_log;
 /* Of the lines of an attempt only the newest stay. $1 id uuid, $2 epoch int4, $3 attempt int4, $4 how many
  * int8. No rows. */
 extern const tf_sql_t tfw_sql_log_trim;
+
+/* A new file of a job, in one transaction: its id int8 (no parameters), its chunks ($1 job uuid, $2 its id,
+ * $3 seq int4, $4 data bytea; one row), and keep_job_file (sql/0007_files): $1 job, $2 epoch int4, $3 attempt
+ * int4, $4 incarnation int8, $5 its id, $6 name, $7 content type, $8 size int8, $9 sha256 bytea, $10 most
+ * files int4, $11 most bytes int8. One row: text. */
+extern const tf_sql_t tfw_sql_file_id;
+extern const tf_sql_t tfw_sql_file_chunk;
+extern const tf_sql_t tfw_sql_file_keep;
 
 #endif
