@@ -1,5 +1,9 @@
 #include "transfer.h"
 
+#include <poll.h>
+
+#include "held.h"
+
 #define LOOK_MS 100 /* so often a waiting job looks for its cancel */
 
 CURL *tfw_transfer_handle(void)
@@ -69,4 +73,18 @@ CURLcode tfw_transfer(tfw_run_t *run, CURL *curl, tfw_transfer_kind_t kind, bool
     } while (state == CURLM_OK);
     curl_multi_remove_handle(multi, curl);
     return code;
+}
+
+bool tfw_run_wait(tfw_run_t *run, int64_t ms)
+{
+    int64_t end = tfw_monotonic_us() + ms * 1000, left;
+
+    while (!tfw_run_cancelled(run)) {
+        left = (end - tfw_monotonic_us()) / 1000;
+        if (left <= 0) {
+            return true;
+        }
+        poll(NULL, 0, (int)(left < LOOK_MS ? left : LOOK_MS));
+    }
+    return false;
 }

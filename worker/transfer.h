@@ -22,4 +22,7 @@ CURL *tfw_transfer_handle(void);
  * did. */
 CURLcode tfw_transfer(tfw_run_t *run, CURL *curl, tfw_transfer_kind_t kind, bool *cancelled);
 
+/* Lets so much time pass; 0: gives other jobs of the process their turn. false: the job was cancelled. */
+bool tfw_run_wait(tfw_run_t *run, int64_t ms);
+
 #endif
