@@ -15,6 +15,7 @@
 
 #include "ngx_http_taskforge_events.h"
 #include "ngx_http_taskforge_shm.h"
+#include "ngx_http_taskforge_subscriber.h"
 #include "ngx_http_taskforge_wsclient.h"
 
 
@@ -25,8 +26,10 @@ typedef struct {
     ngx_uint_t                       rate;       /* messages per second */
     ngx_msec_t                       lag;
 
+    /* of this process */
     struct ngx_http_taskforge_relay_s
-                                    *relay;      /* of this process */
+                                    *relay;
+    ngx_http_taskforge_subscribers_t subscribers;
 } ngx_http_taskforge_relay_conf_t;
 
 

@@ -1,19 +1,7 @@
 
 #include "ngx_http_taskforge_stream.h"
 #include "ngx_http_taskforge_handshake.h"
-#include "ngx_http_taskforge_relay.h"
 #include "ngx_http_taskforge_reply.h"
-
-
-/* milliseconds; bytes that a client may be behind what was published */
-#define NGX_HTTP_TASKFORGE_STREAM_CHECK    500
-#define NGX_HTTP_TASKFORGE_STREAM_BACKLOG  (4 * 1024 * 1024)
-
-
-typedef struct {
-    ngx_queue_t                      clients;
-    ngx_event_t                      timer;
-} ngx_http_taskforge_stream_main_conf_t;
 
 
 typedef struct {
@@ -25,12 +13,8 @@ static ngx_int_t ngx_http_taskforge_stream_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_taskforge_stream_check(ngx_http_request_t *r);
 static ngx_int_t ngx_http_taskforge_stream_since(ngx_http_request_t *r,
     ngx_http_taskforge_stream_ctx_t *ctx);
-static ngx_int_t ngx_http_taskforge_stream_begin(ngx_http_request_t *r,
-    ngx_http_taskforge_stream_ctx_t *ctx);
 static void ngx_http_taskforge_stream_end(void *data);
-static void ngx_http_taskforge_stream_tick(ngx_event_t *ev);
 
-static void *ngx_http_taskforge_stream_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_taskforge_stream_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_taskforge_stream_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
@@ -54,8 +38,7 @@ static ngx_http_module_t  ngx_http_taskforge_stream_module_ctx = {
     NULL,                                  /* preconfiguration */
     ngx_http_taskforge_stream_init,        /* postconfiguration */
 
-    ngx_http_taskforge_stream_create_main_conf,
-                                           /* create main configuration */
+    NULL,                                  /* create main configuration */
     NULL,                                  /* init main configuration */
 
     NULL,                                  /* create server configuration */
@@ -89,6 +72,7 @@ ngx_module_t  ngx_http_taskforge_stream_module = {
 static ngx_int_t
 ngx_http_taskforge_stream_handler(ngx_http_request_t *r)
 {
+    ngx_int_t                              rc;
     ngx_http_taskforge_stream_ctx_t       *ctx;
     ngx_http_taskforge_stream_loc_conf_t  *slcf;
 
@@ -113,12 +97,17 @@ ngx_http_taskforge_stream_handler(ngx_http_request_t *r)
         return NGX_DONE;
     }
 
-    /* nchan takes message ids from arguments */
+    ngx_http_taskforge_subscriber_drop_args(r);
 
-    r->args.len = 0;
-    r->valid_unparsed_uri = 0;
+    rc = ngx_http_taskforge_subscriber_add(r, &ctx->subscriber,
+                                           ngx_http_taskforge_stream_end, ctx);
+    if (rc != NGX_OK) {
+        return (rc == NGX_DONE) ? NGX_DONE : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
-    return ngx_http_taskforge_stream_begin(r, ctx);
+    ngx_http_set_ctx(r, ctx, ngx_http_taskforge_stream_module);
+
+    return NGX_DECLINED;
 }
 
 
@@ -196,113 +185,12 @@ ngx_http_taskforge_stream_since(ngx_http_request_t *r,
 }
 
 
-static ngx_int_t
-ngx_http_taskforge_stream_begin(ngx_http_request_t *r,
-    ngx_http_taskforge_stream_ctx_t *ctx)
-{
-    ngx_pool_cleanup_t                     *cln;
-    ngx_http_taskforge_main_conf_t         *mcf;
-    ngx_http_taskforge_stream_main_conf_t  *smcf;
-
-    mcf = ngx_http_get_module_main_conf(r, ngx_http_taskforge_module);
-    smcf = ngx_http_get_module_main_conf(r, ngx_http_taskforge_stream_module);
-
-    cln = ngx_pool_cleanup_add(r->pool, 0);
-    if (cln == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    ctx->shm = &ngx_http_taskforge_shm(mcf)->relay;
-
-    if (ngx_http_taskforge_relay_enter(ctx->shm) != NGX_OK) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "taskforge: too many worker processes have event "
-                      "streams; see worker_shutdown_timeout");
-        ngx_http_taskforge_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                   "too many event streams are being closed");
-        return NGX_DONE;
-    }
-
-    cln->handler = ngx_http_taskforge_stream_end;
-    cln->data = ctx;
-
-    ctx->request = r;
-    ctx->bytes = ctx->shm->bytes;
-
-    ngx_http_set_ctx(r, ctx, ngx_http_taskforge_stream_module);
-
-    if (smcf->timer.handler == NULL) {
-        ngx_queue_init(&smcf->clients);
-        smcf->timer.handler = ngx_http_taskforge_stream_tick;
-        smcf->timer.data = smcf;
-        smcf->timer.log = ngx_cycle->log;
-        smcf->timer.cancelable = 1;
-    }
-
-    ngx_queue_insert_tail(&smcf->clients, &ctx->queue);
-
-    if (!smcf->timer.timer_set) {
-        ngx_add_timer(&smcf->timer, NGX_HTTP_TASKFORGE_STREAM_CHECK);
-    }
-
-    return NGX_DECLINED;
-}
-
-
 static void
 ngx_http_taskforge_stream_end(void *data)
 {
     ngx_http_taskforge_stream_ctx_t  *ctx = data;
 
-    ngx_queue_remove(&ctx->queue);
-
-    ngx_http_taskforge_relay_leave(ctx->shm);
-}
-
-
-/* As for WebSockets: what a client is behind waits in nchan's memory. */
-
-static void
-ngx_http_taskforge_stream_tick(ngx_event_t *ev)
-{
-    ngx_queue_t                            *q;
-    ngx_atomic_int_t                        behind;
-    ngx_http_taskforge_stream_ctx_t        *ctx;
-    ngx_http_taskforge_stream_main_conf_t  *smcf;
-
-    smcf = ev->data;
-
-    for (q = ngx_queue_head(&smcf->clients);
-         q != ngx_queue_sentinel(&smcf->clients);
-         q = ngx_queue_next(q))
-    {
-        ctx = ngx_queue_data(q, ngx_http_taskforge_stream_ctx_t, queue);
-
-        behind = (ngx_atomic_int_t) (ctx->shm->bytes - ctx->bytes
-                                     - ctx->lines.bytes);
-
-        if (behind <= NGX_HTTP_TASKFORGE_STREAM_BACKLOG) {
-            continue;
-        }
-
-        ngx_log_error(NGX_LOG_INFO, ctx->request->connection->log, 0,
-                      "client is %A bytes behind the events, closing",
-                      behind);
-
-        ngx_http_taskforge_hang_up(ctx->request->connection);
-    }
-
-    if (!ngx_queue_empty(&smcf->clients)) {
-        ngx_add_timer(ev, NGX_HTTP_TASKFORGE_STREAM_CHECK);
-    }
-}
-
-
-static void *
-ngx_http_taskforge_stream_create_main_conf(ngx_conf_t *cf)
-{
-    return ngx_pcalloc(cf->pool,
-                       sizeof(ngx_http_taskforge_stream_main_conf_t));
+    ngx_http_taskforge_subscriber_remove(&ctx->subscriber);
 }
 
 
@@ -329,17 +217,10 @@ ngx_http_taskforge_stream_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_http_taskforge_stream_loc_conf_t *prev = parent;
     ngx_http_taskforge_stream_loc_conf_t *conf = child;
 
-    ngx_http_taskforge_main_conf_t  *mcf;
-
     ngx_conf_merge_value(conf->enable, prev->enable, 0);
 
-    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_taskforge_module);
-
-    if (conf->enable && mcf->shm_zone == NULL) {
-        return "\"taskforge_stream\" needs \"taskforge_zone\"";
-    }
-
-    return NGX_CONF_OK;
+    return ngx_http_taskforge_subscriber_merge(cf, conf->enable,
+                             "\"taskforge_stream\" needs \"taskforge_zone\"");
 }
 
 

@@ -11,7 +11,7 @@
 
 
 #include "ngx_http_taskforge_module.h"
-#include "ngx_http_taskforge_shm.h"
+#include "ngx_http_taskforge_subscriber.h"
 
 
 #define NGX_HTTP_TASKFORGE_SEQ_LEN  64      /* bytes, at most */
@@ -31,7 +31,8 @@ typedef struct {
     ngx_http_taskforge_line_e        state;
     size_t                           len;       /* of head */
     u_char                           head[32 + NGX_HTTP_TASKFORGE_SEQ_LEN];
-    uint64_t                         bytes;     /* of lines with an event */
+    uint64_t                         bytes;     /* of lines with an event, since
+                                                   somebody set it to 0 */
     unsigned                         event:1;   /* the line is one */
     unsigned                         data:1;    /* a message has begun */
 
@@ -41,10 +42,7 @@ typedef struct {
 
 
 typedef struct {
-    ngx_queue_t                      queue;
-    ngx_http_request_t              *request;
-    ngx_http_taskforge_relay_shm_t  *shm;
-    ngx_atomic_uint_t                bytes;     /* published before it came */
+    ngx_http_taskforge_subscriber_t  subscriber;
     ngx_http_taskforge_lines_t       lines;
 
     ngx_chain_t                     *in;

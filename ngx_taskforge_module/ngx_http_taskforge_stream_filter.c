@@ -328,6 +328,8 @@ ngx_http_taskforge_stream_take(ngx_http_request_t *r,
             to->last = ngx_http_taskforge_stream_lines(&ctx->lines, &b->pos,
                                                        b->last, to->last,
                                                        to->end);
+            ctx->subscriber.bytes += ctx->lines.bytes;
+            ctx->lines.bytes = 0;
             to->flush = 1;
             to->last_buf = (b->pos == b->last) ? b->last_buf : 0;
 

@@ -1,20 +1,11 @@
 
 #include "ngx_http_taskforge_ws.h"
-#include "ngx_http_taskforge_relay.h"
+#include "ngx_http_taskforge_handshake.h"
 #include "ngx_http_taskforge_reply.h"
+#include "ngx_http_taskforge_subscriber.h"
 
 
-#define NGX_HTTP_TASKFORGE_WS_BUFFER   512
-
-/* milliseconds; bytes that a client may be behind what was published */
-#define NGX_HTTP_TASKFORGE_WS_CHECK    500
-#define NGX_HTTP_TASKFORGE_WS_BACKLOG  (4 * 1024 * 1024)
-
-
-typedef struct {
-    ngx_queue_t                      clients;
-    ngx_event_t                      timer;
-} ngx_http_taskforge_ws_main_conf_t;
+#define NGX_HTTP_TASKFORGE_WS_BUFFER  512
 
 
 typedef struct {
@@ -23,15 +14,11 @@ typedef struct {
 
 
 typedef struct {
-    ngx_queue_t                      queue;
-    ngx_connection_t                *connection;
-    ngx_http_taskforge_relay_shm_t  *shm;
+    ngx_http_taskforge_subscriber_t  subscriber;
 
     ngx_recv_pt                      recv;      /* the connection's own */
     ngx_send_pt                      send;
 
-    ngx_atomic_uint_t                bytes;     /* published, not for us, or
-                                                   sent to us */
     ngx_http_taskforge_ws_sieve_t    sieve;
 
     u_char                          *out;       /* sieved, not yet taken */
@@ -46,8 +33,6 @@ static ngx_int_t ngx_http_taskforge_ws_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_taskforge_ws_check(ngx_http_request_t *r);
 static ngx_int_t ngx_http_taskforge_ws_upgrade(ngx_http_request_t *r,
     const char *name, const char *value, const char *detail);
-static ngx_str_t *ngx_http_taskforge_ws_header_in(ngx_http_request_t *r,
-    const char *name);
 static ngx_uint_t ngx_http_taskforge_ws_has(ngx_str_t *value,
     const char *token);
 static ngx_http_taskforge_ws_ctx_t *ngx_http_taskforge_ws_get_ctx(
@@ -59,9 +44,7 @@ static ssize_t ngx_http_taskforge_ws_recv(ngx_connection_t *c, u_char *buf,
     size_t size);
 static ssize_t ngx_http_taskforge_ws_send(ngx_connection_t *c, u_char *buf,
     size_t size);
-static void ngx_http_taskforge_ws_tick(ngx_event_t *ev);
 
-static void *ngx_http_taskforge_ws_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_taskforge_ws_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_taskforge_ws_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
@@ -85,8 +68,7 @@ static ngx_http_module_t  ngx_http_taskforge_ws_module_ctx = {
     NULL,                                  /* preconfiguration */
     ngx_http_taskforge_ws_init,            /* postconfiguration */
 
-    ngx_http_taskforge_ws_create_main_conf,
-                                           /* create main configuration */
+    NULL,                                  /* create main configuration */
     NULL,                                  /* init main configuration */
 
     NULL,                                  /* create server configuration */
@@ -143,10 +125,7 @@ ngx_http_taskforge_ws_handler(ngx_http_request_t *r)
 
     ngx_http_set_ctx(r, ctx, ngx_http_taskforge_ws_module);
 
-    /* nchan takes message ids from arguments */
-
-    r->args.len = 0;
-    r->valid_unparsed_uri = 0;
+    ngx_http_taskforge_subscriber_drop_args(r);
 
     return ngx_http_taskforge_ws_begin(r, ctx);
 }
@@ -176,15 +155,15 @@ ngx_http_taskforge_ws_check(ngx_http_request_t *r)
 
     if (r->http_version != NGX_HTTP_VERSION_11
         || !ngx_http_taskforge_ws_has(
-                ngx_http_taskforge_ws_header_in(r, "Upgrade"), "websocket")
+                ngx_http_taskforge_header_in(r, "Upgrade"), "websocket")
         || !ngx_http_taskforge_ws_has(
-                ngx_http_taskforge_ws_header_in(r, "Connection"), "upgrade"))
+                ngx_http_taskforge_header_in(r, "Connection"), "upgrade"))
     {
         return ngx_http_taskforge_ws_upgrade(r, "Upgrade", "websocket",
                             "here is a WebSocket (RFC 6455, HTTP/1.1) only");
     }
 
-    value = ngx_http_taskforge_ws_header_in(r, "Sec-WebSocket-Version");
+    value = ngx_http_taskforge_header_in(r, "Sec-WebSocket-Version");
 
     if (value == NULL || value->len != 2
         || ngx_strncmp(value->data, "13", 2) != 0)
@@ -193,7 +172,7 @@ ngx_http_taskforge_ws_check(ngx_http_request_t *r)
                             "Sec-WebSocket-Version must be 13");
     }
 
-    value = ngx_http_taskforge_ws_header_in(r, "Sec-WebSocket-Key");
+    value = ngx_http_taskforge_header_in(r, "Sec-WebSocket-Key");
     decoded.data = nonce;
 
     if (value == NULL || value->len != 24
@@ -233,39 +212,6 @@ ngx_http_taskforge_ws_upgrade(ngx_http_request_t *r, const char *name,
     ngx_http_taskforge_problem(r, 426, "%s", detail);
 
     return NGX_ERROR;
-}
-
-
-static ngx_str_t *
-ngx_http_taskforge_ws_header_in(ngx_http_request_t *r, const char *name)
-{
-    size_t            len;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    len = ngx_strlen(name);
-    part = &r->headers_in.headers.part;
-    h = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return NULL;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len == len
-            && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0)
-        {
-            return &h[i].value;
-        }
-    }
 }
 
 
@@ -313,14 +259,9 @@ static ngx_int_t
 ngx_http_taskforge_ws_begin(ngx_http_request_t *r,
     ngx_http_taskforge_ws_ctx_t *ctx)
 {
-    u_char                             *last;
-    ngx_connection_t                   *c;
-    ngx_pool_cleanup_t                 *cln;
-    ngx_http_taskforge_main_conf_t     *mcf;
-    ngx_http_taskforge_ws_main_conf_t  *wmcf;
-
-    mcf = ngx_http_get_module_main_conf(r, ngx_http_taskforge_module);
-    wmcf = ngx_http_get_module_main_conf(r, ngx_http_taskforge_ws_module);
+    u_char            *last;
+    ngx_int_t          rc;
+    ngx_connection_t  *c;
 
     c = r->connection;
 
@@ -339,45 +280,16 @@ ngx_http_taskforge_ws_begin(ngx_http_request_t *r,
 
     r->header_in->last = last;
 
-    cln = ngx_pool_cleanup_add(r->pool, 0);
-    if (cln == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    rc = ngx_http_taskforge_subscriber_add(r, &ctx->subscriber,
+                                           ngx_http_taskforge_ws_end, ctx);
+    if (rc != NGX_OK) {
+        return (rc == NGX_DONE) ? NGX_DONE : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx->shm = &ngx_http_taskforge_shm(mcf)->relay;
-
-    if (ngx_http_taskforge_relay_enter(ctx->shm) != NGX_OK) {
-        ngx_log_error(NGX_LOG_ERR, c->log, 0,
-                      "taskforge: too many worker processes have WebSockets; "
-                      "see worker_shutdown_timeout");
-        ngx_http_taskforge_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                                   "too many WebSockets are being closed");
-        return NGX_DONE;
-    }
-
-    cln->handler = ngx_http_taskforge_ws_end;
-    cln->data = ctx;
-
-    ctx->connection = c;
-    ctx->bytes = ctx->shm->bytes;
     ctx->recv = c->recv;
     ctx->send = c->send;
     c->recv = ngx_http_taskforge_ws_recv;
     c->send = ngx_http_taskforge_ws_send;
-
-    if (wmcf->timer.handler == NULL) {
-        ngx_queue_init(&wmcf->clients);
-        wmcf->timer.handler = ngx_http_taskforge_ws_tick;
-        wmcf->timer.data = wmcf;
-        wmcf->timer.log = ngx_cycle->log;
-        wmcf->timer.cancelable = 1;
-    }
-
-    ngx_queue_insert_tail(&wmcf->clients, &ctx->queue);
-
-    if (!wmcf->timer.timer_set) {
-        ngx_add_timer(&wmcf->timer, NGX_HTTP_TASKFORGE_WS_CHECK);
-    }
 
     return NGX_DECLINED;
 }
@@ -390,12 +302,10 @@ ngx_http_taskforge_ws_end(void *data)
 
     /* the connection may be kept alive when nchan did not upgrade it */
 
-    ctx->connection->recv = ctx->recv;
-    ctx->connection->send = ctx->send;
+    ctx->subscriber.connection->recv = ctx->recv;
+    ctx->subscriber.connection->send = ctx->send;
 
-    ngx_queue_remove(&ctx->queue);
-
-    ngx_http_taskforge_relay_leave(ctx->shm);
+    ngx_http_taskforge_subscriber_remove(&ctx->subscriber);
 }
 
 
@@ -486,60 +396,10 @@ ngx_http_taskforge_ws_send(ngx_connection_t *c, u_char *buf, size_t size)
     n = ctx->send(c, buf, size);
 
     if (n > 0) {
-        ctx->bytes += n;
+        ctx->subscriber.bytes += n;
     }
 
     return n;
-}
-
-
-/*
- * What a client is behind waits in nchan's memory, and nchan gets slower with
- * every message that waits.  nginx's send_timeout sees only who reads
- * nothing at all.
- */
-
-static void
-ngx_http_taskforge_ws_tick(ngx_event_t *ev)
-{
-    ngx_queue_t                        *q;
-    ngx_atomic_int_t                    behind;
-    ngx_http_taskforge_ws_ctx_t        *ctx;
-    ngx_http_taskforge_ws_main_conf_t  *wmcf;
-
-    wmcf = ev->data;
-
-    for (q = ngx_queue_head(&wmcf->clients);
-         q != ngx_queue_sentinel(&wmcf->clients);
-         q = ngx_queue_next(q))
-    {
-        ctx = ngx_queue_data(q, ngx_http_taskforge_ws_ctx_t, queue);
-
-        behind = (ngx_atomic_int_t) (ctx->shm->bytes - ctx->bytes);
-
-        if (behind <= NGX_HTTP_TASKFORGE_WS_BACKLOG) {
-            continue;
-        }
-
-        ngx_log_error(NGX_LOG_INFO, ctx->connection->log, 0,
-                      "client is %A bytes behind the events, closing",
-                      behind);
-
-        /* the tunnel's own events end the request */
-
-        (void) shutdown(ctx->connection->fd, SHUT_RDWR);
-    }
-
-    if (!ngx_queue_empty(&wmcf->clients)) {
-        ngx_add_timer(ev, NGX_HTTP_TASKFORGE_WS_CHECK);
-    }
-}
-
-
-static void *
-ngx_http_taskforge_ws_create_main_conf(ngx_conf_t *cf)
-{
-    return ngx_pcalloc(cf->pool, sizeof(ngx_http_taskforge_ws_main_conf_t));
 }
 
 
@@ -566,17 +426,10 @@ ngx_http_taskforge_ws_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_http_taskforge_ws_loc_conf_t *prev = parent;
     ngx_http_taskforge_ws_loc_conf_t *conf = child;
 
-    ngx_http_taskforge_main_conf_t  *mcf;
-
     ngx_conf_merge_value(conf->enable, prev->enable, 0);
 
-    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_taskforge_module);
-
-    if (conf->enable && mcf->shm_zone == NULL) {
-        return "\"taskforge_ws\" needs \"taskforge_zone\"";
-    }
-
-    return NGX_CONF_OK;
+    return ngx_http_taskforge_subscriber_merge(cf, conf->enable,
+                                 "\"taskforge_ws\" needs \"taskforge_zone\"");
 }
 
 
