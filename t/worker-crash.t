@@ -1,10 +1,10 @@
-# A handler that crashes fails its attempt, and the error tells where.
+# A handler that crashes fails its attempt, and the error tells where; one that takes too much is told so.
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
 use TaskForge::Rows;
 
-my $tf = TaskForge->start(handlers => 1);
+my $tf = TaskForge->start(handlers => 1, settings => {TASKFORGE_EXECUTOR_MEMORY_MB => 128, TASKFORGE_EXECUTOR_FILE_MB => 16});
 my %crash;
 for my $how (qw(segv abort overflow exit)) {
     $crash{$how} = $tf->submit({type => 'test_crash', payload => {how => $how}, max_retries => 0})->{id};
@@ -34,6 +34,20 @@ kill 'ILL', TaskForge::Process::children_of($tf->part('worker')->pid);
 my $ill = $tf->wait_for_end($victim);
 is($ill->{error}, 'killed by signal 4 (SIGILL)', 'a signal from outside is named');
 like($ill->{traceback}, qr/sleep_run\+/, '... with where it was');
+
+# too much
+sub greedy { return $tf->wait_for_end($tf->submit({type => 'test_greedy', payload => {@_}})->{id}, 60) }
+SKIP: {
+    skip 'sanitizers take memory of their own', 3 if $TaskForge::Stack::SANITIZED;
+    is(greedy(memory_mb => 64)->{result}, 64, 'TASKFORGE_EXECUTOR_MEMORY_MB: memory within the limit is given');
+    my $hungry = greedy(memory_mb => 512);
+    is($hungry->{status}, 'FAILED', '... more is not');
+    like($hungry->{error}, qr/^out of memory after (?:[6-9]\d|1[0-2]\d) MB$/, '... and the handler can say so');
+}
+is(greedy(file_mb => 16)->{result}, 16, 'TASKFORGE_EXECUTOR_FILE_MB: a file within the limit is written');
+is(greedy(file_mb => 32)->{error}, 'File too large after 16 MB', '... a larger one is an error, no signal');
+my ($executor) = TaskForge::Process::children_of($tf->part('worker')->pid);
+like(join('', TaskForge::Files::slurp("/proc/$executor/limits")), qr/^Max core file size +0 /m, 'no core files are written');
 
 is_deeply([$tf->wrong_counts], [], 'the counters are right');
 done_testing;

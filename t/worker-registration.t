@@ -74,7 +74,8 @@ sub check {
 my ($status, $text) = check();
 is($status, 0, '-t: good settings leave with 0');
 for (['TASKFORGE_WORKER_CONCURRENCY', '0'], ['TASKFORGE_WORKER_QUEUES', 'a,,b'], ['TASKFORGE_WORKER_QUEUES', 'a,a'], ['TASKFORGE_WORKER_POOL', 'a/b'],
-    ['TASKFORGE_DATA_DIR', '/nowhere'], ['REDIS_URL', 'http://x'], ['TASKFORGE_REDIS_LIBRARY', '/nowhere'], ['TASKFORGE_LOG_LEVEL', 'loud']) {
+    ['TASKFORGE_DATA_DIR', '/nowhere'], ['REDIS_URL', 'http://x'], ['TASKFORGE_REDIS_LIBRARY', '/nowhere'], ['TASKFORGE_LOG_LEVEL', 'loud'],
+    ['TASKFORGE_EXECUTOR_FILE_MB', '1']) {
     my ($name, $value) = @$_;
     ($status, $text) = check($name => $value);
     is($status, 1, "-t: $name=$value is refused");

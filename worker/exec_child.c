@@ -123,6 +123,10 @@ static _Noreturn void become(const tfw_exec_t *exec, const int fds[FDS], pid_t e
         close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) != 0) {
         give_up(fds[STATUS_WRITE], "descriptors");
     }
+    /* its own limit of memory takes the place of the executor's (limits.h) */
+    if (exec->limits[TFW_EXEC_MEMORY] && !set_limit(RLIMIT_DATA, exec->limits[TFW_EXEC_MEMORY])) {
+        give_up(fds[STATUS_WRITE], "RLIMIT_DATA");
+    }
     for (int i = 0; i < TFW_EXEC_LIMITS; i++) {
         if (exec->limits[i] && !set_limit(resources[i].resource, exec->limits[i])) {
             give_up(fds[STATUS_WRITE], resources[i].name);

@@ -14,6 +14,7 @@
 
 #include "attempt.h"
 #include "frame.h"
+#include "limits.h"
 #include "log.h"
 #include "slice.h"
 #include "uuid.h"
@@ -84,6 +85,10 @@ static void child(tfw_executor_t *ex, pid_t daemon, int fd, int output_fd)
         _exit(1);
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
+    if (!tfw_limits_set(o)) {
+        perror("setrlimit");
+        _exit(1);
+    }
     tf_uuid_after_fork();
     (void)tf_slice_set(TF_SLICE_DEFAULT); /* handlers compute */
     sigemptyset(&none);

@@ -10,6 +10,7 @@
 
 #include "handler.h"
 #include "job.h"
+#include "limits.h"
 
 /* The section that TF_HANDLER_SETTINGS fills; weak, as there may be none. */
 extern const tfw_handler_settings_t *const __start_tfw_settings[] __attribute__((weak));
@@ -33,6 +34,10 @@ static const tf_setting_t table[] = {
     {"TASKFORGE_WORKER_LABELS", TF_SETTING_TEXT, AT(labels), "", 0, 0, "name=value, ..."},
     {"TASKFORGE_WORKER_CONCURRENCY", TF_SETTING_INT, AT(concurrency), "4", 1, TFW_CONCURRENCY_MAX,
      "processes"},
+    {"TASKFORGE_EXECUTOR_MEMORY_MB", TF_SETTING_INT, AT(executor_memory_mb), "1024", 0, 1 << 30,
+     "megabytes that one executor allocates; 0: no limit"},
+    {"TASKFORGE_EXECUTOR_FILE_MB", TF_SETTING_INT, AT(executor_file_mb), "1024", 0, 1 << 30,
+     "megabytes of a file that an executor writes; 0: no limit"},
     {"TASKFORGE_HEARTBEAT_SECONDS", TF_SETTING_INT, AT(heartbeat_seconds), "5", 1, 3600, "seconds"},
     {"TASKFORGE_SHUTDOWN_SECONDS", TF_SETTING_INT, AT(shutdown_seconds), "30", 0, 86400, "seconds"},
     {"TASKFORGE_KILL_GRACE_SECONDS", TF_SETTING_INT, AT(kill_grace_seconds), "5", 0, 3600, "seconds"},
@@ -230,7 +235,8 @@ bool tfw_options_load(tfw_options_t *options, const char *path, char *error, siz
         !resolve_hostname(options, error, error_size) || !resolve_data_dir(options, error, error_size) ||
         !name_valid(options->pool, "TASKFORGE_WORKER_POOL", error, error_size) ||
         !split_queues(options, error, error_size) || !read_labels(options, error, error_size) ||
-        !resolve_outgoing(options, error, error_size) || !load_handlers(path, error, error_size)) {
+        !resolve_outgoing(options, error, error_size) || !tfw_limits_check(options, error, error_size) ||
+        !load_handlers(path, error, error_size)) {
         tfw_options_free(options);
         return false;
     }

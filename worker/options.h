@@ -24,6 +24,8 @@ typedef struct {
     char *labels;
     int64_t lowest_priority;
     int64_t concurrency;
+    int64_t executor_memory_mb; /* 0: no limit */
+    int64_t executor_file_mb;   /* 0: no limit */
     int64_t heartbeat_seconds;
     int64_t shutdown_seconds;
     int64_t kill_grace_seconds;
