@@ -145,7 +145,7 @@ FUZZ_ARGS ?= -max_total_time=60
 $(BUILD)/fuzz/%: t/fuzz/%.c $(core_c) $(wildcard core/*.h worker/handlers/*.[ch])
 	@mkdir -p $(@D)
 	clang -std=gnu11 -O1 -g $(WARN) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(CPPFLAGS) -Iworker \
-	  $< $(core_c) $(jwt_c) worker/handlers/csv.c worker/handlers/number.c -o $@ -ljansson -ljwt -lcurl -lssl -lcrypto -lm
+	  $< $(core_c) $(jwt_c) worker/handlers/csv.c worker/handlers/mustache.c worker/handlers/number.c -o $@ -ljansson -ljwt -lcurl -lssl -lcrypto -lm
 
 fuzz: $(FUZZERS)
 	@set -e; for f in $(FUZZERS); do echo "$$f"; "$$f" $(FUZZ_ARGS) -artifact_prefix="$$f-" -print_final_stats=0; done
