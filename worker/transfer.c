@@ -46,7 +46,8 @@ static bool ended(CURLM *multi, CURLcode *code)
     return false;
 }
 
-CURLcode tfw_transfer(tfw_run_t *run, CURL *curl, tfw_transfer_kind_t kind, bool *cancelled)
+/* The handle stays among the transfers of its kind. */
+static CURLcode make(tfw_run_t *run, CURL *curl, tfw_transfer_kind_t kind, bool *cancelled)
 {
     CURLM *multi = transfers(kind);
     CURLcode code = CURLE_OUT_OF_MEMORY;
@@ -71,8 +72,41 @@ CURLcode tfw_transfer(tfw_run_t *run, CURL *curl, tfw_transfer_kind_t kind, bool
             state = curl_multi_poll(multi, NULL, 0, LOOK_MS, NULL);
         }
     } while (state == CURLM_OK);
-    curl_multi_remove_handle(multi, curl);
     return code;
+}
+
+CURLcode tfw_transfer(tfw_run_t *run, CURL *curl, tfw_transfer_kind_t kind, bool *cancelled)
+{
+    CURLcode code = make(run, curl, kind, cancelled);
+
+    curl_multi_remove_handle(transfers(kind), curl);
+    return code;
+}
+
+CURLcode tfw_transfer_open(tfw_run_t *run, CURL *curl, tfw_transfer_kind_t kind, bool *cancelled)
+{
+    return make(run, curl, kind, cancelled);
+}
+
+bool tfw_transfer_wait(tfw_run_t *run, curl_socket_t socket, short events, int64_t timeout_ms,
+                       bool *cancelled)
+{
+    struct pollfd polled = {.fd = socket, .events = events};
+    int64_t end_us = tfw_monotonic_us() + timeout_ms * 1000;
+    bool ready = false;
+
+    *cancelled = false;
+    while (!ready && !*cancelled && tfw_monotonic_us() < end_us) {
+        ready = poll(&polled, 1, LOOK_MS) > 0;
+        *cancelled = !ready && tfw_run_cancelled(run);
+    }
+    return ready;
+}
+
+void tfw_transfer_close(CURL *curl, tfw_transfer_kind_t kind)
+{
+    curl_multi_remove_handle(transfers(kind), curl);
+    curl_easy_cleanup(curl);
 }
 
 bool tfw_run_wait(tfw_run_t *run, int64_t ms)

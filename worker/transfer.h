@@ -25,4 +25,19 @@ CURLcode tfw_transfer(tfw_run_t *run, CURL *curl, tfw_transfer_kind_t kind, bool
 /* Lets so much time pass; 0: gives other jobs of the process their turn. false: the job was cancelled. */
 bool tfw_run_wait(tfw_run_t *run, int64_t ms);
 
+/* ---- connections of one's own: libcurl makes them (names, TLS, login), the handler talks over them ---- */
+
+/* The same for a handle with CURLOPT_CONNECT_ONLY: it stays connected, for curl_easy_send and curl_easy_recv
+ * in this job and later ones, until tfw_transfer_close. If it could not be connected, it is to be closed too.
+ */
+CURLcode tfw_transfer_open(tfw_run_t *run, CURL *curl, tfw_transfer_kind_t kind, bool *cancelled);
+
+/* Waits until the socket (CURLINFO_ACTIVESOCKET) can be read (POLLIN) or written (POLLOUT); an error of it is
+ * found by doing that. false: not within timeout_ms, or the job was cancelled. */
+bool tfw_transfer_wait(tfw_run_t *run, curl_socket_t socket, short events, int64_t timeout_ms,
+                       bool *cancelled);
+
+/* Cleans the handle up, and closes its connection. */
+void tfw_transfer_close(CURL *curl, tfw_transfer_kind_t kind);
+
 #endif
