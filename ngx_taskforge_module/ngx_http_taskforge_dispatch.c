@@ -8,6 +8,8 @@
 #include "ngx_http_taskforge_body.h"
 #include "ngx_http_taskforge_reply.h"
 
+#include "job_file.h"
+
 
 static ngx_int_t ngx_http_taskforge_route_match(const ngx_str_t *pattern,
     u_char *path, size_t len, ngx_http_taskforge_ctx_t *ctx);
@@ -219,6 +221,11 @@ ngx_http_taskforge_route_hole(const u_char *hole, u_char *p, u_char *last,
 
     ctx->name.data = p;
     ctx->name.len = (end ? end : last) - p;
+
+    if (hole[1] == 'f') {
+        return tf_file_name_valid((char *) p, ctx->name.len) ? ctx->name.len
+                                                             : 0;
+    }
 
     return tf_queue_name_valid((char *) p, ctx->name.len) ? ctx->name.len : 0;
 }

@@ -21,7 +21,8 @@
 #define NGX_HTTP_TASKFORGE_CORS_EXPOSED                                       \
     "Location, Retry-After, Idempotent-Replayed, RateLimit, "                 \
     "RateLimit-Policy, X-RateLimit-Limit, X-RateLimit-Remaining, "            \
-    "X-RateLimit-Reset, X-Request-ID, WWW-Authenticate"
+    "X-RateLimit-Reset, X-Request-ID, WWW-Authenticate, ETag, "               \
+    "Content-Disposition, Content-Range"
 
 
 typedef struct {

@@ -125,7 +125,8 @@ typedef struct {
 typedef struct {
     const ngx_http_taskforge_route_t  *route;
 
-    /* the {id} of the path, where there are two the second, the {name} */
+    /* the {id} of the path, where there are two the second, the {name}, or
+       the {file} */
     uint8_t                       id[16];
     uint8_t                       second_id[16];
     ngx_str_t                     name;

@@ -7,6 +7,7 @@
 #include "ngx_http_taskforge_audit.h"
 #include "ngx_http_taskforge_change.h"
 #include "ngx_http_taskforge_events.h"
+#include "ngx_http_taskforge_files.h"
 #include "ngx_http_taskforge_job_types.h"
 #include "ngx_http_taskforge_jobs.h"
 #include "ngx_http_taskforge_login.h"
@@ -35,7 +36,7 @@
 
 /*
  * Literal segments come before a hole where both would match.  {id} is a
- * UUID, {name} the name of a queue.
+ * UUID, {name} the name of a queue, {file} that of a file of a job.
  */
 
 const ngx_http_taskforge_route_t  ngx_http_taskforge_routes[] = {
@@ -71,6 +72,14 @@ const ngx_http_taskforge_route_t  ngx_http_taskforge_routes[] = {
     { NGX_HTTP_GET, ngx_string("/jobs/{id}/logs"),
       ngx_http_taskforge_jobs_logs, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
       JOBS, ngx_string("jobs_logs"), ngx_http_taskforge_logs_args, 0 },
+
+    { NGX_HTTP_GET, ngx_string("/jobs/{id}/files"),
+      ngx_http_taskforge_files_list, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      JOBS, ngx_string("jobs_files"), NULL, 0 },
+
+    { NGX_HTTP_GET, ngx_string("/jobs/{id}/files/{file}"),
+      ngx_http_taskforge_files_get, NGX_HTTP_TASKFORGE_ROLE_VIEWER,
+      JOBS, ngx_string("jobs_file"), NULL, 0 },
 
     { NGX_HTTP_GET, ngx_string("/jobs/{id}/why"),
       ngx_http_taskforge_why, NGX_HTTP_TASKFORGE_ROLE_VIEWER,

@@ -15,6 +15,8 @@ my %EXPECTED = (
     'GET /jobs/{id}'             => [viewer => qw(read submit manage)],
     'DELETE /jobs/{id}'          => [operator => qw(manage)],
     'GET /jobs/{id}/logs'        => [viewer => qw(read submit manage)],
+    'GET /jobs/{id}/files'       => [viewer => qw(read submit manage)],
+    'GET /jobs/{id}/files/{file}' => [viewer => qw(read submit manage)],
     'POST /jobs/{id}/cancel'     => [operator => qw(manage)],
     'POST /jobs/{id}/retry'      => [operator => qw(manage)],
     'GET /jobs/{id}/webhooks'    => [viewer => qw(read submit manage)],
@@ -112,7 +114,7 @@ sub answer {
     }
     my ($method, $path) = split / /, $route;
     $path =~ s/\{id\}/00000000-0000-7000-8000-000000000000/g;
-    $path =~ s/\{name\}/reports/;
+    $path =~ s/\{(?:name|file)\}/reports/;
     my $r = $tf->http->request($method, "/api/v1$path", $method =~ /^P/ ? (body => {}) : (),
         headers => {defined $credential ? (Authorization => "Bearer $credential") : ()});
     my $status = $r->status;

@@ -29,13 +29,6 @@ int64_t tfw_files_max_bytes(void)
     return settings.max_bytes;
 }
 
-bool tfw_file_name_ok(const char *name)
-{
-    size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
-
-    return len > 0 && len <= TFW_FILE_NAME_MAX && name[len] == '\0' && name[0] != '.';
-}
-
 static bool content_type_ok(const char *type)
 {
     size_t len = strlen(type);
@@ -68,7 +61,7 @@ typedef struct {
     int fd;
     tfw_direct_t direct;
     EVP_MD_CTX *hash;
-    char *chunk;     /* TFW_FILE_CHUNK bytes */
+    char *chunk;     /* TF_FILE_CHUNK bytes */
     uint8_t file[8]; /* its id */
     int64_t size;
 } upload_t;
@@ -110,8 +103,8 @@ static ssize_t read_chunk(upload_t *u)
 {
     size_t have = 0;
 
-    while (have < TFW_FILE_CHUNK) {
-        ssize_t n = pread(u->fd, u->chunk + have, TFW_FILE_CHUNK - have, (off_t)(u->size + (int64_t)have));
+    while (have < TF_FILE_CHUNK) {
+        ssize_t n = pread(u->fd, u->chunk + have, TF_FILE_CHUNK - have, (off_t)(u->size + (int64_t)have));
 
         if (n == 0) {
             break;
@@ -237,10 +230,10 @@ bool tfw_run_file(tfw_run_t *run, const char *name, const char *content_type, in
     struct stat st;
     bool ok = false;
 
-    if (!tfw_file_name_ok(name)) {
+    if (!tf_file_name_valid(name, strlen(name))) {
         tfw_run_error(run,
                       "a file's name has 1 to %d letters, digits, '.', '_' or '-', and '.' is not the first",
-                      TFW_FILE_NAME_MAX);
+                      TF_FILE_NAME_MAX);
         return false;
     }
     if (!content_type_ok(content_type)) {
@@ -255,7 +248,7 @@ bool tfw_run_file(tfw_run_t *run, const char *name, const char *content_type, in
     if (st.st_size > settings.max_bytes) {
         return too_large(&u);
     }
-    u.chunk = malloc(TFW_FILE_CHUNK);
+    u.chunk = malloc(TF_FILE_CHUNK);
     u.hash = EVP_MD_CTX_new();
     if (u.chunk && u.hash && EVP_DigestInit_ex(u.hash, EVP_sha256(), NULL)) {
         ok = store(&u, content_type);

@@ -10,24 +10,19 @@
 #include <stdint.h>
 
 #include "handler.h"
+#include "job_file.h"
 
 #define TFW_FILES_MAX 16      /* files of one job */
-#define TFW_FILE_NAME_MAX 128 /* bytes */
 #define TFW_FILE_TYPE_MAX 128 /* bytes of a content type */
-
-/* Bytes of one row. The API reads file by file in the same pieces, one at a time. */
-#define TFW_FILE_CHUNK (256 * 1024)
 
 /* Stores all of the regular file behind fd, from its start, as a file of the job; where fd stands does not
  * matter, and it stays the caller's. The file is there, whole, as soon as this returns, in place of one of
  * the same name that this or an earlier attempt stored. All files of a job have at most tfw_files_max_bytes.
- * name: see tfw_file_name_ok. content_type: e.g. "application/pdf" or "text/csv; charset=utf-8"; ASCII. A run
- * that does not hold the job any more stores nothing. Memory: one chunk. false: the reason is set by
- * tfw_run_error, and what was there before is still there. What can help is to try the job again. */
+ * name: see tf_file_name_valid (core/job_file.h). content_type: e.g. "application/pdf" or "text/csv;
+ * charset=utf-8"; ASCII. A run that does not hold the job any more stores nothing. Memory: one chunk. false:
+ * the reason is set by tfw_run_error, and what was there before is still there. What can help is to try the
+ * job again. */
 bool tfw_run_file(tfw_run_t *run, const char *name, const char *content_type, int fd);
-
-/* 1 to TFW_FILE_NAME_MAX letters, digits, '.', '_' and '-', of which '.' is not the first. */
-bool tfw_file_name_ok(const char *name);
 
 /* TASKFORGE_FILES_MAX_BYTES. */
 int64_t tfw_files_max_bytes(void);
