@@ -1,8 +1,7 @@
 
 #include "ngx_http_taskforge_queue_rules.h"
 #include "ngx_http_taskforge_pg.h"
-#include "ngx_http_taskforge_relay.h"
-#include "ngx_http_taskforge_shm.h"
+#include "ngx_http_taskforge_queue_table.h"
 
 
 #define NGX_HTTP_TASKFORGE_QUEUE_RULES_EVERY  1000    /* ms, on a host */
@@ -43,16 +42,6 @@ static void ngx_http_taskforge_queue_rules_wake(
 static void ngx_http_taskforge_queue_rules_timer(ngx_event_t *ev);
 static void ngx_http_taskforge_queue_rules_arm(
     ngx_http_taskforge_queue_rules_t *rules);
-static void ngx_http_taskforge_queue_rules_reap(
-    ngx_http_taskforge_queue_rules_t *rules);
-static void ngx_http_taskforge_queue_rules_free_place(
-    ngx_http_taskforge_queue_rules_shm_t *shm, ngx_uint_t place);
-static void ngx_http_taskforge_queue_rules_take_place(
-    ngx_http_taskforge_queue_rules_t *rules);
-static ngx_http_taskforge_queue_rule_t *ngx_http_taskforge_queue_rules_find(
-    ngx_http_taskforge_queue_rules_shm_t *shm, const char *name, size_t len);
-static ngx_atomic_uint_t ngx_http_taskforge_queue_rules_pending(
-    ngx_http_taskforge_queue_rule_t *rule);
 
 
 /*
@@ -101,8 +90,9 @@ ngx_http_taskforge_queue_rules_create(ngx_cycle_t *cycle,
     rules->timer.log = cycle->log;
     rules->timer.cancelable = 1;
 
-    ngx_http_taskforge_queue_rules_reap(rules);
-    ngx_http_taskforge_queue_rules_take_place(rules);
+    ngx_http_taskforge_queue_table_reap(rules->shm, rules->mutex);
+    rules->place = ngx_http_taskforge_queue_table_join(rules->shm,
+                                                       rules->mutex);
 
     ngx_add_timer(&rules->timer, NGX_HTTP_TASKFORGE_QUEUE_RULES_EVERY);
 
@@ -118,9 +108,8 @@ ngx_http_taskforge_queue_rules_destroy(ngx_http_taskforge_queue_rules_t *rules)
     }
 
     if (rules->place < NGX_HTTP_TASKFORGE_QUEUE_PROCESSES) {
-        ngx_shmtx_lock(rules->mutex);
-        ngx_http_taskforge_queue_rules_free_place(rules->shm, rules->place);
-        ngx_shmtx_unlock(rules->mutex);
+        ngx_http_taskforge_queue_table_leave(rules->shm, rules->mutex,
+                                             rules->place);
     }
 }
 
@@ -235,7 +224,7 @@ ngx_http_taskforge_queue_rules_take(ngx_http_taskforge_queue_rules_t *rules,
     /* first of all the places of queues without a rule become free */
 
     for (i = 0; i < n; i++) {
-        rule = ngx_http_taskforge_queue_rules_find(shm, PQgetvalue(res, i, 0),
+        rule = ngx_http_taskforge_queue_table_find(shm, PQgetvalue(res, i, 0),
                                                    PQgetlength(res, i, 0));
         if (rule) {
             seen[rule - shm->rules] = 1;
@@ -294,7 +283,7 @@ ngx_http_taskforge_queue_rules_make(ngx_http_taskforge_queue_rules_t *rules,
         return NULL;
     }
 
-    found = ngx_http_taskforge_queue_rules_find(rules->shm, name, len);
+    found = ngx_http_taskforge_queue_table_find(rules->shm, name, len);
 
     if (found) {
         return found;
@@ -414,76 +403,13 @@ ngx_http_taskforge_queue_rules_timer(ngx_event_t *ev)
             >= NGX_HTTP_TASKFORGE_QUEUE_RULES_EVERY
         && ngx_atomic_cmp_set(&rules->shm->read_at, read_at, ngx_current_msec))
     {
-        ngx_http_taskforge_queue_rules_reap(rules);
+        ngx_http_taskforge_queue_table_reap(rules->shm, rules->mutex);
         ngx_http_taskforge_queue_rules_load(rules);
     }
 
     if (!rules->timer.timer_set) {
         ngx_http_taskforge_queue_rules_arm(rules);
     }
-}
-
-
-/* Frees the places of processes that have died. */
-
-static void
-ngx_http_taskforge_queue_rules_reap(ngx_http_taskforge_queue_rules_t *rules)
-{
-    ngx_uint_t                             i;
-    ngx_http_taskforge_queue_rules_shm_t  *shm;
-
-    shm = rules->shm;
-
-    ngx_shmtx_lock(rules->mutex);
-
-    for (i = 0; i < NGX_HTTP_TASKFORGE_QUEUE_PROCESSES; i++) {
-        if (shm->pids[i] && ngx_http_taskforge_relay_dead(shm->pids[i])) {
-            ngx_http_taskforge_queue_rules_free_place(shm, i);
-        }
-    }
-
-    ngx_shmtx_unlock(rules->mutex);
-}
-
-
-/* What its process had on its way counts until the next reading. */
-
-static void
-ngx_http_taskforge_queue_rules_free_place(
-    ngx_http_taskforge_queue_rules_shm_t *shm, ngx_uint_t place)
-{
-    ngx_uint_t                        i;
-    ngx_http_taskforge_queue_rule_t  *rule;
-
-    for (i = 0; i < NGX_HTTP_TASKFORGE_QUEUE_RULES; i++) {
-        rule = &shm->rules[i];
-
-        (void) ngx_atomic_fetch_add(&rule->settled, rule->pending[place]);
-        rule->pending[place] = 0;
-    }
-
-    shm->pids[place] = 0;
-}
-
-
-static void
-ngx_http_taskforge_queue_rules_take_place(
-    ngx_http_taskforge_queue_rules_t *rules)
-{
-    ngx_uint_t  i;
-
-    ngx_shmtx_lock(rules->mutex);
-
-    for (i = 0; i < NGX_HTTP_TASKFORGE_QUEUE_PROCESSES; i++) {
-        if (rules->shm->pids[i] == 0) {
-            rules->shm->pids[i] = ngx_pid;
-            break;
-        }
-    }
-
-    rules->place = i;
-
-    ngx_shmtx_unlock(rules->mutex);
 }
 
 
@@ -501,41 +427,6 @@ ngx_http_taskforge_queue_rules_active(ngx_http_taskforge_queue_rules_t *rules)
 }
 
 
-static ngx_http_taskforge_queue_rule_t *
-ngx_http_taskforge_queue_rules_find(ngx_http_taskforge_queue_rules_shm_t *shm,
-    const char *name, size_t len)
-{
-    ngx_uint_t                        i;
-    ngx_http_taskforge_queue_rule_t  *rule;
-
-    for (i = 0; i < shm->nused; i++) {
-        rule = &shm->rules[i];
-
-        if (rule->len == len && ngx_memcmp(rule->name, name, len) == 0) {
-            return rule;
-        }
-    }
-
-    return NULL;
-}
-
-
-static ngx_atomic_uint_t
-ngx_http_taskforge_queue_rules_pending(ngx_http_taskforge_queue_rule_t *rule)
-{
-    ngx_uint_t         i;
-    ngx_atomic_uint_t  n;
-
-    n = 0;
-
-    for (i = 0; i < NGX_HTTP_TASKFORGE_QUEUE_PROCESSES; i++) {
-        n += rule->pending[i];
-    }
-
-    return n;
-}
-
-
 ngx_int_t
 ngx_http_taskforge_queue_rules_enter(ngx_http_taskforge_queue_rules_t *rules,
     const tf_str_t *queue, ngx_uint_t *place)
@@ -545,7 +436,7 @@ ngx_http_taskforge_queue_rules_enter(ngx_http_taskforge_queue_rules_t *rules,
 
     *place = 0;
 
-    rule = ngx_http_taskforge_queue_rules_find(rules->shm, queue->data,
+    rule = ngx_http_taskforge_queue_table_find(rules->shm, queue->data,
                                                queue->len);
     if (rule == NULL) {
         return NGX_OK;
@@ -570,7 +461,7 @@ ngx_http_taskforge_queue_rules_enter(ngx_http_taskforge_queue_rules_t *rules,
      * than not at all, and a new base is never seen with an old settled.
      */
 
-    waiting = ngx_http_taskforge_queue_rules_pending(rule);
+    waiting = ngx_http_taskforge_queue_table_pending(rule);
     ngx_memory_barrier();
     waiting += rule->base;
     ngx_memory_barrier();

@@ -14,7 +14,7 @@
 
 #include "attempt.h"
 #include "frame.h"
-#include "limits.h"
+#include "rlimits.h"
 #include "log.h"
 #include "slice.h"
 #include "uuid.h"

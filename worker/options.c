@@ -10,7 +10,7 @@
 
 #include "handler.h"
 #include "job.h"
-#include "limits.h"
+#include "rlimits.h"
 
 /* The section that TF_HANDLER_SETTINGS fills; weak, as there may be none. */
 extern const tfw_handler_settings_t *const __start_tfw_settings[] __attribute__((weak));

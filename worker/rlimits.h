@@ -1,8 +1,8 @@
-/* limits.h: what one executor process may take (setrlimit(2)): a handler that runs wild gets ENOMEM or EFBIG
+/* rlimits.h: what one executor process may take (setrlimit(2)): a handler that runs wild gets ENOMEM or EFBIG
  * and fails its own job, and the host goes on. Soft limits: a command that asks for more (docs/handlers.md)
  * may have it. */
-#ifndef TFW_LIMITS_H
-#define TFW_LIMITS_H
+#ifndef TFW_RLIMITS_H
+#define TFW_RLIMITS_H
 
 #include <stdbool.h>
 #include <stddef.h>
