@@ -104,7 +104,7 @@ $(MODULE): $(call obj,$(module_c)) $(core_o)
 $(WORKER) $(TESTER): LDFLAGS += -Wl,--export-dynamic
 
 $(WORKER): $(call obj,$(worker_c)) $(daemon_o) $(core_o)
-	$(CC) $(LDFLAGS) -o $@ $^ -luv $(HIREDIS) -lpq -ljansson -lcurl -lssl -lcrypto -lm
+	$(CC) $(LDFLAGS) -o $@ $^ -luv $(HIREDIS) -lpq -ljansson -lcurl -lidn2 -lssl -lcrypto -lm
 
 # without the sanitizers: what crashes here does so on purpose
 $(BUILD)/t/handlers/%.o: t/handlers/%.c
@@ -113,7 +113,7 @@ $(BUILD)/t/handlers/%.o: t/handlers/%.c
 
 $(TESTER): $(call obj,$(worker_c) $(wildcard t/handlers/*.c)) $(daemon_o) $(core_o)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ -luv $(HIREDIS) -lpq -ljansson -lcurl -lssl -lcrypto -lm
+	$(CC) $(LDFLAGS) -o $@ $^ -luv $(HIREDIS) -lpq -ljansson -lcurl -lidn2 -lssl -lcrypto -lm
 
 $(SCHEDULER): $(call obj,$(scheduler_c)) $(daemon_o) $(core_o)
 	$(CC) $(LDFLAGS) -o $@ $^ -luv $(HIREDIS) -lpq -ljansson -lssl -lcrypto -lm
@@ -136,7 +136,7 @@ $(BUILD)/libparts.a: $(parts_o)
 
 $(BUILD)/unit/%: $(BUILD)/t/unit/%.o $(core_o) $(handlers_o) $(BUILD)/libparts.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -luv $(HIREDIS) -lpq -ljansson -ljwt -lcurl -lssl -lcrypto -lm
+	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -luv $(HIREDIS) -lpq -ljansson -ljwt -lcurl -lidn2 -lssl -lcrypto -lm
 
 # libFuzzer targets (clang): make fuzz FUZZ_ARGS=-max_total_time=600
 FUZZERS   := $(patsubst t/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard t/fuzz/*.c))
