@@ -141,11 +141,12 @@ $(BUILD)/unit/%: $(BUILD)/t/unit/%.o $(core_o) $(handlers_o) $(BUILD)/libparts.a
 # libFuzzer targets (clang): make fuzz FUZZ_ARGS=-max_total_time=600
 FUZZERS   := $(patsubst t/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard t/fuzz/*.c))
 FUZZ_ARGS ?= -max_total_time=60
+fuzzed_c  := $(addprefix worker/handlers/,csv.c json_path.c mustache.c number.c)
 
 $(BUILD)/fuzz/%: t/fuzz/%.c $(core_c) $(wildcard core/*.h worker/handlers/*.[ch])
 	@mkdir -p $(@D)
 	clang -std=gnu11 -O1 -g $(WARN) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(CPPFLAGS) -Iworker \
-	  $< $(core_c) $(jwt_c) worker/handlers/csv.c worker/handlers/mustache.c worker/handlers/number.c -o $@ -ljansson -ljwt -lcurl -lssl -lcrypto -lm
+	  $< $(core_c) $(jwt_c) $(fuzzed_c) -o $@ -ljansson -ljwt -lcurl -lssl -lcrypto -lm
 
 fuzz: $(FUZZERS)
 	@set -e; for f in $(FUZZERS); do echo "$$f"; "$$f" $(FUZZ_ARGS) -artifact_prefix="$$f-" -print_final_stats=0; done
