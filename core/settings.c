@@ -108,6 +108,57 @@ static bool assign(const tf_setting_t *s, void *target, const char *value, const
     return false;
 }
 
+/* NAME_FILE, for a secret text NAME: its value is the file's first line. where: what says NAME_FILE. */
+static bool assign_from_file(const tf_setting_t *s, void *target, const char *path, const char *where,
+                             char *error, size_t size)
+{
+    char *line = NULL;
+    size_t line_size = 0;
+    FILE *file = fopen(path, "re");
+    ssize_t len = file ? getline(&line, &line_size, file) : -1;
+    bool ok = false;
+
+    if (len < 0) {
+        fail(error, size, "%s: %s_FILE: %s: %s", where, s->name, path,
+             file && !ferror(file) ? "the file is empty" : strerror(errno));
+    } else if (strlen(line) != (size_t)len) {
+        fail(error, size, "%s: %s_FILE: %s: a NUL byte", where, s->name, path);
+    } else {
+        line[strcspn(line, "\r\n")] = '\0';
+        ok = assign(s, target, line, where, error, size);
+    }
+    if (line) {
+        explicit_bzero(line, line_size);
+    }
+    free(line);
+    if (file) {
+        fclose(file);
+    }
+    return ok;
+}
+
+/* The secret text that a name with _FILE at its end stands for, or NULL. */
+static const tf_setting_t *find_of_file(const tf_setting_t *table, size_t count, const char *name)
+{
+    size_t len = strlen(name), suffix = strlen("_FILE");
+
+    for (size_t i = 0; i < count && ends_with(name, "_FILE"); i++) {
+        if (table[i].kind == TF_SETTING_TEXT && is_secret(table[i].name) &&
+            strlen(table[i].name) == len - suffix && strncmp(table[i].name, name, len - suffix) == 0) {
+            return &table[i];
+        }
+    }
+    return NULL;
+}
+
+static const char *getenv_of_file(const tf_setting_t *s)
+{
+    char name[128];
+
+    snprintf(name, sizeof(name), "%s_FILE", s->name);
+    return s->kind == TF_SETTING_TEXT && is_secret(s->name) ? getenv(name) : NULL;
+}
+
 static char *trim(char *text)
 {
     size_t len;
@@ -164,6 +215,11 @@ static bool read_line(const tf_setting_t *table, size_t count, void *target, boo
         set[s - table] = true;
         return assign(s, target, value, where, error, size);
     }
+    s = find_of_file(table, count, name);
+    if (s) {
+        set[s - table] = true;
+        return assign_from_file(s, target, value, where, error, size);
+    }
     return true;
 }
 
@@ -209,10 +265,12 @@ bool tf_settings_load(const tf_setting_t *table, size_t count, void *target, con
     }
     ok = path == NULL || read_file(table, count, target, set, path, error, error_size);
     for (size_t i = 0; ok && i < count; i++) {
-        const char *value = getenv(table[i].name);
+        const char *value = getenv(table[i].name), *file = value ? NULL : getenv_of_file(&table[i]);
 
         if (value) {
             ok = assign(&table[i], target, value, "environment", error, error_size);
+        } else if (file) {
+            ok = assign_from_file(&table[i], target, file, "environment", error, error_size);
         } else if (!set[i] && table[i].fallback) {
             ok = assign(&table[i], target, table[i].fallback, "default", error, error_size);
         } else if (!set[i]) {

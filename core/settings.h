@@ -22,7 +22,8 @@ typedef struct {
 /* Fills target. path NULL: the environment alone. Names that are not in the table are ignored: one file
  * serves every program. On error false, and error holds e.g. "taskforge.env:12: TASKFORGE_WORKER_CONCURRENCY:
  * \"x\" is not an integer from 1 to 1024". Values of names ending in _URL, _KEY, _PASSWORD and _SECRET are
- * never printed. */
+ * never printed. A text of such a name may also come as NAME_FILE: its value is then the first line of that
+ * file. Of both in one place the environment takes NAME, the file the last one. */
 bool tf_settings_load(const tf_setting_t *table, size_t count, void *target, const char *path, char *error,
                       size_t error_size);
 void tf_settings_free(const tf_setting_t *table, size_t count, void *target);

@@ -267,16 +267,50 @@ static void test_redis_tls_urls(void **state)
     tf_redis_url_free(&url);
 }
 
+/* A secret from a file of its own, named in the settings' file or in the environment. */
+static void test_secret_file(void **state)
+{
+    char secret[] = "/tmp/tf-secret-XXXXXX", text[200];
+    int fd = mkstemp(secret);
+    target_t t;
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "postgresql:///s \r\nsecond line", 29), 29);
+    snprintf(text, sizeof(text), "DATABASE_URL_FILE=%s\n", secret);
+    assert_true(load(text, strlen(text), &t));
+    assert_string_equal(t.database_url, "postgresql:///s ");
+    tf_settings_free(table, COUNT, &t);
+
+    assert_int_equal(setenv("DATABASE_URL_FILE", secret, 1), 0);
+    assert_true(load("DATABASE_URL=postgresql:///file\n", 32, &t));
+    assert_string_equal(t.database_url, "postgresql:///s ");
+    tf_settings_free(table, COUNT, &t);
+
+    assert_int_equal(ftruncate(fd, 0), 0);
+    assert_false(load("", 0, &t));
+    assert_non_null(strstr(error, "environment: DATABASE_URL_FILE: "));
+    assert_non_null(strstr(error, ": the file is empty"));
+    tf_settings_free(table, COUNT, &t);
+    unlink(secret);
+    assert_false(load("", 0, &t));
+    assert_non_null(strstr(error, ": No such file or directory"));
+    tf_settings_free(table, COUNT, &t);
+    unsetenv("DATABASE_URL_FILE");
+    close(fd);
+
+    /* only secrets do so: this is any other name, and ignored */
+    assert_true(load("DATABASE_URL=x\nTASKFORGE_WORKER_POOL_FILE=/none\n", 48, &t));
+    assert_string_equal(t.pool, "default");
+    tf_settings_free(table, COUNT, &t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_file),
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_environment_wins),
-        cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_missing),
-        cmocka_unit_test(test_redis_urls),
-        cmocka_unit_test(test_redis_tls_urls),
+        cmocka_unit_test(test_file),       cmocka_unit_test(test_secret_file),
+        cmocka_unit_test(test_defaults),   cmocka_unit_test(test_environment_wins),
+        cmocka_unit_test(test_errors),     cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_redis_urls), cmocka_unit_test(test_redis_tls_urls),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
