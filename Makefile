@@ -35,6 +35,7 @@ core_c      := $(wildcard core/*.c)
 module_c    := $(wildcard ngx_taskforge_module/*.c)
 daemon_c    := $(wildcard daemon/*.c)
 worker_c    := $(wildcard worker/*.c) $(wildcard worker/handlers/*.c)
+render_c    := $(wildcard worker/render/*.c)
 scheduler_c := $(wildcard scheduler/*.c)
 unit_c      := $(wildcard t/unit/*.c)
 
@@ -51,6 +52,9 @@ parts_o    := $(call obj,$(filter-out worker/main.c scheduler/main.c worker/hand
 MODULE    := $(BUILD)/ngx_http_taskforge_module.so
 WORKER    := $(BUILD)/taskforge-worker
 SCHEDULER := $(BUILD)/taskforge-scheduler
+# cairo and pango, which executors load when they need them: worker/render.h
+RENDER    := $(BUILD)/taskforge-render.so
+RENDER_INC = $(shell pkg-config --cflags-only-I pangocairo)
 TOOLS     := $(patsubst worker/data/%.c,$(BUILD)/%,$(wildcard worker/data/*.c)) \
              $(patsubst bench/%.c,$(BUILD)/%,$(wildcard bench/*.c))
 PASSWD    := $(BUILD)/taskforge-passwd
@@ -62,7 +66,7 @@ UNITS     := $(patsubst t/unit/%.c,$(BUILD)/unit/%,$(unit_c))
 .PHONY: all module worker scheduler tools units html lint lint-format lint-cppcheck lint-tidy lint-html fuzz help up down logs seed migrate test clean
 all: module worker scheduler tools
 module: $(MODULE)
-worker: $(WORKER)
+worker: $(WORKER) $(RENDER)
 scheduler: $(SCHEDULER)
 tools: $(TOOLS) $(PASSWD) $(SLICE)
 units: $(UNITS) $(TESTER)
@@ -92,6 +96,10 @@ $(BUILD)/ngx_taskforge_module/%.o: ngx_taskforge_module/%.c $(NGX_OBJS)/.ready
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(CPPFLAGS) $(PQ_INC) $(NGX_INC) -MMD -MP -c $< -o $@
 
+$(BUILD)/worker/render/%.o: worker/render/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(CPPFLAGS) $(RENDER_INC:-I%=-isystem %) -MMD -MP -c $< -o $@
+
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(CPPFLAGS) $(PQ_INC) -Iworker -Ischeduler -MMD -MP -c $< -o $@
@@ -105,6 +113,9 @@ $(WORKER) $(TESTER): LDFLAGS += -Wl,--export-dynamic
 
 $(WORKER): $(call obj,$(worker_c)) $(daemon_o) $(core_o)
 	$(CC) $(LDFLAGS) -o $@ $^ -luv $(HIREDIS) -lpq -ljansson -lcurl -lidn2 -lssl -lcrypto -lm
+
+$(RENDER): $(call obj,$(render_c))
+	$(CC) -shared $(LDFLAGS) -o $@ $^ $$(pkg-config --libs pangocairo) -lm
 
 # without the sanitizers: what crashes here does so on purpose
 $(BUILD)/t/handlers/%.o: t/handlers/%.c
@@ -153,10 +164,10 @@ fuzz: $(FUZZERS)
 
 # The module keeps to nginx's style by hand: no clang-format there. clang-format 14 decides; other versions break lines
 # differently here and there.
-ROOMS    := core daemon worker worker/handlers worker/data scheduler bench t/unit t/fuzz t/handlers
+ROOMS    := core daemon worker worker/handlers worker/render worker/data scheduler bench t/unit t/fuzz t/handlers
 LINT_C   := $(wildcard $(ROOMS:=/*.c)) $(module_c)
 LINT_CH  := $(wildcard $(ROOMS:=/*.[ch]))
-LINT_INC := $(CPPFLAGS) -isystem $(PQ_INC:-I%=%) -Idaemon -Iworker -Ischeduler
+LINT_INC  = $(CPPFLAGS) $(RENDER_INC:-I%=-isystem %) -isystem $(PQ_INC:-I%=%) -Idaemon -Iworker -Ischeduler
 TIDY     ?= $(LINT_C)
 
 lint: lint-format lint-cppcheck lint-tidy lint-html
