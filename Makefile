@@ -21,11 +21,18 @@ CFLAGS   := -std=gnu11 $(OPT) -g -fPIC -fvisibility=hidden -fstack-protector-str
 CPPFLAGS := -D_GNU_SOURCE -DTF_VERSION='"$(VERSION)"' -I. -Icore
 LDFLAGS  := -Wl,-z,relro,-z,now -Wl,--as-needed $(SANFLAGS)
 PQ_INC   := -I$(shell pg_config --includedir 2>/dev/null || echo /usr/include/postgresql)
+XML_INC  := -isystem /usr/include/libxml2
 
 NGX      := /usr/share/nginx/src/src
 NGX_OBJS := $(BUILD)/nginx
 NGX_INC  := $(addprefix -isystem ,$(NGX)/core $(NGX)/event $(NGX)/event/modules $(NGX)/event/quic $(NGX)/os/unix \
             $(NGX)/http $(NGX)/http/modules $(NGX)/http/v2 $(NGX)/http/v3) -isystem $(NGX_OBJS)
+
+# what the worker is made of; worker/render/ is a shared object of its own, worker/data/ are programs
+WORKER_ROOMS := worker worker/handlers worker/convert worker/pipeline worker/scan worker/scrape
+# ... and stands on
+WORKER_LIBS   = -luv $(HIREDIS) -lpq -ljansson -lcurl -lidn2 -lxml2 -lzip -lxlsxwriter -lcmark-gfm-extensions -lcmark-gfm \
+                -lsqlite3 -lz -lssl -lcrypto -lm
 
 # TLS to Redis where hiredis has it (1.0 and newer): core/redis_tls.h asks the compiler the same
 HIREDIS  := $(if $(shell $(CC) $(EXTRA_CFLAGS) -E -x c -include hiredis/hiredis_ssl.h /dev/null >/dev/null 2>&1 && echo y),\
@@ -34,7 +41,7 @@ HIREDIS  := $(if $(shell $(CC) $(EXTRA_CFLAGS) -E -x c -include hiredis/hiredis_
 core_c      := $(wildcard core/*.c)
 module_c    := $(wildcard ngx_taskforge_module/*.c)
 daemon_c    := $(wildcard daemon/*.c)
-worker_c    := $(wildcard worker/*.c) $(wildcard worker/handlers/*.c)
+worker_c    := $(wildcard $(WORKER_ROOMS:=/*.c))
 render_c    := $(wildcard worker/render/*.c)
 scheduler_c := $(wildcard scheduler/*.c)
 unit_c      := $(wildcard t/unit/*.c)
@@ -102,7 +109,7 @@ $(BUILD)/worker/render/%.o: worker/render/%.c
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(CPPFLAGS) $(PQ_INC) -Iworker -Ischeduler -MMD -MP -c $< -o $@
+	$(CC) $(CFLAGS) $(CPPFLAGS) $(PQ_INC) $(XML_INC) -Iworker -Ischeduler -MMD -MP -c $< -o $@
 
 $(MODULE): $(call obj,$(module_c)) $(core_o)
 	$(CC) -shared $(LDFLAGS) -o $@ $^ -Wl,-Bstatic $(HIREDIS) -Wl,-Bdynamic -Wl,--exclude-libs,libhiredis.a:libhiredis_ssl.a \
@@ -112,7 +119,7 @@ $(MODULE): $(call obj,$(module_c)) $(core_o)
 $(WORKER) $(TESTER): LDFLAGS += -Wl,--export-dynamic
 
 $(WORKER): $(call obj,$(worker_c)) $(daemon_o) $(core_o)
-	$(CC) $(LDFLAGS) -o $@ $^ -luv $(HIREDIS) -lpq -ljansson -lcurl -lidn2 -lssl -lcrypto -lm
+	$(CC) $(LDFLAGS) -o $@ $^ $(WORKER_LIBS)
 
 $(RENDER): $(call obj,$(render_c))
 	$(CC) -shared $(LDFLAGS) -o $@ $^ $$(pkg-config --libs pangocairo) -lm
@@ -124,7 +131,7 @@ $(BUILD)/t/handlers/%.o: t/handlers/%.c
 
 $(TESTER): $(call obj,$(worker_c) $(wildcard t/handlers/*.c)) $(daemon_o) $(core_o)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ -luv $(HIREDIS) -lpq -ljansson -lcurl -lidn2 -lssl -lcrypto -lm
+	$(CC) $(LDFLAGS) -o $@ $^ $(WORKER_LIBS)
 
 $(SCHEDULER): $(call obj,$(scheduler_c)) $(daemon_o) $(core_o)
 	$(CC) $(LDFLAGS) -o $@ $^ -luv $(HIREDIS) -lpq -ljansson -lssl -lcrypto -lm
@@ -147,7 +154,7 @@ $(BUILD)/libparts.a: $(parts_o)
 
 $(BUILD)/unit/%: $(BUILD)/t/unit/%.o $(core_o) $(handlers_o) $(BUILD)/libparts.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -luv $(HIREDIS) -lpq -ljansson -ljwt -lcurl -lidn2 -lssl -lcrypto -lm
+	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -ljwt $(WORKER_LIBS)
 
 # libFuzzer targets (clang): make fuzz FUZZ_ARGS=-max_total_time=600
 FUZZERS   := $(patsubst t/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard t/fuzz/*.c))
@@ -164,10 +171,10 @@ fuzz: $(FUZZERS)
 
 # The module keeps to nginx's style by hand: no clang-format there. clang-format 14 decides; other versions break lines
 # differently here and there.
-ROOMS    := core daemon worker worker/handlers worker/render worker/data scheduler bench t/unit t/fuzz t/handlers
+ROOMS    := core daemon $(WORKER_ROOMS) worker/render worker/data scheduler bench t/unit t/fuzz t/handlers
 LINT_C   := $(wildcard $(ROOMS:=/*.c)) $(module_c)
 LINT_CH  := $(wildcard $(ROOMS:=/*.[ch]))
-LINT_INC  = $(CPPFLAGS) $(RENDER_INC:-I%=-isystem %) -isystem $(PQ_INC:-I%=%) -Idaemon -Iworker -Ischeduler
+LINT_INC  = $(CPPFLAGS) $(XML_INC) $(RENDER_INC:-I%=-isystem %) -isystem $(PQ_INC:-I%=%) -Idaemon -Iworker -Ischeduler
 TIDY     ?= $(LINT_C)
 
 lint: lint-format lint-cppcheck lint-tidy lint-html
