@@ -21,25 +21,20 @@ int64_t tfw_attempt_timeout_us(const tfw_job_t *job)
     return seconds * 1000000;
 }
 
-/* The first job of an executor is over: the next one begins. */
-static void head_gone(tfw_executor_t *ex, tfw_job_t *job)
-{
-    TAILQ_REMOVE(&ex->jobs, job, link);
-    ex->njobs--;
-    ex->worker->pool.active--;
-    ex->slow = false;
-    ex->head_since_us = tfw_monotonic_us();
-    if (ex->cancel_seq == job->seq) {
-        ex->cancel_at_us = 0;
-        ex->cancel_seq = 0;
-    }
-}
+#define TIMED_OUT_MAX 48
 
 static void log_failed(tfw_executor_t *ex, const tfw_job_t *job)
 {
     ex->worker->pool.failed++;
     tf_log(TF_LOG_INFO, "attempt_failed", "u:job_id", job->row.id, "s:status",
            tf_status_name(job->row.status), "i:attempt", (int64_t)job->row.attempt, NULL);
+}
+
+/* "timed out after 30 s"; returns its length. */
+static size_t timed_out_text(const tfw_job_t *job, char *text, size_t size)
+{
+    return (size_t)snprintf(text, size, "timed out after %lld s",
+                            (long long)(tfw_attempt_timeout_us(job) / 1000000));
 }
 
 /* What the handler's answer makes of the job. Who asked for a cancel gets it, unless the job has succeeded.
@@ -49,6 +44,7 @@ static void settle(tfw_executor_t *ex, tfw_job_t *job, const tfw_frame_in_t *fra
     size_t error_len = frame->head.u.result.error_len;
     tf_str_t error = {frame->body, error_len}, none = {NULL, 0}, result = none;
     int64_t delay_ms = frame->head.u.result.delay_ms;
+    char text[TIMED_OUT_MAX];
 
     if (frame->head.body_len > error_len) {
         result = (tf_str_t){frame->body + error_len, frame->head.body_len - error_len};
@@ -59,6 +55,9 @@ static void settle(tfw_executor_t *ex, tfw_job_t *job, const tfw_frame_in_t *fra
     } else if (job->cancel_asked) {
         /* what it had done by then, where the handler says so */
         tfw_job_end(job, TF_CANCELLED, error_len ? error : TF_STR("cancelled"), result);
+    } else if (job->timed_out) {
+        tfw_job_fail(job, -1, (tf_str_t){text, timed_out_text(job, text, sizeof(text))}, tfw_random());
+        log_failed(ex, job);
     } else if (frame->head.u.result.outcome == TFW_SNOOZE) {
         tfw_job_put_off(job, delay_ms);
     } else if (frame->head.u.result.outcome == TFW_PERMANENT) {
@@ -73,9 +72,9 @@ static void settle(tfw_executor_t *ex, tfw_job_t *job, const tfw_frame_in_t *fra
 static void on_result(tfw_executor_t *ex, const tfw_frame_in_t *frame)
 {
     tfw_pool_t *pool = &ex->worker->pool;
-    tfw_job_t *job = TAILQ_FIRST(&ex->jobs);
+    tfw_job_t *job = tfw_executor_job(ex, frame->head.seq);
 
-    if (!job || job->seq != frame->head.seq || frame->head.u.result.error_len > frame->head.body_len) {
+    if (!job || frame->head.u.result.error_len > frame->head.body_len) {
         tf_log(TF_LOG_ERROR, "executor_nonsense", "i:executor_pid", (int64_t)ex->pid, "s:reason",
                "a result for a job it does not run", NULL);
         tfw_executor_kill(ex, ex->doom, 0);
@@ -84,7 +83,8 @@ static void on_result(tfw_executor_t *ex, const tfw_frame_in_t *frame)
     job->started_us = frame->head.u.result.started_us;
     job->finished_us = frame->head.u.result.finished_us;
     pool->processed++;
-    head_gone(ex, job);
+    tfw_executor_remove(ex, job);
+    pool->active--;
     if (ex->doom == TFW_DOOM_DROP) {
         tfw_pool_let_go(pool, job, false);
         return;
@@ -95,14 +95,15 @@ static void on_result(tfw_executor_t *ex, const tfw_frame_in_t *frame)
 
 void tfw_attempt_frame(tfw_executor_t *ex, tfw_frame_in_t *frame)
 {
-    tfw_job_t *job = TAILQ_FIRST(&ex->jobs);
+    tfw_job_t *job;
     int percent;
 
     if (frame->head.kind == TFW_FRAME_RESULT) {
         on_result(ex, frame);
         return;
     }
-    if (!job || job->seq != frame->head.seq || ex->doom == TFW_DOOM_DROP) {
+    job = tfw_executor_job(ex, frame->head.seq);
+    if (!job || ex->doom == TFW_DOOM_DROP) {
         return;
     }
     if (frame->head.kind == TFW_FRAME_PROGRESS) {
@@ -127,9 +128,13 @@ static size_t cause_of_death(const tfw_executor_t *ex, const tfw_job_t *job, int
 {
     int n;
 
-    if (ex->doom == TFW_DOOM_TIMEOUT) {
-        n = snprintf(text, size, "timed out after %lld s",
-                     (long long)(tfw_attempt_timeout_us(job) / 1000000));
+    if (job->timed_out) {
+        return timed_out_text(job, text, size);
+    }
+    if (ex->doom == TFW_DOOM_HANG && ex->blamed == job->seq) {
+        n = snprintf(text, size, "kept the other jobs of its process from going on");
+    } else if (ex->doom == TFW_DOOM_HANG) {
+        n = snprintf(text, size, "the process that it shared with other jobs did not go on");
     } else if (WIFSIGNALED(status)) {
         const char *name = sigabbrev_np(WTERMSIG(status));
 
@@ -151,13 +156,12 @@ static void keep_traceback(const tfw_executor_t *ex, tfw_job_t *job)
     }
 }
 
-/* What the death of its process means for the job that ran. */
+/* What the death of its process means for a job that ran. */
 static void end_by_death(tfw_executor_t *ex, tfw_job_t *job, int status)
 {
     tfw_pool_t *pool = &ex->worker->pool;
     char text[96];
 
-    job->started_us = atomic_load(&ex->board->started_us);
     job->finished_us = tfw_monotonic_us();
     if (ex->doom == TFW_DOOM_DROP) {
         tfw_pool_let_go(pool, job, false);
@@ -165,37 +169,50 @@ static void end_by_death(tfw_executor_t *ex, tfw_job_t *job, int status)
     }
     if (job->cancel_asked) {
         tfw_job_end(job, TF_CANCELLED, TF_STR("cancelled"), (tf_str_t){NULL, 0});
-    } else if (ex->doom == TFW_DOOM_GIVE_BACK || ex->doom == TFW_DOOM_CANCEL) {
-        tfw_job_give_back(job); /* CANCEL: it had begun after the one that was meant */
+    } else if (!job->timed_out && (ex->doom == TFW_DOOM_GIVE_BACK || ex->doom == TFW_DOOM_CANCEL ||
+                                   ex->doom == TFW_DOOM_TIMEOUT)) {
+        tfw_job_give_back(job); /* not the first: it had begun after the one that was meant */
     } else {
         tfw_job_fail(job, -1, (tf_str_t){text, cause_of_death(ex, job, status, text, sizeof(text))},
                      tfw_random());
-        keep_traceback(ex, job);
+        if (!job->timed_out) {
+            keep_traceback(ex, job);
+        }
         pool->processed++;
         log_failed(ex, job);
     }
     tfw_pool_let_go(pool, job, true);
 }
 
+/* Whether its process's death ends the job's attempt; else it is as if it had not begun. One after the other,
+ * only the job whose handler ran has failed. Of many at once, so have those that were asked to stop; if
+ * nobody's code ran, nobody knows whose fault it was, and all have, so that none of them does it again for
+ * ever. */
+static bool ends(const tfw_executor_t *ex, const tfw_job_t *job, uint32_t culprit)
+{
+    if (job->seq == culprit || ex->places == 0) {
+        return job->seq == culprit;
+    }
+    return job->cancel_asked || job->timed_out || (culprit == 0 && ex->doom != TFW_DOOM_GIVE_BACK);
+}
+
 void tfw_attempt_died(tfw_executor_t *ex, int status, tfw_jobs_t *rest)
 {
     tfw_worker_t *w = ex->worker;
     pid_t pid = ex->pid;
-    uint32_t running;
+    uint32_t culprit;
     tfw_job_t *job;
 
     tfw_executor_bury(ex);
-    running = atomic_load(&ex->board->running);
+    culprit = ex->doom == TFW_DOOM_HANG ? ex->blamed : atomic_load(&ex->board->running);
     tf_log(ex->doom == TFW_DOOM_NONE && w->state < TFW_LEAVING ? TF_LOG_WARNING : TF_LOG_INFO,
            "executor_died", "i:executor_pid", (int64_t)pid, "i:signal",
            (int64_t)(WIFSIGNALED(status) ? WTERMSIG(status) : 0), "i:status",
            (int64_t)(WIFEXITED(status) ? WEXITSTATUS(status) : 0), "i:jobs", (int64_t)ex->njobs, NULL);
-    /* Only the job whose handler ran has failed; those behind it have not begun. */
     while ((job = TAILQ_FIRST(&ex->jobs)) != NULL) {
-        TAILQ_REMOVE(&ex->jobs, job, link);
-        ex->njobs--;
+        tfw_executor_remove(ex, job);
         w->pool.active--;
-        if (job->seq == running) {
+        if (ends(ex, job, culprit)) {
             end_by_death(ex, job, status);
         } else if (ex->doom == TFW_DOOM_DROP) {
             tfw_pool_let_go(&w->pool, job, false);

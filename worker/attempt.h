@@ -9,7 +9,8 @@
 void tfw_attempt_frame(tfw_executor_t *ex, tfw_frame_in_t *frame);
 
 /* The process has died with that status (wait(2)): buries it. The job that it ran has ended with it; those
- * behind have not begun and are put at the end of `rest`. */
+ * behind have not begun, and those beside it in an I/O executor are as if they had not: both are put at the
+ * end of `rest`. */
 void tfw_attempt_died(tfw_executor_t *ex, int status, tfw_jobs_t *rest);
 
 /* How long the job's handler may run. */

@@ -1,18 +1,17 @@
 #include "cancel.h"
 
 #include "log.h"
+#include "watch.h"
 #include "worker.h"
 
 static void cancel_running(tfw_worker_t *w, tfw_executor_t *ex, tfw_job_t *job)
 {
-    int64_t grace_us = w->options.cancel_grace_ms * 1000;
+    int64_t grace_ms = tfw_watch_cancel_grace_ms(ex);
 
     job->cancel_asked = true;
     job->row.cancel_requested = true;
-    ex->cancel_seq = job->seq;
-    ex->cancel_at_us = tfw_monotonic_us() + grace_us;
-    atomic_store(&ex->board->cancel_seq, job->seq);
-    tfw_pool_look_in(&w->pool, grace_us);
+    tfw_executor_ask_to_stop(ex, job, grace_ms);
+    tfw_pool_look_in(&w->pool, grace_ms * 1000);
     tf_log(TF_LOG_INFO, "attempt_cancelled", "u:job_id", job->row.id, "i:executor_pid", (int64_t)ex->pid,
            NULL);
 }

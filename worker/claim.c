@@ -428,7 +428,7 @@ static void wait_for_more(tfw_worker_t *w)
 }
 
 /* How many jobs to ask for now. */
-static int appetite(const tfw_worker_t *w)
+static int appetite(tfw_worker_t *w)
 {
     const tfw_claim_t *claim = &w->claim;
     int n = tfw_pool_room(&w->pool);
@@ -446,6 +446,10 @@ static int appetite(const tfw_worker_t *w)
     }
     if (n < 1 || n < tfw_pool_worthwhile(&w->pool)) {
         return 0; /* the next result, or the pool's look at slow jobs, asks again */
+    }
+    if (tfw_pool_gathers(&w->pool) && (int64_t)uv_now(&w->loop) < claim->found_at + PACE_MS) {
+        pace(w);
+        return 0;
     }
     return n > TFW_CLAIM_MAX ? TFW_CLAIM_MAX : n;
 }

@@ -350,6 +350,7 @@ static bool read_remote(const tfw_custom_file_t *file, custom_t *c, const char *
     c->remote.timeout_ms = c->handler.timeout_seconds * INT64_C(1000);
     c->handler.timeout_seconds += REMOTE_SPARE_SECONDS;
     c->handler.run = tfw_remote_run;
+    c->handler.io_bound = true;
     c->handler.context = &c->remote;
     return true;
 }

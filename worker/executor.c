@@ -14,8 +14,9 @@
 
 #include "attempt.h"
 #include "frame.h"
-#include "rlimits.h"
+#include "io_loop.h"
 #include "log.h"
+#include "rlimits.h"
 #include "slice.h"
 #include "uuid.h"
 #include "worker.h"
@@ -27,18 +28,24 @@
 static tfw_frame_buffer_t
     receive_buffer; /* one for all: the daemon has one thread, frames are handled at once */
 
-bool tfw_executor_init(tfw_executor_t *ex, tfw_worker_t *worker, int index)
+bool tfw_executor_init(tfw_executor_t *ex, tfw_worker_t *worker, int index, int places)
 {
     memset(ex, 0, sizeof(*ex));
     ex->worker = worker;
     ex->index = index;
+    ex->places = places;
+    ex->look_us = INT64_MAX;
     ex->fd = ex->far_fd = ex->output_fd = -1;
     TAILQ_INIT(&ex->jobs);
     ex->board = mmap(NULL, sizeof(*ex->board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (ex->board == MAP_FAILED) {
         ex->board = NULL;
     }
-    return ex->board != NULL;
+    if (places > 0) {
+        ex->mask = tfw_frame_mask((uint32_t)places);
+        ex->by_seq = calloc((size_t)ex->mask + 1, sizeof(tfw_job_t *));
+    }
+    return ex->board && (places == 0 || ex->by_seq);
 }
 
 void tfw_executor_free(tfw_executor_t *ex)
@@ -47,6 +54,8 @@ void tfw_executor_free(tfw_executor_t *ex)
         munmap(ex->board, sizeof(*ex->board));
         ex->board = NULL;
     }
+    free(ex->by_seq);
+    ex->by_seq = NULL;
 }
 
 /* In the child: nothing of the daemon may be seen or touched from here on. */
@@ -55,6 +64,7 @@ static void child(tfw_executor_t *ex, pid_t daemon, int fd, int output_fd)
     const tfw_options_t *o = &ex->worker->options;
     tfw_executor_env_t env = {
         .fd = CHILD_FD,
+        .places = (uint32_t)ex->places,
         .board = ex->board,
         .data_dir = o->data_dir,
         .result_max_bytes = o->result_max_bytes,
@@ -69,13 +79,14 @@ static void child(tfw_executor_t *ex, pid_t daemon, int fd, int output_fd)
     for (int sig = 1; sig < NSIG; sig++) {
         signal(sig, SIG_DFL);
     }
+    signal(SIGPIPE, SIG_IGN); /* libraries that write to sockets */
     /* The daemon's death takes its executors along, however it dies; if it is dead already, leave at once. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != daemon) {
         _exit(1);
     }
     setpgid(0, 0); /* Ctrl-C in a terminal is for the daemon alone */
-    prctl(PR_SET_NAME, "tf-executor");
+    prctl(PR_SET_NAME, ex->places > 0 ? "tf-io-executor" : "tf-executor");
     if (dup2(null, 0) < 0 || dup2(output_fd, 1) < 0 || dup2(output_fd, 2) < 0) {
         _exit(1);
     }
@@ -85,15 +96,15 @@ static void child(tfw_executor_t *ex, pid_t daemon, int fd, int output_fd)
         _exit(1);
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
-    if (!tfw_limits_set(o)) {
+    if (!tfw_limits_set(o, ex->places)) {
         perror("setrlimit");
         _exit(1);
     }
     tf_uuid_after_fork();
-    (void)tf_slice_set(TF_SLICE_DEFAULT); /* handlers compute */
+    (void)tf_slice_set(ex->places > 0 ? TF_SLICE_SHORT : TF_SLICE_DEFAULT); /* handlers compute */
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    _exit(tfw_executor_main(&env));
+    _exit(ex->places > 0 ? tfw_io_main(&env) : tfw_executor_main(&env));
 }
 
 /* What the process printed, as log lines: never mixed into the daemon's own. */
@@ -103,7 +114,7 @@ static void on_output(uv_poll_t *poll, int status, int events)
     char text[2048], *line, *rest = text;
     ssize_t n = read(ex->output_fd, text, sizeof(text) - 1);
     int64_t second = tfw_monotonic_us() / 1000000;
-    tfw_job_t *job = TAILQ_FIRST(&ex->jobs);
+    tfw_job_t *job = ex->places == 0 ? TAILQ_FIRST(&ex->jobs) : NULL;
 
     (void)status;
     (void)events;
@@ -159,6 +170,13 @@ static void listen_to(tfw_executor_t *ex, int most)
     } while (n == TFW_FRAME_BATCH && --most > 0);
 }
 
+void tfw_executor_listen(tfw_executor_t *ex)
+{
+    if (ex->pid > 0 && !ex->paused) {
+        listen_to(ex, 8);
+    }
+}
+
 static void on_frames(uv_poll_t *poll, int status, int events)
 {
     tfw_executor_t *ex = poll->data;
@@ -181,6 +199,7 @@ void tfw_executor_resume(tfw_executor_t *ex)
 {
     if (ex->paused) {
         ex->paused = false;
+        ex->heard_us = tfw_monotonic_us();
         uv_poll_start(ex->poll, UV_READABLE, on_frames);
     }
 }
@@ -256,8 +275,9 @@ bool tfw_executor_spawn(tfw_executor_t *ex)
     atomic_store(&ex->board->cancel_seq, 0);
     ex->board->crash_depth = 0;
     ex->doom = TFW_DOOM_NONE;
-    ex->kill_at_us = ex->cancel_at_us = 0;
-    ex->cancel_seq = 0;
+    ex->kill_at_us = 0;
+    ex->cancel_seq = ex->blamed = 0;
+    ex->look_us = INT64_MAX;
     ex->slow = ex->paused = ex->leaving = false;
     ex->spawned_us = tfw_monotonic_us();
     if (open_channels(ex, &output)) {
@@ -290,9 +310,9 @@ bool tfw_executor_spawn(tfw_executor_t *ex)
 
 static void compose_job(tfw_executor_t *ex, tfw_job_t *job, tfw_frame_out_t *frame)
 {
-    if (++ex->last_seq == 0) {
-        ex->last_seq = 1; /* 0 means nobody on the board */
-    }
+    do {
+        ex->last_seq++; /* 0 means nobody on the board */
+    } while (ex->last_seq == 0 || (ex->by_seq && ex->by_seq[ex->last_seq & ex->mask]));
     job->seq = ex->last_seq;
     memset(frame, 0, sizeof(*frame));
     frame->head.kind = TFW_FRAME_JOB;
@@ -312,6 +332,75 @@ static void compose_job(tfw_executor_t *ex, tfw_job_t *job, tfw_frame_out_t *fra
     frame->body[1] = (struct iovec){(void *)job->row.metadata.data, job->row.metadata.len};
     frame->body[2] = (struct iovec){(void *)job->row.traceparent.data, job->row.traceparent.len};
     frame->body[3] = (struct iovec){(void *)job->secret.data, job->secret.len};
+}
+
+/* The job's time runs from now. */
+static void begins(tfw_executor_t *ex, tfw_job_t *job)
+{
+    job->started_us = tfw_monotonic_us();
+    job->deadline_us = job->started_us + tfw_attempt_timeout_us(job);
+    if (job->deadline_us < ex->look_us) {
+        ex->look_us = job->deadline_us;
+    }
+}
+
+static void is_sent(tfw_executor_t *ex, tfw_job_t *job)
+{
+    TAILQ_INSERT_TAIL(&ex->jobs, job, link);
+    job->cancel_asked = job->timed_out = job->told = false;
+    if (ex->by_seq) {
+        ex->by_seq[job->seq & ex->mask] = job;
+    }
+    if (ex->njobs++ == 0 || ex->places > 0) {
+        begins(ex, job);
+    }
+}
+
+tfw_job_t *tfw_executor_job(const tfw_executor_t *ex, uint32_t seq)
+{
+    tfw_job_t *job = ex->by_seq ? ex->by_seq[seq & ex->mask] : TAILQ_FIRST(&ex->jobs);
+
+    return job && job->seq == seq ? job : NULL;
+}
+
+void tfw_executor_remove(tfw_executor_t *ex, tfw_job_t *job)
+{
+    tfw_job_t *first;
+
+    TAILQ_REMOVE(&ex->jobs, job, link);
+    ex->njobs--;
+    if (ex->by_seq) {
+        ex->by_seq[job->seq & ex->mask] = NULL;
+        return;
+    }
+    first = TAILQ_FIRST(&ex->jobs);
+    ex->slow = false;
+    if (ex->cancel_seq == job->seq) {
+        ex->cancel_seq = 0;
+    }
+    if (first) {
+        begins(ex, first);
+    }
+}
+
+void tfw_executor_tell(tfw_executor_t *ex, tfw_job_t *job)
+{
+    tfw_frame_out_t frame = {.head = {.kind = TFW_FRAME_STOP, .seq = job->seq}};
+
+    if (ex->places == 0) {
+        ex->cancel_seq = job->seq;
+        atomic_store(&ex->board->cancel_seq, job->seq);
+        job->told = true;
+    } else {
+        job->told = tfw_frame_send_many(ex->fd, &frame, 1) == 1;
+    }
+}
+
+void tfw_executor_ask_to_stop(tfw_executor_t *ex, tfw_job_t *job, int64_t grace_ms)
+{
+    job->deadline_us = tfw_monotonic_us() + grace_ms * 1000;
+    ex->look_us = 0; /* look at all of them */
+    tfw_executor_tell(ex, job);
 }
 
 int tfw_executor_send(tfw_executor_t *ex, tfw_jobs_t *from, int most)
@@ -334,10 +423,7 @@ int tfw_executor_send(tfw_executor_t *ex, tfw_jobs_t *from, int most)
         for (int i = 0; i < sent; i++) {
             job = TAILQ_FIRST(from);
             TAILQ_REMOVE(from, job, link);
-            if (ex->njobs++ == 0) {
-                ex->head_since_us = tfw_monotonic_us();
-            }
-            TAILQ_INSERT_TAIL(&ex->jobs, job, link);
+            is_sent(ex, job);
         }
         total += sent > 0 ? sent : 0;
     } while (n > 0 && sent == n && total < most);
@@ -349,6 +435,9 @@ int tfw_executor_take_back(tfw_executor_t *ex, tfw_jobs_t *to)
     tfw_frame_in_t frames[TFW_FRAME_BATCH];
     int n, taken = 0;
 
+    if (ex->places > 0) {
+        return 0;
+    }
     while ((n = tfw_frame_receive(ex->far_fd, &receive_buffer, frames, TFW_FRAME_BATCH, false)) > 0) {
         for (int i = 0; i < n; i++) {
             tfw_job_t *job;

@@ -16,6 +16,7 @@ struct tfw_worker_s;
 typedef enum {
     TFW_DOOM_NONE,      /* nobody is killing it: a crash, the attempt failed */
     TFW_DOOM_TIMEOUT,   /* the attempt failed */
+    TFW_DOOM_HANG,      /* many jobs at once: the attempt of the one that keeps the others waiting failed */
     TFW_DOOM_CANCEL,    /* the job is CANCELLED */
     TFW_DOOM_GIVE_BACK, /* the worker is leaving: the job is QUEUED again, no attempt is burnt */
     TFW_DOOM_DROP       /* the job is no longer ours: say nothing */
@@ -25,22 +26,28 @@ typedef struct tfw_executor_s {
     struct tfw_worker_s *worker;
     int index;
     pid_t pid;     /* 0: not running */
+    int places;    /* of an I/O executor: jobs at once; 0: one after the other */
     int fd;        /* the daemon's end of the pair */
     int far_fd;    /* the executor's end, kept to take back what it has not read */
     int output_fd; /* its standard output and error */
     uv_poll_t *poll, *output_poll;
     tfw_board_t *board; /* shared memory; lives as long as the daemon */
     uint32_t last_seq;
-    tfw_jobs_t jobs; /* sent and not ended, in the order sent: the first runs or is about to */
+    tfw_jobs_t jobs; /* sent and not ended, in the order sent; no places: the first runs or is about to */
     int njobs;
-    int64_t head_since_us; /* when the first of them came to be the first */
-    bool slow;             /* the first runs long: nothing is queued behind it */
-    bool paused;           /* not listened to for now */
+    bool slow;        /* no places: the first runs long, nothing is queued behind it */
+    bool paused;      /* not listened to for now */
+    int64_t heard_us; /* when it was listened to again after a pause */
     tfw_doom_t doom;
-    int64_t kill_at_us;   /* SIGKILL then; 0: not being killed, or killed already */
-    uint32_t cancel_seq;  /* its handler was asked to stop; 0: none was */
-    int64_t cancel_at_us; /* SIGTERM then, if that has not ended */
-    bool leaving;         /* it was told to end, as there are to be fewer */
+    int64_t kill_at_us;  /* SIGKILL then; 0: not being killed, or killed already */
+    uint32_t cancel_seq; /* no places: its handler was asked to stop; 0: none was */
+    /* I/O executor: the jobs by the bits of seq in mask; the earliest of their deadlines; TFW_DOOM_HANG: the
+     * job whose code ran then, 0: none */
+    tfw_job_t **by_seq;
+    uint32_t mask;
+    int64_t look_us;
+    uint32_t blamed;
+    bool leaving; /* it was told to end, as there are to be fewer */
     int64_t spawned_us;
     int64_t respawn_at_us; /* not running: start it then */
     int output_lines;      /* logged within the current second */
@@ -48,7 +55,7 @@ typedef struct tfw_executor_s {
 } tfw_executor_t;
 
 /* Prepares the shared memory; false with errno. */
-bool tfw_executor_init(tfw_executor_t *ex, struct tfw_worker_s *worker, int index);
+bool tfw_executor_init(tfw_executor_t *ex, struct tfw_worker_s *worker, int index, int places);
 
 /* Forks the process. false: logged; respawn_at_us says when to try again. */
 bool tfw_executor_spawn(tfw_executor_t *ex);
@@ -56,8 +63,24 @@ bool tfw_executor_spawn(tfw_executor_t *ex);
 /* Sends jobs from the front of `from`, at most `most`; returns how many went. */
 int tfw_executor_send(tfw_executor_t *ex, tfw_jobs_t *from, int most);
 
+/* The job that was sent with that seq and has not ended; without places: if it is the first. Else NULL. */
+tfw_job_t *tfw_executor_job(const tfw_executor_t *ex, uint32_t seq);
+
+/* The job is over, or not the executor's any more: without places, the next one begins. */
+void tfw_executor_remove(tfw_executor_t *ex, tfw_job_t *job);
+
+/* Asks the handler of a job that runs to stop. What is done when it does not within grace_ms is up to who
+ * looks at its deadline. */
+void tfw_executor_ask_to_stop(tfw_executor_t *ex, tfw_job_t *job, int64_t grace_ms);
+
+/* The same once more, if its socket was full: sets job->told. */
+void tfw_executor_tell(tfw_executor_t *ex, tfw_job_t *job);
+
+/* Takes what the executor has said by now. */
+void tfw_executor_listen(tfw_executor_t *ex);
+
 /* Takes back every job that the executor has not read yet, in their order, to the end of `to`; returns how
- * many. */
+ * many. None from an I/O executor: they have begun. */
 int tfw_executor_take_back(tfw_executor_t *ex, tfw_jobs_t *to);
 
 /* SIGTERM, and SIGKILL after grace_ms. What its handlers have started goes with it. */

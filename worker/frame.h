@@ -14,7 +14,13 @@
 #define TFW_FRAME_BODY_PARTS 4
 #define TFW_FRAME_BATCH 32 /* frames per system call */
 
-typedef enum { TFW_FRAME_JOB = 1, TFW_FRAME_RESULT, TFW_FRAME_PROGRESS, TFW_FRAME_LOG } tfw_frame_kind_t;
+typedef enum {
+    TFW_FRAME_JOB = 1,
+    TFW_FRAME_RESULT,
+    TFW_FRAME_PROGRESS,
+    TFW_FRAME_LOG,
+    TFW_FRAME_STOP /* to an I/O executor: the job shall end; no body */
+} tfw_frame_kind_t;
 
 typedef struct {
     uint32_t kind;
@@ -55,6 +61,18 @@ typedef struct {
     tfw_frame_t head;
     struct iovec body[TFW_FRAME_BODY_PARTS]; /* lengths add up to head.body_len; the rest has length 0 */
 } tfw_frame_out_t;
+
+/* An executor with places for so many jobs at once has them in a table: its daemon gives no two of them a seq
+ * with the same bits here. */
+static inline uint32_t tfw_frame_mask(uint32_t places)
+{
+    uint32_t mask = 1;
+
+    while (mask < places) {
+        mask = 2 * mask + 1;
+    }
+    return mask;
+}
 
 /* Sends one frame, waiting if the socket is full. false with errno. */
 bool tfw_frame_send(int fd, tfw_frame_out_t *frame);

@@ -29,11 +29,14 @@ typedef struct tfw_job_s {
     uint32_t seq;        /* in its executor */
     uint32_t log_lines;  /* received from this attempt */
     int64_t log_seq;     /* of the latest of them */
-    bool cancel_asked;   /* its handler was asked to stop */
+    bool cancel_asked;   /* its handler was asked to stop: somebody wants it, */
+    bool timed_out;      /* or its time was over */
+    bool told;           /* it heard that */
     bool progress_dirty; /* row.progress is newer than the database's */
     int64_t claimed_us;  /* CLOCK_MONOTONIC, when row.started_at was the server's time */
     int64_t waiting_since_us;
-    int64_t started_us; /* CLOCK_MONOTONIC; 0: not begun */
+    int64_t started_us;  /* CLOCK_MONOTONIC; 0: not begun */
+    int64_t deadline_us; /* CLOCK_MONOTONIC: it has ended by then, or something is done about it */
     int64_t finished_us;
     int64_t delay_ms; /* RETRYING, SCHEDULED: until the next attempt */
     char *words;      /* malloc: error, then result */

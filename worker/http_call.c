@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "held.h"
-#include "run.h"
+#include "run_state.h"
 #include "transfer.h"
 
 #define HEADERS_MAX 65536 /* bytes of all response headers */
@@ -51,6 +51,16 @@ static curl_socket_t on_socket(void *data, curlsocktype purpose, struct curl_soc
     return CURL_SOCKET_BAD;
 }
 
+/* The caller's own code, which runs outside of its fiber in an I/O executor. */
+static bool tell_caller(const call_t *call, const char *bytes, size_t len)
+{
+    uint32_t before = tfw_run_blame(call->run);
+    bool wanted = call->request->on_body(call->request->data, call->answer, bytes, len);
+
+    tfw_run_blame_again(call->run, before);
+    return wanted;
+}
+
 /* A redirect that will be followed: what comes with it is nobody's. */
 static bool passes_on(const call_t *call)
 {
@@ -73,7 +83,7 @@ static size_t on_body(const char *bytes, size_t size, size_t count, void *data)
     tf_buf_add(&answer->body, bytes, len < room ? len : room);
     answer->cut = answer->body_read > call->request->read_max;
     if (call->request->on_body && !answer->cut) {
-        answer->stopped = !call->request->on_body(call->request->data, answer, bytes, len);
+        answer->stopped = !tell_caller(call, bytes, len);
     }
     return answer->cut || answer->stopped || answer->body.failed ? 0 : len;
 }

@@ -34,6 +34,8 @@ static const tf_setting_t table[] = {
     {"TASKFORGE_WORKER_LABELS", TF_SETTING_TEXT, AT(labels), "", 0, 0, "name=value, ..."},
     {"TASKFORGE_WORKER_CONCURRENCY", TF_SETTING_INT, AT(concurrency), "4", 1, TFW_CONCURRENCY_MAX,
      "processes"},
+    {"TASKFORGE_IO_CONCURRENCY", TF_SETTING_INT, AT(io_concurrency), "200", 0, TFW_IO_CONCURRENCY_MAX,
+     "jobs that wait for the network, at once in one process; 0: one process each"},
     {"TASKFORGE_EXECUTOR_MEMORY_MB", TF_SETTING_INT, AT(executor_memory_mb), "1024", 0, 1 << 30,
      "megabytes that one executor allocates; 0: no limit"},
     {"TASKFORGE_EXECUTOR_FILE_MB", TF_SETTING_INT, AT(executor_file_mb), "1024", 0, 1 << 30,

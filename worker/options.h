@@ -11,6 +11,7 @@
 
 #define TFW_PATTERNS_MAX 64
 #define TFW_CONCURRENCY_MAX 1024
+#define TFW_IO_CONCURRENCY_MAX 10000
 
 typedef struct {
     tfd_settings_t shared;
@@ -24,6 +25,7 @@ typedef struct {
     char *labels;
     int64_t lowest_priority;
     int64_t concurrency;
+    int64_t io_concurrency;     /* 0: no I/O executor */
     int64_t executor_memory_mb; /* 0: no limit */
     int64_t executor_file_mb;   /* 0: no limit */
     int64_t heartbeat_seconds;

@@ -9,15 +9,19 @@
 #include <sys/wait.h>
 
 #include "attempt.h"
+#include "catalogue.h"
 #include "log.h"
 #include "orphans.h"
+#include "watch.h"
 #include "worker.h"
 
 #define AHEAD_US 5000                  /* so much work is sent ahead */
 #define AHEAD_BYTES (32.0 * (1 << 20)) /* but never more payload than this, all executors together */
-#define SLOW_US 20000                  /* a job that runs longer has nothing queued behind it */
 #define HOARD_US 1000000               /* a job that waits longer for an executor is given back */
 #define AVERAGE_OVER 8
+#define SHARE_OVER 32 /* claims, for the share of jobs for the I/O executor */
+#define SHARE_ALL 0.9 /* nearly all of them are */
+#define FULL_SOCKET_US 5000
 #define SAMPLE_MAX_US (8.0 * AHEAD_US) /* one very long job must not slow the next hundred short ones */
 
 static void on_timer(uv_timer_t *timer);
@@ -32,14 +36,20 @@ void tfw_pool_look_in(tfw_pool_t *pool, int64_t delay_us)
     }
 }
 
-static void average(double *avg, double value)
+static void average(double *avg, double value, int over)
 {
-    *avg += (value - *avg) / AVERAGE_OVER;
+    *avg += (value - *avg) / over;
+}
+
+/* Which of the two lines a job waits in. */
+static tfw_line_t *line_of(tfw_pool_t *pool, const tfw_job_t *job)
+{
+    return pool->io && tfw_catalogue_at((size_t)job->handler)->io_bound ? &pool->shared : &pool->alone;
 }
 
 static void sample_duration(tfw_pool_t *pool, const tfw_job_t *job)
 {
-    average(&pool->avg_us, fmin((double)(job->finished_us - job->started_us), SAMPLE_MAX_US));
+    average(&pool->avg_us, fmin((double)(job->finished_us - job->started_us), SAMPLE_MAX_US), AVERAGE_OVER);
 }
 
 static int ahead(const tfw_pool_t *pool)
@@ -51,30 +61,52 @@ static int ahead(const tfw_pool_t *pool)
     return n < 1 ? 1 : n > TFW_AHEAD_MAX ? TFW_AHEAD_MAX : (int)n;
 }
 
-/* There are more executors than wanted, and this is one of those. */
-static bool surplus(const tfw_executor_t *ex)
+bool tfw_pool_wants(const tfw_pool_t *pool, const tfw_executor_t *ex)
 {
-    return ex->index >= ex->worker->pool.wanted;
+    if (ex == pool->io) {
+        return ex->pid > 0 || pool->shared.count;
+    }
+    return ex->index < pool->wanted;
 }
 
-/* How many more jobs this executor may get. */
+/* How many more jobs this executor may get, of those that have it for themselves. */
 static int quota(const tfw_executor_t *ex, int most)
 {
-    if (ex->pid <= 0 || ex->doom != TFW_DOOM_NONE || ex->slow || ex->cancel_seq || surplus(ex) ||
-        ex->njobs >= most) {
+    if (ex->pid <= 0 || ex->places > 0 || ex->doom != TFW_DOOM_NONE || ex->slow || ex->cancel_seq ||
+        !tfw_pool_wants(&ex->worker->pool, ex) || ex->njobs >= most) {
         return 0;
     }
     return most - ex->njobs;
 }
 
+/* How many more jobs the I/O executor may get. It need not run yet. */
+static int io_quota(const tfw_pool_t *pool)
+{
+    return pool->io && pool->io->doom == TFW_DOOM_NONE ? pool->io->places - pool->io->njobs : 0;
+}
+
 int tfw_pool_room(const tfw_pool_t *pool)
 {
-    int room = -pool->nwaiting, most = ahead(pool);
+    int room = -pool->alone.count, most = ahead(pool), io = io_quota(pool) - pool->shared.count;
 
     for (int i = 0; i < pool->count; i++) {
         room += quota(&pool->executors[i], most);
     }
-    return room > 0 ? room : 0;
+    room = room > 0 ? room : 0;
+    if (io <= 0 || pool->io_share <= 0) {
+        return room;
+    }
+    /* Redis does not say what is what: as many as should bring no more of the others than there is room for
+     */
+    if (pool->io_share > SHARE_ALL || room / (1 - pool->io_share) > room + io) {
+        return room + io;
+    }
+    return (int)(room / (1 - pool->io_share));
+}
+
+bool tfw_pool_gathers(const tfw_pool_t *pool)
+{
+    return pool->io && pool->io->njobs && pool->io_share > SHARE_ALL;
 }
 
 int tfw_pool_worthwhile(const tfw_pool_t *pool)
@@ -87,22 +119,32 @@ int tfw_pool_worthwhile(const tfw_pool_t *pool)
     for (int i = 0; i < pool->count; i++) {
         const tfw_executor_t *ex = &pool->executors[i];
 
-        all += ex->pid > 0 && ex->doom == TFW_DOOM_NONE && !ex->slow && !surplus(ex) ? most : 0;
+        all += ex->pid > 0 && ex->places == 0 && ex->doom == TFW_DOOM_NONE && !ex->slow &&
+                       tfw_pool_wants(pool, ex)
+                   ? most
+                   : 0;
     }
     return all > 1 ? all / 2 : 1;
 }
 
 void tfw_pool_wait(tfw_pool_t *pool, tfw_job_t *job)
 {
+    tfw_line_t *line = line_of(pool, job);
+
     job->waiting_since_us = tfw_monotonic_us();
-    TAILQ_INSERT_TAIL(&pool->waiting, job, link);
-    pool->nwaiting++;
+    TAILQ_INSERT_TAIL(&line->jobs, job, link);
+    line->count++;
     tfw_pool_look_in(pool, HOARD_US);
 }
 
 void tfw_pool_add(tfw_pool_t *pool, tfw_job_t *job)
 {
-    average(&pool->avg_bytes, (double)job->row.payload.len);
+    bool io = line_of(pool, job) == &pool->shared;
+
+    average(&pool->io_share, io, SHARE_OVER);
+    if (!io) {
+        average(&pool->avg_bytes, (double)job->row.payload.len, AVERAGE_OVER);
+    }
     if (tfw_types_admit(pool->worker, job)) {
         tfw_pool_wait(pool, job);
     } else {
@@ -112,7 +154,7 @@ void tfw_pool_add(tfw_pool_t *pool, tfw_job_t *job)
 
 void tfw_pool_let_go(tfw_pool_t *pool, tfw_job_t *job, bool ours)
 {
-    if (job->started_us && job->finished_us) {
+    if (job->started_us && job->finished_us && line_of(pool, job) == &pool->alone) {
         sample_duration(pool, job);
     }
     tfw_types_left(pool->worker, job);
@@ -130,21 +172,38 @@ static void hand_out(tfw_pool_t *pool, tfw_executor_t *ex, int share)
     if (allowed == 0) {
         return;
     }
-    sent = tfw_executor_send(ex, &pool->waiting, share < allowed ? share : allowed);
-    pool->nwaiting -= sent;
+    sent = tfw_executor_send(ex, &pool->alone.jobs, share < allowed ? share : allowed);
+    pool->alone.count -= sent;
     pool->active += sent;
     if (sent) {
-        tfw_pool_look_in(pool, ex->njobs > 1 ? SLOW_US : tfw_attempt_timeout_us(TAILQ_FIRST(&ex->jobs)));
+        tfw_pool_look_in(pool, ex->njobs > 1 ? TFW_SLOW_US : tfw_attempt_timeout_us(TAILQ_FIRST(&ex->jobs)));
     }
 }
 
-void tfw_pool_dispatch(tfw_pool_t *pool)
+/* The I/O executor begins with its first job: a worker that has none for it does not pay for it. */
+static void hand_out_io(tfw_pool_t *pool)
+{
+    tfw_executor_t *ex = pool->io;
+    int allowed = io_quota(pool), sent;
+    int64_t later_us = ex->pid > 0 ? INT64_MAX : tfw_watch(ex, tfw_monotonic_us());
+
+    if (later_us != INT64_MAX) {
+        tfw_pool_look_in(pool, later_us);
+    }
+    if (ex->pid <= 0 || allowed == 0) {
+        return;
+    }
+    sent = tfw_executor_send(ex, &pool->shared.jobs, allowed);
+    pool->shared.count -= sent;
+    pool->active += sent;
+    tfw_pool_look_in(pool, pool->shared.count && sent < allowed ? FULL_SOCKET_US : HOARD_US);
+}
+
+/* To those that run one job after the other. */
+static void hand_out_alone(tfw_pool_t *pool)
 {
     int idle = 0, usable = 0, share;
 
-    if (pool->nwaiting == 0) {
-        return;
-    }
     for (int i = 0; i < pool->count; i++) {
         if (quota(&pool->executors[i], TFW_AHEAD_MAX)) {
             usable++;
@@ -152,31 +211,44 @@ void tfw_pool_dispatch(tfw_pool_t *pool)
         }
     }
     if (idle) {
-        share = (pool->nwaiting + idle - 1) / idle;
-        for (int i = 0; i < pool->count && pool->nwaiting; i++) {
+        share = (pool->alone.count + idle - 1) / idle;
+        for (int i = 0; i < pool->count && pool->alone.count; i++) {
             if (pool->executors[i].njobs == 0) {
                 hand_out(pool, &pool->executors[i], share);
             }
         }
     }
-    if (usable > idle && pool->nwaiting) {
-        share = (pool->nwaiting + usable - 1) / usable;
-        for (int i = 0; i < pool->count && pool->nwaiting; i++) {
+    if (usable > idle && pool->alone.count) {
+        share = (pool->alone.count + usable - 1) / usable;
+        for (int i = 0; i < pool->count && pool->alone.count; i++) {
             hand_out(pool, &pool->executors[i], share);
         }
     }
 }
 
-/* Back to the front of the queue, in their order. */
+void tfw_pool_dispatch(tfw_pool_t *pool)
+{
+    if (pool->alone.count) {
+        hand_out_alone(pool);
+    }
+    if (pool->shared.count) {
+        hand_out_io(pool);
+    }
+}
+
+/* Back to the front of their line, in their order. */
 static void wait_again(tfw_pool_t *pool, tfw_jobs_t *jobs)
 {
     tfw_job_t *job;
 
     while ((job = TAILQ_LAST(jobs, tfw_jobs_s)) != NULL) {
+        tfw_line_t *line = line_of(pool, job);
+
         TAILQ_REMOVE(jobs, job, link);
+        job->started_us = 0;
         job->waiting_since_us = tfw_monotonic_us();
-        TAILQ_INSERT_HEAD(&pool->waiting, job, link);
-        pool->nwaiting++;
+        TAILQ_INSERT_HEAD(&line->jobs, job, link);
+        line->count++;
     }
     tfw_pool_look_in(pool, HOARD_US);
 }
@@ -189,16 +261,31 @@ void tfw_pool_take_back(tfw_pool_t *pool, tfw_executor_t *ex)
     wait_again(pool, &taken);
 }
 
-static void give_back_waiting(tfw_pool_t *pool)
+static tfw_job_t *first_of(tfw_line_t *line)
+{
+    tfw_job_t *job = TAILQ_FIRST(&line->jobs);
+
+    if (job) {
+        TAILQ_REMOVE(&line->jobs, job, link);
+        line->count--;
+    }
+    return job;
+}
+
+static void give_back_line(tfw_pool_t *pool, tfw_line_t *line)
 {
     tfw_job_t *job;
 
-    while ((job = TAILQ_FIRST(&pool->waiting)) != NULL) {
-        TAILQ_REMOVE(&pool->waiting, job, link);
-        pool->nwaiting--;
+    while ((job = first_of(line)) != NULL) {
         tfw_job_give_back(job);
         tfw_pool_let_go(pool, job, true);
     }
+}
+
+static void give_back_waiting(tfw_pool_t *pool)
+{
+    give_back_line(pool, &pool->alone);
+    give_back_line(pool, &pool->shared);
 }
 
 void tfw_pool_give_back(tfw_pool_t *pool)
@@ -223,13 +310,11 @@ void tfw_pool_kill(tfw_pool_t *pool, tfw_doom_t doom, int64_t grace_ms)
     }
     if (doom == TFW_DOOM_DROP) {
         tfw_types_clear(pool->worker, true);
-        while ((job = TAILQ_FIRST(&pool->waiting)) != NULL) {
-            TAILQ_REMOVE(&pool->waiting, job, link);
-            pool->nwaiting--;
+        while ((job = first_of(&pool->alone)) != NULL || (job = first_of(&pool->shared)) != NULL) {
             tfw_pool_let_go(pool, job, false);
         }
     }
-    tfw_pool_look_in(pool, SLOW_US);
+    tfw_pool_look_in(pool, TFW_SLOW_US);
 }
 
 static void executor_died(tfw_executor_t *ex, int status)
@@ -274,94 +359,37 @@ static void on_sigchld(uv_signal_t *handle, int signum)
     tfw_orphans_kill(is_executor, pool); /* what executors that were killed have left behind */
 }
 
-/* The handler of the executor's first job has run for long. An executor that has not come to it is starved of
- * CPU time, as the others are: taking its jobs away helps nobody. */
-static bool runs_long(const tfw_executor_t *ex, const tfw_job_t *first, int64_t now)
+/* What has waited for too long goes back: somebody else may have a free executor. Returns when to look again.
+ */
+static int64_t look_at_line(tfw_pool_t *pool, tfw_line_t *line, int64_t now)
 {
-    return atomic_load(&ex->board->running) == first->seq &&
-           now - atomic_load(&ex->board->started_us) >= SLOW_US;
-}
+    const tfw_job_t *first = TAILQ_FIRST(&line->jobs);
 
-/* An executor that is not running, or is not to run any longer. Returns when to look again. */
-static int64_t look_at_idle(tfw_pool_t *pool, tfw_executor_t *ex, int64_t now)
-{
-    if (ex->pid > 0) {
-        tfw_pool_take_back(pool, ex);
-        if (ex->njobs == 0) {
-            tfw_executor_end(ex);
-        }
+    if (first && now - first->waiting_since_us >= HOARD_US) {
+        give_back_line(pool, line);
         return INT64_MAX;
     }
-    if (pool->worker->state < TFW_STOPPING && !surplus(ex) &&
-        (now < ex->respawn_at_us || !tfw_executor_spawn(ex))) {
-        return ex->respawn_at_us - now;
-    }
-    return INT64_MAX;
+    return first ? HOARD_US : INT64_MAX;
 }
 
-/* An executor with jobs. Returns when to look again. */
-static int64_t look_at_busy(tfw_pool_t *pool, tfw_executor_t *ex, int64_t now)
+static int64_t sooner(int64_t a, int64_t b)
 {
-    tfw_job_t *job = TAILQ_FIRST(&ex->jobs);
-    const tfw_options_t *o = &pool->worker->options;
-    int64_t left = tfw_attempt_timeout_us(job) - (now - ex->head_since_us);
-
-    if (ex->cancel_seq && now >= ex->cancel_at_us) {
-        tfw_executor_kill(ex, TFW_DOOM_CANCEL, o->cancel_grace_ms);
-        return o->cancel_grace_ms * 1000;
-    }
-    if (left <= 0) {
-        tf_log(TF_LOG_WARNING, "attempt_timed_out", "u:job_id", job->row.id, "i:executor_pid",
-               (int64_t)ex->pid, NULL);
-        tfw_executor_kill(ex, TFW_DOOM_TIMEOUT, o->kill_grace_seconds * 1000);
-        return o->kill_grace_seconds * 1000000;
-    }
-    if (ex->cancel_seq && ex->cancel_at_us - now < left) {
-        left = ex->cancel_at_us - now;
-    }
-    if (ex->njobs > 1 && runs_long(ex, job, now)) {
-        tfw_pool_take_back(pool, ex);
-        ex->slow = ex->njobs > 0;
-    } else if (ex->njobs > 1) {
-        left = SLOW_US < left ? SLOW_US : left;
-    }
-    return left;
-}
-
-/* Looks at one executor. Returns when it has to be looked at again. */
-static int64_t look_at(tfw_pool_t *pool, tfw_executor_t *ex, int64_t now)
-{
-    if (ex->pid > 0 && ex->kill_at_us) {
-        tfw_executor_kill_overdue(ex, now);
-        return ex->kill_at_us ? ex->kill_at_us - now : INT64_MAX;
-    }
-    if (ex->pid <= 0 || (surplus(ex) && ex->njobs != 1)) {
-        return look_at_idle(pool, ex, now);
-    }
-    return ex->njobs && ex->doom == TFW_DOOM_NONE ? look_at_busy(pool, ex, now) : INT64_MAX;
+    return a < b ? a : b;
 }
 
 static void on_timer(uv_timer_t *timer)
 {
     tfw_pool_t *pool = timer->data;
-    int64_t now = tfw_monotonic_us(), next_us = INT64_MAX, left;
-    tfw_job_t *first;
+    int64_t now = tfw_monotonic_us(), next_us = INT64_MAX;
 
     pool->timer_due_us = 0;
     for (int i = 0; i < pool->count; i++) {
-        left = look_at(pool, &pool->executors[i], now);
-        next_us = left < next_us ? left : next_us;
+        next_us = sooner(next_us, tfw_watch(&pool->executors[i], now));
     }
-    left = tfw_types_look(pool->worker, now);
-    next_us = left < next_us ? left : next_us;
+    next_us = sooner(next_us, tfw_types_look(pool->worker, now));
     tfw_pool_dispatch(pool);
-    first = TAILQ_FIRST(&pool->waiting);
-    if (first && now - first->waiting_since_us >= HOARD_US) {
-        /* Every executor is busy for long: somebody else may have a free one. */
-        give_back_waiting(pool);
-    } else if (first) {
-        next_us = HOARD_US < next_us ? HOARD_US : next_us;
-    }
+    next_us = sooner(next_us, look_at_line(pool, &pool->alone, now));
+    next_us = sooner(next_us, look_at_line(pool, &pool->shared, now));
     if (next_us != INT64_MAX) {
         tfw_pool_look_in(pool, next_us < 1000 ? 1000 : next_us);
     }
@@ -370,9 +398,11 @@ static void on_timer(uv_timer_t *timer)
 /* More executors. false: the system has no room for them. */
 static bool grow(tfw_pool_t *pool, int wanted)
 {
+    int first = pool->io ? 1 : 0;
+
     pool->wanted = wanted;
-    for (; pool->count < wanted; pool->count++) {
-        if (!tfw_executor_init(&pool->executors[pool->count], pool->worker, pool->count)) {
+    for (; pool->count < wanted + first; pool->count++) {
+        if (!tfw_executor_init(&pool->executors[pool->count], pool->worker, pool->count - first, 0)) {
             tf_log(TF_LOG_ERROR, "executor_not_started", "i:executor", (int64_t)pool->count, "s:reason",
                    strerror(errno), NULL);
             return false;
@@ -388,14 +418,21 @@ bool tfw_pool_start(tfw_pool_t *pool, tfw_worker_t *worker)
 {
     pool->worker = worker;
     pool->avg_us = AHEAD_US; /* until the first results: one job at a time */
-    TAILQ_INIT(&pool->waiting);
+    TAILQ_INIT(&pool->alone.jobs);
+    TAILQ_INIT(&pool->shared.jobs);
     uv_timer_init(&worker->loop, &pool->timer);
     pool->timer.data = pool;
     uv_signal_init(&worker->loop, &pool->sigchld);
     pool->sigchld.data = pool;
     uv_signal_start(&pool->sigchld, on_sigchld, SIGCHLD);
     tfw_orphans_adopt();
-    pool->executors = calloc(TFW_CONCURRENCY_MAX, sizeof(*pool->executors));
+    pool->executors = calloc(TFW_CONCURRENCY_MAX + 1, sizeof(*pool->executors));
+    if (pool->executors && worker->options.io_concurrency) {
+        pool->io = &pool->executors[pool->count++];
+        if (!tfw_executor_init(pool->io, worker, 0, (int)worker->options.io_concurrency)) {
+            return false;
+        }
+    }
     return pool->executors && grow(pool, (int)worker->options.concurrency);
 }
 
@@ -407,7 +444,7 @@ void tfw_pool_resize(tfw_pool_t *pool, int wanted)
     tf_log(TF_LOG_INFO, "concurrency_changed", "i:from", (int64_t)pool->wanted, "i:to", (int64_t)wanted,
            NULL);
     if (!grow(pool, wanted)) {
-        pool->wanted = pool->count;
+        pool->wanted = pool->count - (pool->io ? 1 : 0);
     }
     tfw_pool_look_in(pool, 0);
 }
@@ -427,9 +464,12 @@ static tfw_job_t *find_in(const tfw_jobs_t *jobs, const uint8_t id[16])
 
 tfw_job_t *tfw_pool_find(tfw_pool_t *pool, const uint8_t id[16], tfw_executor_t **ex)
 {
-    tfw_job_t *job = find_in(&pool->waiting, id);
+    tfw_job_t *job = find_in(&pool->alone.jobs, id);
 
     *ex = NULL;
+    if (!job) {
+        job = find_in(&pool->shared.jobs, id);
+    }
     if (!job) {
         job = tfw_types_find(&pool->types, id);
     }
@@ -442,9 +482,11 @@ tfw_job_t *tfw_pool_find(tfw_pool_t *pool, const uint8_t id[16], tfw_executor_t 
 
 void tfw_pool_take_out(tfw_pool_t *pool, tfw_job_t *job)
 {
-    if (find_in(&pool->waiting, job->row.id) == job) {
-        TAILQ_REMOVE(&pool->waiting, job, link);
-        pool->nwaiting--;
+    tfw_line_t *line = line_of(pool, job);
+
+    if (find_in(&line->jobs, job->row.id) == job) {
+        TAILQ_REMOVE(&line->jobs, job, link);
+        line->count--;
         tfw_pool_let_go(pool, job, true);
     } else {
         tfw_types_remove(&pool->types, job);
@@ -454,7 +496,7 @@ void tfw_pool_take_out(tfw_pool_t *pool, tfw_job_t *job)
 
 bool tfw_pool_uses(const tfw_pool_t *pool, int queue)
 {
-    bool used = tfw_jobs_use(&pool->waiting, queue);
+    bool used = tfw_jobs_use(&pool->alone.jobs, queue) || tfw_jobs_use(&pool->shared.jobs, queue);
 
     for (int i = 0; i < TFW_HANDLERS_MAX && pool->types.nheld && !used; i++) {
         used = tfw_jobs_use(&pool->types.of[i].held, queue);
@@ -468,9 +510,13 @@ bool tfw_pool_uses(const tfw_pool_t *pool, int queue)
 int tfw_pool_ids(const tfw_pool_t *pool, tf_pgarray_t *ids)
 {
     const tfw_job_t *job;
-    int count = pool->nwaiting + pool->active + pool->types.nheld;
+    int count = pool->alone.count + pool->shared.count + pool->active + pool->types.nheld;
 
-    TAILQ_FOREACH(job, &pool->waiting, link)
+    TAILQ_FOREACH(job, &pool->alone.jobs, link)
+    {
+        tf_pgarray_bytes(ids, job->row.id, 16);
+    }
+    TAILQ_FOREACH(job, &pool->shared.jobs, link)
     {
         tf_pgarray_bytes(ids, job->row.id, 16);
     }
@@ -495,7 +541,7 @@ void tfw_pool_resume(tfw_pool_t *pool)
 
 bool tfw_pool_idle(const tfw_pool_t *pool)
 {
-    return pool->nwaiting == 0 && pool->active == 0 && pool->types.nheld == 0;
+    return pool->alone.count == 0 && pool->shared.count == 0 && pool->active == 0 && pool->types.nheld == 0;
 }
 
 void tfw_pool_close(tfw_pool_t *pool)
@@ -518,8 +564,7 @@ void tfw_pool_close(tfw_pool_t *pool)
         }
         tfw_executor_free(ex);
     }
-    while ((job = TAILQ_FIRST(&pool->waiting)) != NULL) {
-        TAILQ_REMOVE(&pool->waiting, job, link);
+    while ((job = first_of(&pool->alone)) != NULL || (job = first_of(&pool->shared)) != NULL) {
         tfw_job_release(job);
     }
     tfw_orphans_kill(NULL, NULL);

@@ -14,17 +14,25 @@ struct tfw_worker_s;
 
 #define TFW_AHEAD_MAX 128 /* jobs in one executor, running and next */
 
+/* Jobs that were claimed and not sent. */
+typedef struct {
+    tfw_jobs_t jobs;
+    int count;
+} tfw_line_t;
+
 typedef struct {
     struct tfw_worker_s *worker;
-    tfw_executor_t *executors; /* TFW_CONCURRENCY_MAX places */
+    tfw_executor_t *executors; /* TFW_CONCURRENCY_MAX + 1 places */
+    tfw_executor_t *io;        /* the first of them, for types that are io_bound, or NULL */
     int count;                 /* places in use, so far */
     int wanted;                /* the concurrency: executors beyond it end with the job they run */
     tfw_types_t types;
-    tfw_jobs_t waiting; /* claimed, not sent */
-    int nwaiting;
-    int active;       /* jobs in executors */
-    double avg_us;    /* moving average of how long a handler runs */
-    double avg_bytes; /* and of the size of a payload */
+    tfw_line_t alone;  /* they have an executor for themselves, */
+    tfw_line_t shared; /* or share that for I/O */
+    int active;        /* jobs in executors */
+    double io_share;   /* moving average: which part of the claimed jobs is for the I/O executor */
+    double avg_us;     /* of the others: moving average of how long a handler runs */
+    double avg_bytes;  /* and of the size of a payload */
     int64_t processed, failed;
     uv_timer_t timer;
     int64_t timer_due_us; /* 0: not armed */
@@ -35,12 +43,19 @@ typedef struct {
 bool tfw_pool_start(tfw_pool_t *pool, struct tfw_worker_s *worker);
 
 /* How many more jobs the pool can use now. With jobs of more than a few milliseconds it is the number of idle
- * executors; with shorter ones, what the executors finish in about 5 ms. */
+ * executors; with shorter ones, what the executors finish in about 5 ms; and what the I/O executor has places
+ * for, as far as the latest claims let expect jobs for it. */
 int tfw_pool_room(const tfw_pool_t *pool);
 
 /* How many jobs are worth a claim: 1, or half of what the pool takes when jobs are so short that the cost of
  * a claim would show. The executors have work for the time that a claim takes. */
 int tfw_pool_worthwhile(const tfw_pool_t *pool);
+
+/* Whether nearly all jobs are for the I/O executor, which is at work: their ends come one by one. */
+bool tfw_pool_gathers(const tfw_pool_t *pool);
+
+/* Whether this executor shall run: there are not more than wanted, and there is something for it to do. */
+bool tfw_pool_wants(const tfw_pool_t *pool, const tfw_executor_t *ex);
 
 /* A claimed job: it runs as soon as an executor is free. */
 void tfw_pool_add(tfw_pool_t *pool, tfw_job_t *job);

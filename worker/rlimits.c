@@ -4,7 +4,10 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
+#include "io_loop.h"
+
 #define MEGABYTE (1 << 20)
+#define OWN_FILES 64      /* of an executor, whatever its jobs have open */
 #define RESULT_FRAME 4096 /* beside the result: the file that carries it holds an error too */
 
 /* Sanitizers keep notes of all memory in memory. */
@@ -13,6 +16,26 @@
 #else
 #define MEMORY_IS_LIMITED true
 #endif
+
+static int64_t files_of(int64_t places)
+{
+    return OWN_FILES + places * TFW_IO_JOB_FILES;
+}
+
+static bool check_files(const tfw_options_t *options, char *error, size_t error_size)
+{
+    int64_t needed = files_of(options->io_concurrency);
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max < (rlim_t)needed) {
+        snprintf(error, error_size,
+                 "TASKFORGE_IO_CONCURRENCY: %lld jobs at once need up to %lld open files; the system allows "
+                 "this process %llu (ulimit -Hn)",
+                 (long long)options->io_concurrency, (long long)needed, (unsigned long long)limit.rlim_max);
+        return false;
+    }
+    return true;
+}
 
 bool tfw_limits_check(const tfw_options_t *options, char *error, size_t error_size)
 {
@@ -25,7 +48,7 @@ bool tfw_limits_check(const tfw_options_t *options, char *error, size_t error_si
                  (long long)options->executor_file_mb, (long long)least_mb);
         return false;
     }
-    return true;
+    return options->io_concurrency == 0 || check_files(options, error, error_size);
 }
 
 static bool set_soft(int resource, int64_t value)
@@ -39,11 +62,25 @@ static bool set_soft(int resource, int64_t value)
     return setrlimit(resource, &limit) == 0;
 }
 
-bool tfw_limits_set(const tfw_options_t *options)
+/* At least so many. */
+static bool allow_files(int64_t needed)
 {
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+           (limit.rlim_cur >= (rlim_t)needed || set_soft(RLIMIT_NOFILE, needed));
+}
+
+bool tfw_limits_set(const tfw_options_t *options, int places)
+{
+    int64_t memory = options->executor_memory_mb * MEGABYTE;
+
+    if (places > 0) {
+        memory += (int64_t)places * TFW_IO_JOB_BYTES;
+    }
     signal(SIGXFSZ, SIG_IGN); /* EFBIG instead */
     return set_soft(RLIMIT_CORE, 0) &&
            (!options->executor_file_mb || set_soft(RLIMIT_FSIZE, options->executor_file_mb * MEGABYTE)) &&
-           (!options->executor_memory_mb || !MEMORY_IS_LIMITED ||
-            set_soft(RLIMIT_DATA, options->executor_memory_mb * MEGABYTE));
+           (!options->executor_memory_mb || !MEMORY_IS_LIMITED || set_soft(RLIMIT_DATA, memory)) &&
+           (places == 0 || allow_files(files_of(places)));
 }

@@ -12,7 +12,7 @@
 /* Whether the settings make sense, and the system allows what they need. error says which does not. */
 bool tfw_limits_check(const tfw_options_t *options, char *error, size_t error_size);
 
-/* In an executor, before its first job. false with errno. */
-bool tfw_limits_set(const tfw_options_t *options);
+/* In an executor, before its first job. places: how many it runs at once. false with errno. */
+bool tfw_limits_set(const tfw_options_t *options, int places);
 
 #endif

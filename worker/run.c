@@ -15,33 +15,11 @@
 #include "crash.h"
 #include "frame.h"
 #include "held.h"
+#include "run_state.h"
 #include "settings.h"
 #include "submission.h"
 
 #define PROGRESS_INTERVAL_US 100000
-
-struct tfw_run_s {
-    const tfw_executor_env_t *env;
-    const tfw_handler_t *handler;
-    const tfw_frame_t *job;
-    uint32_t seq;
-    const char *payload_text;
-    size_t payload_len;
-    const char *metadata; /* NULL: none */
-    char *traceparent;    /* malloc; NULL: none */
-    char *secret;         /* malloc; NULL: none */
-    json_t *payload;      /* NULL: not asked for yet */
-    char *result;         /* malloc; NULL: null */
-    size_t result_len;
-    char error[TFW_ERROR_MAX];
-    size_t error_len;
-    char trouble[256]; /* what went wrong in here, whatever the handler says; "": nothing */
-    int64_t delay_ms;  /* -1: the handler asked for none */
-    int64_t log_lines;
-    int progress;
-    int64_t progress_sent_us;
-};
-
 /* Bytes of the valid UTF-8 character at p (RFC 3629), 0 if there is none. */
 static size_t utf8_len(const unsigned char *p, size_t left)
 {
@@ -219,7 +197,8 @@ void tfw_run_log(tfw_run_t *run, const char *level, const char *fmt, ...)
 
 bool tfw_run_cancelled(tfw_run_t *run)
 {
-    return atomic_load_explicit(&run->env->board->cancel_seq, memory_order_relaxed) == run->seq;
+    return run->asked_to_stop ||
+           atomic_load_explicit(&run->env->board->cancel_seq, memory_order_relaxed) == run->seq;
 }
 
 const char *tfw_run_secret(tfw_run_t *run)
@@ -381,8 +360,7 @@ static void forget_secret(char *secret)
     }
 }
 
-/* The parts of the frame's body. false: they do not fit into it. */
-static bool take_job(tfw_run_t *run, const tfw_frame_in_t *frame)
+bool tfw_run_begin(tfw_run_t *run, const tfw_executor_env_t *env, tfw_frame_in_t *frame)
 {
     size_t metadata_len = frame->head.u.job.metadata_len, traceparent_len = frame->head.u.job.traceparent_len,
            behind = metadata_len + traceparent_len + frame->head.u.job.secret_len;
@@ -391,21 +369,35 @@ static bool take_job(tfw_run_t *run, const tfw_frame_in_t *frame)
         behind > frame->head.body_len) {
         return false;
     }
+    *run = (tfw_run_t){.env = env, .job = &frame->head, .seq = frame->head.seq, .delay_ms = -1};
     run->handler = tfw_catalogue_at(frame->head.u.job.handler);
-    run->job = &frame->head;
-    run->seq = frame->head.seq;
-    run->delay_ms = -1;
     run->payload_text = frame->body;
     run->payload_len = frame->head.body_len - behind;
     run->metadata = metadata_len ? frame->body + run->payload_len : NULL;
     run->traceparent =
         traceparent_len ? strndup(frame->body + run->payload_len + metadata_len, traceparent_len) : NULL;
     run->secret = take_secret(frame);
-    run->error[0] = run->trouble[0] = '\0';
+    run->started_us = tfw_monotonic_us();
     return true;
 }
 
-static void release_job(tfw_run_t *run)
+bool tfw_run_perform(tfw_run_t *run)
+{
+    tfw_frame_out_t answer = {.head = {.kind = TFW_FRAME_RESULT, .seq = run->seq}};
+    tfw_outcome_t outcome = settle(run, run->handler->run(run));
+
+    answer.head.u.result.started_us = run->started_us;
+    answer.head.u.result.finished_us = tfw_monotonic_us();
+    answer.head.u.result.outcome = (uint32_t)outcome;
+    answer.head.u.result.delay_ms = run->delay_ms;
+    answer.head.u.result.error_len = (uint32_t)run->error_len;
+    answer.body[0] = (struct iovec){run->error, run->error_len};
+    answer.body[1] = (struct iovec){run->result, run->result ? run->result_len : 0};
+    answer.head.body_len = (uint32_t)(answer.body[0].iov_len + answer.body[1].iov_len);
+    return tfw_frame_send(run->env->fd, &answer);
+}
+
+void tfw_run_end(tfw_run_t *run)
 {
     json_decref(run->payload);
     free(run->traceparent);
@@ -413,32 +405,37 @@ static void release_job(tfw_run_t *run)
     free(run->result);
 }
 
-/* false: the daemon is gone, or sends nonsense. */
-static bool run_job(const tfw_executor_env_t *env, const tfw_frame_in_t *frame)
+uint32_t tfw_run_blame(const tfw_run_t *run)
 {
-    tfw_run_t run = {.env = env};
-    tfw_frame_out_t answer = {.head = {.kind = TFW_FRAME_RESULT, .seq = frame->head.seq}};
-    tfw_outcome_t outcome;
-    int64_t started = tfw_monotonic_us();
+    tfw_board_t *board = run->env->board;
+    uint32_t before = atomic_load_explicit(&board->running, memory_order_relaxed);
+
+    if (before != run->seq) {
+        atomic_store_explicit(&board->started_us, tfw_monotonic_us(), memory_order_relaxed);
+        atomic_store_explicit(&board->running, run->seq, memory_order_release);
+    }
+    return before;
+}
+
+void tfw_run_blame_again(const tfw_run_t *run, uint32_t seq)
+{
+    atomic_store_explicit(&run->env->board->running, seq, memory_order_release);
+}
+
+/* false: the daemon is gone, or sends nonsense. */
+static bool run_job(const tfw_executor_env_t *env, tfw_frame_in_t *frame)
+{
+    tfw_run_t run;
     bool sent;
 
-    if (!take_job(&run, frame)) {
+    if (!tfw_run_begin(&run, env, frame)) {
         return false;
     }
-    atomic_store_explicit(&env->board->started_us, started, memory_order_relaxed);
+    atomic_store_explicit(&env->board->started_us, run.started_us, memory_order_relaxed);
     atomic_store_explicit(&env->board->running, run.seq, memory_order_release);
-    outcome = settle(&run, run.handler->run(&run));
-    answer.head.u.result.started_us = started;
-    answer.head.u.result.finished_us = tfw_monotonic_us();
-    answer.head.u.result.outcome = (uint32_t)outcome;
-    answer.head.u.result.delay_ms = run.delay_ms;
-    answer.head.u.result.error_len = (uint32_t)run.error_len;
-    answer.body[0] = (struct iovec){run.error, run.error_len};
-    answer.body[1] = (struct iovec){run.result, run.result ? run.result_len : 0};
-    answer.head.body_len = (uint32_t)(answer.body[0].iov_len + answer.body[1].iov_len);
-    sent = tfw_frame_send(env->fd, &answer);
+    sent = tfw_run_perform(&run);
     atomic_store_explicit(&env->board->running, 0, memory_order_release);
-    release_job(&run);
+    tfw_run_end(&run);
     return sent;
 }
 

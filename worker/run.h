@@ -1,6 +1,6 @@
-/* run.h: the executor process: it receives jobs, runs their handlers one after the other and sends what they
- * say. The functions that handlers call (handler.h) are here. Nothing of the daemon's event loop or
- * connections is touched. */
+/* run.h: the executor process: it receives jobs, runs their handlers, one after the other or many at once,
+ * and sends what they say. The functions that handlers call (handler.h) are here. Nothing of the daemon's
+ * event loop or connections is touched. */
 #ifndef TFW_RUN_H
 #define TFW_RUN_H
 
@@ -16,14 +16,15 @@
 /* Memory shared by the daemon and one executor: what can be said without a system call. */
 typedef struct {
     _Atomic uint32_t running;    /* seq of the job whose handler runs; 0: none */
-    _Atomic int64_t started_us;  /* when it began, CLOCK_MONOTONIC */
+    _Atomic int64_t started_us;  /* when it began, or went on after a transfer, CLOCK_MONOTONIC */
     _Atomic uint32_t cancel_seq; /* the daemon asks the handler of this job to stop; 0: nobody */
     int crash_depth;             /* entries of crash_frames; written by the handler of a deadly signal */
     void *crash_frames[TFW_CRASH_FRAMES_MAX];
 } tfw_board_t;
 
 typedef struct {
-    int fd; /* the executor's end of the pair */
+    int fd;          /* the executor's end of the pair */
+    uint32_t places; /* jobs at once; 0: one after the other */
     tfw_board_t *board;
     const char *data_dir;
     int64_t result_max_bytes;

@@ -2,7 +2,9 @@
 
 #include <poll.h>
 
+#include "fiber.h"
 #include "held.h"
+#include "io_loop.h"
 
 #define LOOK_MS 100 /* so often a waiting job looks for its cancel */
 
@@ -22,8 +24,7 @@ CURL *tfw_transfer_handle(void)
     return curl;
 }
 
-/* The transfers of this executor, with their connections. */
-static CURLM *transfers(tfw_transfer_kind_t kind)
+CURLM *tfw_transfer_multi(tfw_transfer_kind_t kind)
 {
     static CURLM *multis[TFW_TRANSFER_KINDS];
 
@@ -49,11 +50,14 @@ static bool ended(CURLM *multi, CURLcode *code)
 /* The handle stays among the transfers of its kind. */
 static CURLcode make(tfw_run_t *run, CURL *curl, tfw_transfer_kind_t kind, bool *cancelled)
 {
-    CURLM *multi = transfers(kind);
+    CURLM *multi = tfw_transfer_multi(kind);
     CURLcode code = CURLE_OUT_OF_MEMORY;
     CURLMcode state;
     int running;
 
+    if (tfw_fiber_current()) {
+        return tfw_io_transfer(run, curl, kind, cancelled);
+    }
     *cancelled = false;
     if (!multi || curl_multi_add_handle(multi, curl) != CURLM_OK) {
         return code;
@@ -79,7 +83,7 @@ CURLcode tfw_transfer(tfw_run_t *run, CURL *curl, tfw_transfer_kind_t kind, bool
 {
     CURLcode code = make(run, curl, kind, cancelled);
 
-    curl_multi_remove_handle(transfers(kind), curl);
+    curl_multi_remove_handle(tfw_transfer_multi(kind), curl);
     return code;
 }
 
@@ -95,6 +99,11 @@ bool tfw_transfer_wait(tfw_run_t *run, curl_socket_t socket, short events, int64
     int64_t end_us = tfw_monotonic_us() + timeout_ms * 1000;
     bool ready = false;
 
+    if (tfw_fiber_current()) {
+        ready = tfw_io_wait(run, socket, events, timeout_ms);
+        *cancelled = !ready && tfw_run_cancelled(run);
+        return ready;
+    }
     *cancelled = false;
     while (!ready && !*cancelled && tfw_monotonic_us() < end_us) {
         ready = poll(&polled, 1, LOOK_MS) > 0;
@@ -105,7 +114,7 @@ bool tfw_transfer_wait(tfw_run_t *run, curl_socket_t socket, short events, int64
 
 void tfw_transfer_close(CURL *curl, tfw_transfer_kind_t kind)
 {
-    curl_multi_remove_handle(transfers(kind), curl);
+    curl_multi_remove_handle(tfw_transfer_multi(kind), curl);
     curl_easy_cleanup(curl);
 }
 
@@ -113,6 +122,10 @@ bool tfw_run_wait(tfw_run_t *run, int64_t ms)
 {
     int64_t end = tfw_monotonic_us() + ms * 1000, left;
 
+    if (tfw_fiber_current()) {
+        tfw_io_wait(run, -1, 0, ms);
+        return !tfw_run_cancelled(run);
+    }
     while (!tfw_run_cancelled(run)) {
         left = (end - tfw_monotonic_us()) / 1000;
         if (left <= 0) {

@@ -18,8 +18,12 @@ typedef enum {
 /* A handle with CURLOPT_NOSIGNAL set; the caller's to clean up. NULL: out of memory. */
 CURL *tfw_transfer_handle(void);
 
+/* The transfers of this executor, with their connections. NULL: out of memory. */
+CURLM *tfw_transfer_multi(tfw_transfer_kind_t kind);
+
 /* Makes the transfer: as curl_easy_perform, but it ends within a second of the job's cancel. *cancelled: it
- * did. */
+ * did. In an I/O executor other jobs run meanwhile; CURLOPT_PRIVATE is taken, and callbacks must not make
+ * transfers. */
 CURLcode tfw_transfer(tfw_run_t *run, CURL *curl, tfw_transfer_kind_t kind, bool *cancelled);
 
 /* Lets so much time pass; 0: gives other jobs of the process their turn. false: the job was cancelled. */

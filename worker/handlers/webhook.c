@@ -100,4 +100,5 @@ TF_HANDLER(webhook) = {
     .timeout_seconds = 30,
     .retry = {5000, 7200000, true},
     .run = webhook_run,
+    .io_bound = true,
 };

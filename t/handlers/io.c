@@ -1,0 +1,81 @@
+/* test_io: a type that shares its process. Calls "url", where there is one, then does what "how" says:
+ * "segv", "overflow", "spin" (for ever, deaf to everything), else nothing. Its result is the process that it
+ * ran in. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "http_call.h"
+#include "run.h"
+
+#pragma GCC diagnostic ignored "-Winfinite-recursion"
+
+__attribute__((noinline)) static int io_overflow(volatile int depth)
+{
+    volatile char room[4096];
+
+    room[0] = (char)depth;
+    return io_overflow(depth + 1) + room[0];
+}
+
+__attribute__((noinline)) static void io_as_told(const char *how)
+{
+    volatile int *volatile nowhere = (volatile int *)16;
+    volatile bool forever = true;
+
+    if (strcmp(how, "segv") == 0) {
+        *nowhere = 1;
+    } else if (strcmp(how, "overflow") == 0) {
+        io_overflow(0);
+    } else if (strcmp(how, "spin") == 0) {
+        while (forever) {
+        }
+    }
+}
+
+static tfw_outcome_t call(tfw_run_t *run, const char *url)
+{
+    tfw_http_request_t request = {.url = url, .timeout_ms = 60000, .keep_max = 1000, .read_max = 1000};
+    tfw_http_answer_t answer;
+    tfw_outcome_t outcome;
+
+    tfw_http_call(run, &request, &answer);
+    outcome = answer.cancelled ? TFW_CANCELLED : answer.status == 200 ? TFW_OK : TFW_RETRY;
+    tfw_run_error(run, "HTTP %d %s", answer.status, answer.error);
+    tfw_http_answer_free(&answer);
+    return outcome;
+}
+
+static tfw_outcome_t io_run(tfw_run_t *run)
+{
+    const json_t *payload = tfw_run_payload(run);
+    const char *url = json_string_value(json_object_get(payload, "url")),
+               *how = json_string_value(json_object_get(payload, "how"));
+    tfw_outcome_t outcome = TFW_OK;
+    char text[32];
+    int n;
+
+    tfw_run_log(run, "info", "it begins");
+    if (url) {
+        outcome = call(run, url);
+    }
+    if (outcome != TFW_OK) {
+        tfw_run_result(run, "\"stopped\"", 9);
+        return outcome;
+    }
+    io_as_told(how ? how : "");
+    n = snprintf(text, sizeof(text), "%d", (int)getpid());
+    tfw_run_result(run, text, (size_t)n);
+    return TFW_OK;
+}
+
+TF_HANDLER(test_io) = {
+    .type = "test_io",
+    .description = "Shares its process.",
+    .payload_schema = "{\"type\":\"object\"}",
+    .max_retries = 0,
+    .timeout_seconds = 600,
+    .retry = {1000, 60000, false},
+    .run = io_run,
+    .io_bound = true,
+};
