@@ -114,11 +114,12 @@ static bool refuse(uint32_t seq)
 /* false: the daemon is gone, or sends nonsense. */
 static bool begin_job(tfw_frame_in_t *frame)
 {
-    io_job_t **place = &io.jobs[frame->head.seq & io.mask], *job = *place ? NULL : job_new(frame);
+    io_job_t **place = &io.jobs[frame->head.seq & io.mask], *job;
 
     if (*place) {
         return false;
     }
+    job = job_new(frame);
     if (!job) {
         return refuse(frame->head.seq);
     }
