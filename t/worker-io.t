@@ -70,6 +70,15 @@ $server->release;
 ok(wait_until(60, sub { count("type = 'slow' AND status = 'SUCCESS'") >= $MANY }), 'the others end well');
 is($server->stats->{most}, $MANY, "$MANY is what the service saw at once");
 
+# whoever only lets time pass lets the others work
+my $patient = $tf->submit(io(wait_ms => 600_000))->{id};
+$tf->wait_for_status($patient, 'RUNNING');
+is($tf->wait_for_end($tf->submit(io(wait_ms => 50))->{id}, 60)->{result}, $pid, 'jobs that pause share the process too');
+is($tf->job($patient)->{status}, 'RUNNING', '... each for its own time');
+$tf->post("/api/v1/jobs/$patient/cancel", undef);
+my $stopped = $tf->wait_for_end($patient);
+is_deeply([@$stopped{qw(status result)}], ['CANCELLED', 'stopped'], '... a cancel ends that');
+
 # who harms the process harms itself
 my @rest = map { $_->{id} } $tf->submit_batch(map { slow(max_retries => 5) } 1 .. 20);
 waits(20, 'jobs wait');
@@ -100,8 +109,8 @@ waits(0, '... nobody waits');
 # the worker is taken for dead
 my @lost = map { $_->{id} } $tf->submit_batch(map { slow() } 1 .. 5);
 waits(5, 'jobs wait');
-$tf->sql("UPDATE workers SET status = 'lost' WHERE hostname = 'test'");
 $pid = io_executor();
+$tf->sql("UPDATE workers SET status = 'lost' WHERE hostname = 'test'");
 ok(wait_until(30, sub { !-e "/proc/$pid" }), 'a worker that was declared lost ends what runs elsewhere now');
 my $lost = join ',', map {"'$_'"} @lost;
 waits(0, '... all of it');

@@ -217,21 +217,18 @@ static void transfer_ready(uint64_t source, uint32_t events)
     curl_multi_socket_action(multi, (curl_socket_t)(uint32_t)source, ready, &running);
 }
 
-/* Lets libcurl do what is due. Returns in how many milliseconds it has to be called again; -1: only when
- * something happens. */
-static long turn_transfers(tfw_transfer_kind_t kind)
+/* Lets libcurl do what is due. */
+static void turn_transfers(tfw_transfer_kind_t kind)
 {
     CURLM *multi = io.multis[kind];
-    long wait_ms = -1;
+    long due_ms = -1;
     int running;
 
-    curl_multi_timeout(multi, &wait_ms);
-    if (wait_ms == 0) {
+    curl_multi_timeout(multi, &due_ms);
+    if (due_ms == 0) {
         curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running);
     }
     collect(kind);
-    curl_multi_timeout(multi, &wait_ms);
-    return wait_ms;
 }
 
 CURLcode tfw_io_transfer(tfw_run_t *run, CURL *curl, tfw_transfer_kind_t kind, bool *cancelled)
@@ -248,6 +245,7 @@ CURLcode tfw_io_transfer(tfw_run_t *run, CURL *curl, tfw_transfer_kind_t kind, b
     }
     job->done = false;
     tfw_fiber_yield();
+    curl_easy_setopt(curl, CURLOPT_PRIVATE, NULL);
     *cancelled = !job->done;
     return job->done ? job->code : CURLE_ABORTED_BY_CALLBACK;
 }
@@ -299,9 +297,8 @@ static void job_ready(uint32_t seq)
     }
 }
 
-/* Those whose time is over by now go on; who waits anew comes after them. Returns in how many milliseconds
- * the next one does; -1: nobody waits. */
-static long turn_timed(void)
+/* Those whose time is over by now go on; who waits anew comes after them. */
+static void turn_timed(void)
 {
     int64_t now = tfw_monotonic_us();
     io_job_t *job;
@@ -309,7 +306,6 @@ static long turn_timed(void)
     while ((job = TAILQ_FIRST(&io.timed)) != NULL && job->due_us <= now) {
         resume(job);
     }
-    return job ? (long)((job->due_us - now + 999) / 1000) : -1;
 }
 
 /* ---- the loop ---- */
@@ -376,9 +372,20 @@ static void dispatch(const struct epoll_event *event)
     }
 }
 
-static long sooner(long a_ms, long b_ms)
+/* Milliseconds until something is due; -1: nothing is, whatever happens wakes the loop. */
+static long idle_ms(void)
 {
-    return a_ms >= 0 && (b_ms < 0 || a_ms < b_ms) ? a_ms : b_ms;
+    const io_job_t *first = TAILQ_FIRST(&io.timed);
+    int64_t left_us = first ? first->due_us - tfw_monotonic_us() : 0;
+    long least = first ? (long)(left_us > 0 ? (left_us + 999) / 1000 : 0) : -1;
+
+    for (int kind = 0; kind < TFW_TRANSFER_KINDS; kind++) {
+        long ms = -1;
+
+        curl_multi_timeout(io.multis[kind], &ms);
+        least = ms >= 0 && (least < 0 || ms < least) ? ms : least;
+    }
+    return least;
 }
 
 int tfw_io_main(const tfw_executor_env_t *env)
@@ -391,13 +398,13 @@ int tfw_io_main(const tfw_executor_env_t *env)
         return 1;
     }
     while (io.alive) {
-        long wait_ms = turn_timed();
         int n;
 
+        turn_timed();
         for (int kind = 0; kind < TFW_TRANSFER_KINDS; kind++) {
-            wait_ms = sooner(turn_transfers((tfw_transfer_kind_t)kind), wait_ms);
+            turn_transfers((tfw_transfer_kind_t)kind);
         }
-        n = epoll_wait(io.epoll, events, EVENTS_PER_WAIT, (int)wait_ms);
+        n = epoll_wait(io.epoll, events, EVENTS_PER_WAIT, (int)idle_ms());
         for (int i = 0; i < n && io.alive; i++) {
             dispatch(&events[i]);
         }

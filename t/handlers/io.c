@@ -1,12 +1,13 @@
-/* test_io: a type that shares its process. Calls "url", where there is one, then does what "how" says:
- * "segv", "overflow", "spin" (for ever, deaf to everything), else nothing. Its result is the process that it
- * ran in. */
+/* test_io: a type that shares its process. Calls "url", where there is one, waits "wait_ms", then does what
+ * "how" says: "segv", "overflow", "spin" (for ever, deaf to everything), else nothing. Its result is the
+ * process that it ran in. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "http_call.h"
 #include "run.h"
+#include "transfer.h"
 
 #pragma GCC diagnostic ignored "-Winfinite-recursion"
 
@@ -58,6 +59,9 @@ static tfw_outcome_t io_run(tfw_run_t *run)
     tfw_run_log(run, "info", "it begins");
     if (url) {
         outcome = call(run, url);
+    }
+    if (!tfw_run_wait(run, json_integer_value(json_object_get(payload, "wait_ms")))) {
+        outcome = TFW_CANCELLED;
     }
     if (outcome != TFW_OK) {
         tfw_run_result(run, "\"stopped\"", 9);
