@@ -262,7 +262,7 @@ sub openai_answer {
     my ($request, %o) = @_;
     return openai_error(401, 'invalid_request_error', 'Incorrect API key provided') if defined $o{key} && ($request->{headers}{authorization} // '') ne "Bearer $o{key}";
     my $asked = eval { JSON::PP::decode_json($request->{body}) } // return openai_error(400, 'invalid_request_error', 'not JSON');
-    my $model = $asked->{model};
+    my $model = $asked->{model} // return openai_error(400, 'invalid_request_error', 'you must provide a model parameter');
     return openai_error(400, 'invalid_request_error', 'temperature must be at most 2') if $model eq 'wrong';
     return openai_error(429, 'rate_limit_exceeded', 'Rate limit reached', 'Retry-After: 600') if $model eq 'busy';
     return openai_error(500, 'server_error', 'The server had an error') if $model eq 'down';
