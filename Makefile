@@ -159,7 +159,7 @@ $(BUILD)/unit/%: $(BUILD)/t/unit/%.o $(core_o) $(handlers_o) $(BUILD)/libparts.a
 # libFuzzer targets (clang): make fuzz FUZZ_ARGS=-max_total_time=600
 FUZZERS   := $(patsubst t/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard t/fuzz/*.c))
 FUZZ_ARGS ?= -max_total_time=60
-fuzzed_c  := $(addprefix worker/handlers/,csv.c json_path.c mustache.c number.c sse.c)
+fuzzed_c  := $(addprefix worker/handlers/,csv.c json_path.c json_rows.c mustache.c number.c sse.c)
 
 $(BUILD)/fuzz/%: t/fuzz/%.c $(core_c) $(wildcard core/*.h worker/handlers/*.[ch])
 	@mkdir -p $(@D)

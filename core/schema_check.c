@@ -400,6 +400,11 @@ void tf_schema_check_any_of(tf_schema_check_t *c, const tf_schema_rule_t *rule, 
             return;
         }
     }
+    /* forms that only name members, one of which must be there: the first one will do as the answer */
+    if (rule->nodes[0]->n == 1 && rule->nodes[0]->rules[0].check == tf_schema_check_required) {
+        check_node(c, rule->nodes[0], value, at);
+        return;
+    }
     complain(c, at, "has none of the %zu forms it may have", rule->n);
 }
 

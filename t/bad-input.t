@@ -171,7 +171,7 @@ subtest 'payloads against the schema of their type' => sub {
         [{}, '#/payload/dataset', 'is required'],
         [undef, '#/payload/dataset', 'is required'],
         [{dataset => ''}, '#/payload/dataset', 'must have at least 1 characters'],
-        [{dataset => 'sales_q1', operation => 'explode'}, '#/payload/operation', 'must be "aggregate"'],
+        [{dataset => 'sales_q1', operation => 'explode'}, '#/payload/operation', 'must be one of ["aggregate","group","filter","sort","dedupe","describe","join","sql"]'],
         [{dataset => 'sales_q1', rows => 0}, '#/payload/rows', 'must be at least 1'],
         [{dataset => 'sales_q1', colums => []}, '#/payload/colums', 'unknown field "colums"'],
         [{dataset => 'sales_q1', columns => ['units', 7]}, '#/payload/columns/1', 'must be a string'],

@@ -320,8 +320,15 @@ static void test_payload_errors(void **state)
                      "payload: \"dataset\" must be a name of 1 to 255 bytes without control characters");
     expect_permanent("data_processing", "{\"dataset\":\"a\\nb\"}",
                      "payload: \"dataset\" must be a name of 1 to 255 bytes without control characters");
-    expect_permanent("data_processing", "{\"dataset\":\"sales_q1\",\"operation\":\"sort\"}",
-                     "payload: \"operation\" must be \"aggregate\"");
+    expect_permanent(
+        "data_processing", "{\"dataset\":\"sales_q1\",\"operation\":\"shuffle\"}",
+        "payload: \"operation\" must be \"aggregate\", \"group\", \"filter\", \"sort\", \"dedupe\", "
+        "\"describe\", \"join\" or \"sql\"");
+    expect_permanent("data_processing",
+                     "{\"dataset\":\"sales_q1\",\"operation\":\"sort\",\"group_by\":\"region\"}",
+                     "payload: \"group_by\" is not for \"sort\"; \"sort\" is missing");
+    expect_permanent("data_processing", "{\"dataset\":\"sales_q1\",\"url\":\"http://example.com/x.csv\"}",
+                     "payload: only one of \"dataset\", \"url\" and \"records\" can be there");
     expect_permanent("data_processing", "{\"dataset\":\"sales_q1\",\"rows\":0}",
                      "payload: \"rows\" must be an integer of at least 1");
     expect_permanent("data_processing", "{\"dataset\":\"sales_q1\",\"rows\":1.5}",

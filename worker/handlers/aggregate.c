@@ -27,7 +27,9 @@ typedef struct {
 struct tfw_aggregate_s {
     column_t *columns;
     size_t count;
-    size_t group_column; /* NO_COLUMN: none */
+    size_t group_columns[TFW_AGGREGATE_GROUP_COLUMNS_MAX];
+    size_t group_count; /* of those; 0: not grouped */
+    bool group_lists;
     bool selecting;
     tfw_groups_t groups;
     uint32_t *group_of; /* one a row */
@@ -42,7 +44,6 @@ tfw_aggregate_t *tfw_aggregate_new(size_t numbers_max)
     tfw_aggregate_t *a = calloc(1, sizeof(*a));
 
     if (a != NULL) {
-        a->group_column = NO_COLUMN;
         a->numbers_max = numbers_max;
     }
     return a;
@@ -159,6 +160,11 @@ tfw_aggregate_status_t tfw_aggregate_select(tfw_aggregate_t *a, tf_str_t name)
     return TFW_AGGREGATE_OK;
 }
 
+void tfw_aggregate_text(tfw_aggregate_t *a, size_t column)
+{
+    a->columns[column].text = true;
+}
+
 tfw_aggregate_status_t tfw_aggregate_group_by(tfw_aggregate_t *a, tf_str_t name)
 {
     size_t found = find_column(a, a->count, name);
@@ -166,8 +172,17 @@ tfw_aggregate_status_t tfw_aggregate_group_by(tfw_aggregate_t *a, tf_str_t name)
     if (found == NO_COLUMN) {
         return bad_name(a, "there is no column", name);
     }
-    a->group_column = found;
+    if (a->group_count == TFW_AGGREGATE_GROUP_COLUMNS_MAX) {
+        return bad(a, "more than %d columns to group by", TFW_AGGREGATE_GROUP_COLUMNS_MAX);
+    }
+    a->group_lists = a->group_lists || a->group_count > 0;
+    a->group_columns[a->group_count++] = found;
     return TFW_AGGREGATE_OK;
+}
+
+void tfw_aggregate_group_lists(tfw_aggregate_t *a)
+{
+    a->group_lists = true;
 }
 
 static bool keeps_numbers(const column_t *c)
@@ -178,8 +193,7 @@ static bool keeps_numbers(const column_t *c)
 /* Room for more rows in every column that may still be numeric. */
 static tfw_aggregate_status_t grow(tfw_aggregate_t *a)
 {
-    size_t size = a->size == 0 ? ROWS_FIRST : a->size + a->size / 2,
-           kept = a->group_column == NO_COLUMN ? 0 : 1, i;
+    size_t size = a->size == 0 ? ROWS_FIRST : a->size + a->size / 2, kept = a->group_count == 0 ? 0 : 1, i;
     double *values;
     uint32_t *group_of;
 
@@ -203,7 +217,7 @@ static tfw_aggregate_status_t grow(tfw_aggregate_t *a)
         }
         a->columns[i].values = values;
     }
-    if (a->group_column != NO_COLUMN) {
+    if (a->group_count > 0) {
         group_of = realloc(a->group_of, size * sizeof(*group_of));
         if (group_of == NULL) {
             return TFW_AGGREGATE_MEMORY;
@@ -228,8 +242,37 @@ static void add_value(column_t *c, size_t row, tf_str_t field)
     }
 }
 
+/* The values of the group columns, a NUL between each two: no field has one, and so groups are in the order
+ * of their first values first. false: too long. */
+static bool group_value(const tfw_aggregate_t *a, const tf_str_t *fields, char *value, tf_str_t *group)
+{
+    size_t len = 0;
+
+    *group = fields[a->group_columns[0]];
+    if (a->group_count == 1) {
+        return group->len <= TFW_AGGREGATE_GROUP_VALUE_MAX;
+    }
+    for (size_t i = 0; i < a->group_count; i++) {
+        const tf_str_t *field = &fields[a->group_columns[i]];
+
+        if (field->len + 1 > TFW_AGGREGATE_GROUP_VALUE_MAX - len) {
+            return false;
+        }
+        if (i > 0) {
+            value[len++] = '\0';
+        }
+        if (field->len > 0) {
+            memcpy(value + len, field->data, field->len);
+        }
+        len += field->len;
+    }
+    *group = (tf_str_t){value, len};
+    return true;
+}
+
 tfw_aggregate_status_t tfw_aggregate_row(tfw_aggregate_t *a, const tf_str_t *fields)
 {
+    char joined[TFW_AGGREGATE_GROUP_VALUE_MAX];
     tfw_aggregate_status_t status;
     tf_str_t group;
     size_t i;
@@ -237,14 +280,13 @@ tfw_aggregate_status_t tfw_aggregate_row(tfw_aggregate_t *a, const tf_str_t *fie
     if (a->rows == a->size && (status = grow(a)) != TFW_AGGREGATE_OK) {
         return status;
     }
-    if (a->group_column != NO_COLUMN) {
-        group = fields[a->group_column];
-        if (group.len > TFW_AGGREGATE_GROUP_VALUE_MAX) {
+    if (a->group_count > 0) {
+        if (!group_value(a, fields, joined, &group)) {
             return bad(a, "a value of the group column is longer than %d bytes",
                        TFW_AGGREGATE_GROUP_VALUE_MAX);
         }
-        switch (tfw_groups_find(&a->groups, group.data, group.len, TFW_AGGREGATE_GROUPS_MAX,
-                                &a->group_of[a->rows])) {
+        switch (tfw_groups_find(&a->groups, group.len > 0 ? group.data : "", group.len,
+                                TFW_AGGREGATE_GROUPS_MAX, &a->group_of[a->rows])) {
         case TFW_GROUPS_FULL:
             return bad(a, "the group column has more than %d different values", TFW_AGGREGATE_GROUPS_MAX);
         case TFW_GROUPS_MEMORY:
@@ -291,10 +333,20 @@ static void write_stats(tf_buf_t *out, const column_t *c, double *values, size_t
     tf_buf_addc(out, '}');
 }
 
-/* The statistics of the rows whose numbers are rows[0..count), or of the first `count` rows when rows is
- * NULL, leaving out one column (NO_COLUMN: none). scratch: room for count numbers. */
+static bool is_group_column(const tfw_aggregate_t *a, size_t column)
+{
+    for (size_t i = 0; i < a->group_count; i++) {
+        if (a->group_columns[i] == column) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The statistics of the rows whose numbers are rows[0..count), without the group columns, or of the first
+ * `count` rows, with them, when rows is NULL. scratch: room for count numbers. */
 static void write_columns(const tfw_aggregate_t *a, tf_buf_t *out, const uint32_t *rows, size_t count,
-                          size_t leave_out, double *scratch)
+                          double *scratch)
 {
     size_t i, row, n;
     double value;
@@ -302,7 +354,7 @@ static void write_columns(const tfw_aggregate_t *a, tf_buf_t *out, const uint32_
     tf_json_key(out, "columns");
     tf_buf_addc(out, '{');
     for (i = 0; i < a->count; i++) {
-        if (i == leave_out || !is_numeric(&a->columns[i])) {
+        if (!is_numeric(&a->columns[i]) || (rows != NULL && is_group_column(a, i))) {
             continue;
         }
         for (n = 0, row = 0; row < count; row++) {
@@ -350,6 +402,38 @@ static void order_by_group(const tfw_aggregate_t *a, uint32_t *order, size_t *en
     }
 }
 
+static void write_group_by(const tfw_aggregate_t *a, tf_buf_t *out)
+{
+    tf_json_key(out, "group_by");
+    tf_buf_adds(out, a->group_lists ? "[" : "");
+    for (size_t i = 0; i < a->group_count; i++) {
+        const column_t *c = &a->columns[a->group_columns[i]];
+
+        tf_buf_adds(out, i > 0 ? "," : "");
+        tf_json_str(out, c->name, c->name_len);
+    }
+    tf_buf_adds(out, a->group_lists ? "]" : "");
+}
+
+static void write_group_value(const tfw_aggregate_t *a, tf_buf_t *out, const tfw_group_t *group)
+{
+    const char *at = group->value, *end = group->value + group->len;
+
+    if (!a->group_lists) {
+        tf_json_kstr(out, "value", group->value, group->len);
+        return;
+    }
+    tf_json_key(out, "value");
+    for (size_t i = 0; i < a->group_count; i++) {
+        const char *stop = i + 1 < a->group_count ? memchr(at, '\0', (size_t)(end - at)) : end;
+
+        tf_buf_addc(out, i > 0 ? ',' : '[');
+        tf_json_str(out, at, (size_t)(stop - at));
+        at = stop + 1;
+    }
+    tf_buf_addc(out, ']');
+}
+
 static tfw_aggregate_status_t write_groups(const tfw_aggregate_t *a, tf_buf_t *out, double *scratch)
 {
     uint32_t *order = malloc((a->rows + 1) * sizeof(*order)), *sorted = tfw_groups_sorted(&a->groups);
@@ -361,17 +445,16 @@ static tfw_aggregate_status_t write_groups(const tfw_aggregate_t *a, tf_buf_t *o
         goto done;
     }
     order_by_group(a, order, ends);
-    tf_json_key(out, "group_by");
-    tf_json_str(out, a->columns[a->group_column].name, a->columns[a->group_column].name_len);
+    write_group_by(a, out);
     tf_json_key(out, "groups");
     tf_buf_addc(out, '[');
     for (i = 0; i < a->groups.count; i++) {
         g = sorted[i];
         first = g == 0 ? 0 : ends[g - 1];
         tf_buf_adds(out, i == 0 ? "{" : ",{");
-        tf_json_kstr(out, "value", a->groups.items[g].value, a->groups.items[g].len);
+        write_group_value(a, out, &a->groups.items[g]);
         tf_json_kint(out, "rows", (int64_t)(ends[g] - first));
-        write_columns(a, out, order + first, ends[g] - first, a->group_column, scratch);
+        write_columns(a, out, order + first, ends[g] - first, scratch);
         tf_buf_addc(out, '}');
     }
     tf_buf_addc(out, ']');
@@ -405,9 +488,9 @@ tfw_aggregate_status_t tfw_aggregate_write(tfw_aggregate_t *a, tf_buf_t *out)
         return TFW_AGGREGATE_MEMORY;
     }
     tf_json_kint(out, "rows", (int64_t)a->rows);
-    write_columns(a, out, NULL, a->rows, NO_COLUMN, scratch);
+    write_columns(a, out, NULL, a->rows, scratch);
     write_text_columns(a, out);
-    if (a->group_column != NO_COLUMN) {
+    if (a->group_count > 0) {
         status = write_groups(a, out, scratch);
     }
     free(scratch);

@@ -1,5 +1,5 @@
 /* aggregate.h: statistics of a table's numeric columns, row by row, as a whole and by the values of one
- * column.
+ * column or several.
  *
  * A column is numeric when it has a value and all its values are numbers (number.h); an empty field is a
  * missing value. The numbers are kept until the end, because an exact median needs them: 8 bytes each. */
@@ -14,7 +14,8 @@
 #include "job.h"
 
 #define TFW_AGGREGATE_GROUPS_MAX 10000
-#define TFW_AGGREGATE_GROUP_VALUE_MAX 1024 /* bytes */
+#define TFW_AGGREGATE_GROUP_VALUE_MAX 1024 /* bytes, of several columns together */
+#define TFW_AGGREGATE_GROUP_COLUMNS_MAX 16
 
 typedef enum {
     TFW_AGGREGATE_OK,
@@ -35,8 +36,15 @@ tfw_aggregate_status_t tfw_aggregate_header(tfw_aggregate_t *a, const tf_str_t *
 /* Only columns so named are looked at; without a call all are. Before the first row. */
 tfw_aggregate_status_t tfw_aggregate_select(tfw_aggregate_t *a, tf_str_t name);
 
-/* Also by the values of this column. Before the first row. */
+/* This column, counted from 0, has texts, whatever they look like. Before the first row. */
+void tfw_aggregate_text(tfw_aggregate_t *a, size_t column);
+
+/* Also by the values of this column. Called again: by the values of these columns together. Before the first
+ * row. */
 tfw_aggregate_status_t tfw_aggregate_group_by(tfw_aggregate_t *a, tf_str_t name);
+
+/* group_by and each value are written as lists, also those of a single column. */
+void tfw_aggregate_group_lists(tfw_aggregate_t *a);
 
 /* One row: as many fields as there are names. */
 tfw_aggregate_status_t tfw_aggregate_row(tfw_aggregate_t *a, const tf_str_t *fields);
@@ -45,8 +53,8 @@ int64_t tfw_aggregate_rows(const tfw_aggregate_t *a);
 
 /* Adds the members ,"rows":n,"columns":{name:{count,sum,mean,min,max,stddev,median}},"text_columns":[names]
  * to the open object in out, and with a group column ,"group_by":name,"groups":[{"value","rows","columns"}],
- * sorted by the bytes of value. What cannot be said (the mean of nothing, a sum beyond a double) is null. At
- * the limits above this takes a few seconds. */
+ * sorted by the bytes of value; as lists: "group_by":[names] and "value":[...]. What cannot be said (the mean
+ * of nothing, a sum beyond a double) is null. At the limits above this takes a few seconds. */
 tfw_aggregate_status_t tfw_aggregate_write(tfw_aggregate_t *a, tf_buf_t *out);
 
 /* Why the last call gave TFW_AGGREGATE_BAD; one line. */

@@ -25,6 +25,8 @@ typedef struct {
 struct tfw_csv_s {
     tfw_csv_read_fn read;
     void *read_data;
+    char delimiter;
+    bool special[256]; /* bytes that end a plain field, or must not be in one */
     uint64_t bytes_read;
     bool source_ended;
     bool started;
@@ -50,6 +52,11 @@ struct tfw_csv_s {
 
 tfw_csv_t *tfw_csv_new(tfw_csv_read_fn read, void *read_data)
 {
+    return tfw_csv_new_delimited(',', read, read_data);
+}
+
+tfw_csv_t *tfw_csv_new_delimited(char delimiter, tfw_csv_read_fn read, void *read_data)
+{
     tfw_csv_t *csv = malloc(sizeof(*csv));
 
     if (csv == NULL) {
@@ -59,6 +66,9 @@ tfw_csv_t *tfw_csv_new(tfw_csv_read_fn read, void *read_data)
     memset(csv, 0, offsetof(tfw_csv_t, error) + 1);
     csv->read = read;
     csv->read_data = read_data;
+    csv->delimiter = delimiter;
+    csv->special[(unsigned char)delimiter] = csv->special['\n'] = csv->special['\r'] = csv->special['"'] =
+        true;
     csv->status = TFW_CSV_RECORD;
     csv->line = 1;
     return csv;
@@ -169,23 +179,17 @@ static bool end_field(tfw_csv_t *csv, size_t end)
 static scan_t after_field(tfw_csv_t *csv, const char *p)
 {
     csv->pos++;
-    switch (*p) {
-    case ',':
-        csv->state = FIELD_START;
-        return SCAN_MORE;
-    case '\n':
+    if (*p == '\n') {
         csv->newlines++;
         return SCAN_RECORD;
-    default:
-        csv->state = AFTER_CR;
-        return SCAN_MORE;
     }
+    csv->state = *p == csv->delimiter ? FIELD_START : AFTER_CR;
+    return SCAN_MORE;
 }
 
 static scan_t scan_plain(tfw_csv_t *csv)
 {
-    /* bytes that end a plain field, or must not be in one */
-    static const bool special[256] = {[','] = true, ['\n'] = true, ['\r'] = true, ['"'] = true};
+    const bool *special = csv->special;
     const char *p = csv->buf + csv->pos, *end = csv->buf + csv->end;
 
     while (p < end && !special[(unsigned char)*p]) {
@@ -224,20 +228,16 @@ static scan_t scan_after_quote(tfw_csv_t *csv)
 {
     const char *p = csv->buf + csv->pos;
 
-    switch (*p) {
-    case '"':
+    if (*p == '"') {
         csv->span.doubled = true;
         csv->pos++;
         csv->state = IN_QUOTES;
         return SCAN_MORE;
-    case ',':
-    case '\n':
-    case '\r':
-        return end_field(csv, csv->pos - 1) ? after_field(csv, p) : SCAN_BAD;
-    default:
-        return bad(csv, csv->line + csv->newlines, "text after the closing quote of field %zu",
-                   csv->count + 1);
     }
+    if (csv->special[(unsigned char)*p]) {
+        return end_field(csv, csv->pos - 1) ? after_field(csv, p) : SCAN_BAD;
+    }
+    return bad(csv, csv->line + csv->newlines, "text after the closing quote of field %zu", csv->count + 1);
 }
 
 /* Goes over what is in the buffer until a record is complete. */

@@ -33,6 +33,10 @@ typedef struct tfw_csv_s tfw_csv_t;
 
 /* NULL: out of memory. Free with tfw_csv_free. */
 tfw_csv_t *tfw_csv_new(tfw_csv_read_fn read, void *read_data);
+
+/* The same with another byte between the fields, such as a tab. */
+tfw_csv_t *tfw_csv_new_delimited(char delimiter, tfw_csv_read_fn read, void *read_data);
+
 void tfw_csv_free(tfw_csv_t *csv);
 
 /* Reads one record. After anything but TFW_CSV_RECORD the same answer comes again. */

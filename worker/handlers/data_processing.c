@@ -1,249 +1,141 @@
-/* data_processing: statistics of a CSV file in the data directory. docs/handlers.md says what goes in and
- * comes out. */
+/* data_processing: statistics of a dataset, and queries over it. docs/handlers.md says what goes in and comes
+ * out. */
+#include "handlers/data_processing.h"
+
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "handler.h"
 #include "handlers/aggregate.h"
-#include "handlers/csv.h"
+#include "handlers/dataset.h"
+#include "handlers/describe.h"
+#include "handlers/query.h"
+#include "handlers/request.h"
+#include "handlers/rows_json.h"
+#include "handlers/table.h"
 
-#define DATASET_MAX 255      /* bytes */
 #define NUMBERS_MAX 50000000 /* 400 MB */
-#define CANCEL_ROWS 1024     /* rows between two looks at the cancel flag */
+#define LOADED 80            /* percent of the progress when the tables are there */
 
-/* The payload. Texts belong to it. */
-typedef struct {
-    const char *dataset;
-    const json_t *group_by; /* NULL: not grouped */
-    const json_t *columns;  /* NULL: all */
-    json_int_t rows;        /* 0: all */
-} request_t;
-
-/* One run over one file. */
+/* One run. */
 typedef struct {
     tfw_run_t *run;
-    request_t request;
-    char path[DATASET_MAX + sizeof(".csv")];
-    int fd;
-    uint64_t size; /* bytes, when it was opened */
-    tfw_csv_t *csv;
-    tfw_aggregate_t *table;
+    tfw_request_t request;
+    tfw_dataset_t *dataset, *other;
 } work_t;
 
-/* Adds one complaint to the list. */
-__attribute__((format(printf, 2, 3))) static void complain(tf_buf_t *errors, const char *fmt, ...)
+/* What the result calls the dataset. */
+static const char *name_of(const work_t *w)
 {
-    char text[160];
-    va_list args;
-
-    va_start(args, fmt);
-    vsnprintf(text, sizeof(text), fmt, args);
-    va_end(args);
-    tf_buf_adds(errors, errors->len == 0 ? "payload: " : "; ");
-    tf_buf_adds(errors, text);
+    return w->request.source.dataset != NULL ? w->request.source.dataset : tfw_dataset_label(w->dataset);
 }
 
-/* The field's name as a JSON string: whatever it holds, the complaint stays one line of valid text. */
-static void complain_unknown(tf_buf_t *errors, const char *key)
+static void open_result(const work_t *w, tf_buf_t *out)
 {
-    complain(errors, "unknown field ");
-    tf_json_str(errors, key, strnlen(key, 64));
+    tf_buf_addc(out, '{');
+    tf_json_kcstr(out, "dataset", name_of(w));
+    tf_json_kcstr(out, "operation", tfw_operation_name(w->request.operation));
 }
 
-static bool is_name(const json_t *value, size_t max)
+/* ---- aggregate: an engine of its own, faster than SQLite's and exact ---- */
+
+static tfw_outcome_t table_failure(work_t *w, const tfw_aggregate_t *table, tfw_aggregate_status_t status,
+                                   bool at_line)
 {
-    const char *text = json_string_value(value);
-    size_t len = json_string_length(value), i;
+    const char *label = tfw_dataset_label(w->dataset);
 
-    if (text == NULL || len == 0 || len > max) {
-        return false;
-    }
-    for (i = 0; i < len; i++) {
-        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7F) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool is_column(const json_t *value)
-{
-    return json_string_length(value) > 0 && json_string_length(value) <= TFW_CSV_FIELD_MAX;
-}
-
-static void check_columns(const json_t *columns, tf_buf_t *errors)
-{
-    size_t i;
-
-    if (!json_is_array(columns) || json_array_size(columns) == 0 ||
-        json_array_size(columns) > TFW_CSV_COLUMNS_MAX) {
-        complain(errors, "\"columns\" must be a list of 1 to %d column names", TFW_CSV_COLUMNS_MAX);
-        return;
-    }
-    for (i = 0; i < json_array_size(columns); i++) {
-        if (!is_column(json_array_get(columns, i))) {
-            complain(errors, "\"columns\"[%zu] must be a column name", i);
-            return;
-        }
-    }
-}
-
-/* Fills request; adds to errors all that is wrong. */
-static void check_payload(const json_t *payload, request_t *request, tf_buf_t *errors)
-{
-    const char *key;
-    json_t *value;
-
-    if (json_object_get(payload, "dataset") == NULL) {
-        complain(errors, "\"dataset\" is missing");
-    }
-    json_object_foreach((json_t *)payload, key, value)
-    {
-        if (strcmp(key, "dataset") == 0) {
-            request->dataset = json_string_value(value);
-            if (!is_name(value, DATASET_MAX)) {
-                complain(errors, "\"dataset\" must be a name of 1 to %d bytes without control characters",
-                         DATASET_MAX);
-            }
-        } else if (strcmp(key, "operation") == 0) {
-            if (!json_is_string(value) || strcmp(json_string_value(value), "aggregate") != 0) {
-                complain(errors, "\"operation\" must be \"aggregate\"");
-            }
-        } else if (strcmp(key, "group_by") == 0) {
-            request->group_by = value;
-            if (!is_column(value)) {
-                complain(errors, "\"group_by\" must be a column name");
-            }
-        } else if (strcmp(key, "rows") == 0) {
-            request->rows = json_integer_value(value);
-            if (!json_is_integer(value) || request->rows < 1) {
-                complain(errors, "\"rows\" must be an integer of at least 1");
-            }
-        } else if (strcmp(key, "columns") == 0) {
-            request->columns = value;
-            check_columns(value, errors);
-        } else {
-            complain_unknown(errors, key);
-        }
-    }
-}
-
-/* "sales_q1" is sales_q1.csv; a name whose last part has a point is a path as it stands. */
-static void path_of(const char *dataset, char *path, size_t size)
-{
-    /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): a payload without a dataset was refused */
-    const char *slash = strrchr(dataset, '/');
-    bool extension = strchr(slash != NULL ? slash + 1 : dataset, '.') != NULL;
-
-    snprintf(path, size, "%s%s", dataset, extension ? "" : ".csv");
-}
-
-/* The csv reader's source; also where progress comes from. The last hundredth is the statistics. */
-static ssize_t read_file(void *data, void *buf, size_t size)
-{
-    work_t *w = data;
-    uint64_t done = tfw_csv_bytes_read(w->csv);
-
-    if (w->size > 0) {
-        tfw_run_progress(w->run, (int)(done >= w->size ? 99 : 99 * done / w->size));
-    }
-    return read(w->fd, buf, size);
-}
-
-static tfw_outcome_t table_failure(work_t *w, tfw_aggregate_status_t status, bool at_line)
-{
     if (status == TFW_AGGREGATE_MEMORY) {
-        tfw_run_error(w->run, "%s: out of memory", w->path);
+        tfw_run_error(w->run, "%s: out of memory", label);
         return TFW_RETRY;
     }
     if (at_line) {
-        tfw_run_error(w->run, "%s: line %lld: %s", w->path, (long long)tfw_csv_line(w->csv),
-                      tfw_aggregate_error(w->table));
+        tfw_run_error(w->run, "%s: %s: %s", label, tfw_dataset_place(w->dataset), tfw_aggregate_error(table));
     } else {
-        tfw_run_error(w->run, "%s: %s", w->path, tfw_aggregate_error(w->table));
+        tfw_run_error(w->run, "%s: %s", label, tfw_aggregate_error(table));
     }
     return TFW_PERMANENT;
 }
 
-/* A file that is not CSV stays so; a disk that fails may be back. */
-static tfw_outcome_t csv_failure(work_t *w, tfw_csv_status_t status)
-{
-    tfw_run_error(w->run, "%s: %s", w->path, tfw_csv_error(w->csv));
-    return status == TFW_CSV_READ_FAILED ? TFW_RETRY : TFW_PERMANENT;
-}
-
-/* A name as the table takes it. */
 static tf_str_t str_of(const json_t *text)
 {
     return (tf_str_t){json_string_value(text), json_string_length(text)};
 }
 
-/* The first line, and what the payload wants of it. */
-static tfw_outcome_t read_header(work_t *w)
+static tfw_aggregate_status_t choose_columns(const tfw_request_t *r, tfw_aggregate_t *table)
 {
-    tfw_csv_status_t got = tfw_csv_next(w->csv);
-    tfw_aggregate_status_t status;
-    const tf_str_t *names;
-    size_t count, i;
+    tfw_aggregate_status_t status = TFW_AGGREGATE_OK;
 
-    if (got == TFW_CSV_END) {
-        tfw_run_error(w->run, "%s: the file is empty; a first line with the column names is needed", w->path);
-        return TFW_PERMANENT;
+    for (size_t i = 0; i < json_array_size(r->columns) && status == TFW_AGGREGATE_OK; i++) {
+        status = tfw_aggregate_select(table, str_of(json_array_get(r->columns, i)));
     }
-    if (got != TFW_CSV_RECORD) {
-        return csv_failure(w, got);
+    if (json_is_string(r->group_by) && status == TFW_AGGREGATE_OK) {
+        status = tfw_aggregate_group_by(table, str_of(r->group_by));
     }
-    names = tfw_csv_fields(w->csv, &count);
-    status = tfw_aggregate_header(w->table, names, count);
-    if (status != TFW_AGGREGATE_OK) {
-        return table_failure(w, status, true);
+    if (json_is_array(r->group_by)) {
+        tfw_aggregate_group_lists(table);
     }
-    for (i = 0; i < json_array_size(w->request.columns) && status == TFW_AGGREGATE_OK; i++) {
-        status = tfw_aggregate_select(w->table, str_of(json_array_get(w->request.columns, i)));
+    for (size_t i = 0; i < json_array_size(r->group_by) && status == TFW_AGGREGATE_OK; i++) {
+        status = tfw_aggregate_group_by(table, str_of(json_array_get(r->group_by, i)));
     }
-    if (w->request.group_by != NULL && status == TFW_AGGREGATE_OK) {
-        status = tfw_aggregate_group_by(w->table, str_of(w->request.group_by));
-    }
-    return status == TFW_AGGREGATE_OK ? TFW_OK : table_failure(w, status, false);
+    return status;
 }
 
-static tfw_outcome_t read_rows(work_t *w)
+/* The first line, and what the payload wants of it. */
+static tfw_outcome_t read_header(work_t *w, tfw_aggregate_t *table)
 {
-    tfw_csv_status_t got;
+    tfw_outcome_t outcome = tfw_dataset_header(w->dataset);
     tfw_aggregate_status_t status;
     size_t count;
-    int64_t rows = 0;
+    const tfw_column_t *columns = tfw_dataset_columns(w->dataset, &count);
+    tf_str_t *names;
 
-    while (w->request.rows == 0 || rows < w->request.rows) {
-        if (rows++ % CANCEL_ROWS == 0 && tfw_run_cancelled(w->run)) {
-            return TFW_CANCELLED;
-        }
-        got = tfw_csv_next(w->csv);
-        if (got == TFW_CSV_END) {
-            break;
-        }
-        if (got != TFW_CSV_RECORD) {
-            return csv_failure(w, got);
-        }
-        status = tfw_aggregate_row(w->table, tfw_csv_fields(w->csv, &count));
-        if (status != TFW_AGGREGATE_OK) {
-            return table_failure(w, status, true);
+    if (outcome != TFW_OK) {
+        return outcome;
+    }
+    names = calloc(count + 1, sizeof(*names));
+    if (names == NULL) {
+        return table_failure(w, table, TFW_AGGREGATE_MEMORY, false);
+    }
+    for (size_t i = 0; i < count; i++) {
+        names[i] = (tf_str_t){columns[i].name, strlen(columns[i].name)};
+    }
+    status = tfw_aggregate_header(table, names, count);
+    free(names);
+    if (status != TFW_AGGREGATE_OK) {
+        return table_failure(w, table, status, true);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (columns[i].type == TFW_TYPE_TEXT) { /* known of JSON, where "12" is a text */
+            tfw_aggregate_text(table, i);
         }
     }
-    return tfw_run_cancelled(w->run) ? TFW_CANCELLED : TFW_OK;
+    status = choose_columns(&w->request, table);
+    return status == TFW_AGGREGATE_OK ? TFW_OK : table_failure(w, table, status, false);
 }
 
-static tfw_outcome_t write_result(work_t *w)
+static tfw_outcome_t read_rows(work_t *w, tfw_aggregate_t *table)
+{
+    tfw_aggregate_status_t status;
+    tfw_outcome_t outcome;
+    const tfw_type_t *types;
+    const tf_str_t *fields;
+
+    while ((outcome = tfw_dataset_next(w->dataset, &fields, &types)) == TFW_OK && fields != NULL) {
+        status = tfw_aggregate_row(table, fields);
+        if (status != TFW_AGGREGATE_OK) {
+            return table_failure(w, table, status, true);
+        }
+    }
+    return outcome == TFW_OK && tfw_run_cancelled(w->run) ? TFW_CANCELLED : outcome;
+}
+
+static tfw_outcome_t write_aggregate(work_t *w, tfw_aggregate_t *table)
 {
     tf_buf_t out = TF_BUF_INIT;
     tfw_aggregate_status_t status;
 
-    tf_buf_addc(&out, '{');
-    tf_json_kcstr(&out, "dataset", w->request.dataset);
-    tf_json_kcstr(&out, "operation", "aggregate");
-    status = tfw_aggregate_write(w->table, &out);
+    open_result(w, &out);
+    status = tfw_aggregate_write(table, &out);
     tf_buf_addc(&out, '}');
     if (status == TFW_AGGREGATE_OK && !out.failed) {
         tfw_run_result(w->run, out.data, out.len);
@@ -251,73 +143,279 @@ static tfw_outcome_t write_result(work_t *w)
         status = TFW_AGGREGATE_MEMORY;
     }
     tf_buf_free(&out);
-    return status == TFW_AGGREGATE_OK ? TFW_OK : table_failure(w, status, false);
+    return status == TFW_AGGREGATE_OK ? TFW_OK : table_failure(w, table, status, false);
+}
+
+static tfw_outcome_t aggregate(work_t *w)
+{
+    tfw_aggregate_t *table = tfw_aggregate_new(NUMBERS_MAX);
+    tfw_outcome_t outcome;
+
+    if (table == NULL) {
+        tfw_run_error(w->run, "%s: out of memory", tfw_dataset_label(w->dataset));
+        return TFW_RETRY;
+    }
+    outcome = read_header(w, table);
+    if (outcome == TFW_OK) {
+        outcome = read_rows(w, table);
+        tfw_run_log(w->run, "info", "read %lld rows", (long long)tfw_aggregate_rows(table));
+    }
+    if (outcome == TFW_OK) {
+        outcome = write_aggregate(w, table);
+    }
+    tfw_aggregate_free(table);
+    return outcome;
+}
+
+/* ---- the other operations: SQLite ---- */
+
+static tfw_outcome_t load(work_t *w, tfw_tables_t *tables, tfw_dataset_t *dataset, const char *name, int from,
+                          int to, int64_t *rows)
+{
+    tfw_outcome_t outcome;
+
+    tfw_dataset_progress(dataset, from, from + (to - from) / 3);
+    outcome = tfw_dataset_scan(dataset);
+    if (outcome == TFW_OK) {
+        tfw_dataset_progress(dataset, from + (to - from) / 3, to);
+        outcome = tfw_tables_load(tables, dataset, name, rows);
+    }
+    if (outcome == TFW_OK) {
+        tfw_run_log(w->run, "info", "%lld rows are in table %s", (long long)*rows, name);
+    }
+    return outcome;
+}
+
+/* The statement, its values bound. */
+static tfw_outcome_t prepare(tfw_tables_t *tables, const tfw_query_t *query, const tf_buf_t *sql,
+                             sqlite3_stmt **stmt)
+{
+    tfw_outcome_t outcome = tfw_tables_prepare(tables, sql->data, sql->len, stmt);
+
+    if (outcome == TFW_OK) {
+        tfw_query_bind(query, *stmt);
+    }
+    return outcome;
+}
+
+static tfw_outcome_t count_rows(tfw_tables_t *tables, tfw_query_t *query, int64_t limit, int64_t *count)
+{
+    sqlite3_stmt *stmt = NULL;
+    tfw_outcome_t outcome = prepare(tables, query, &query->count, &stmt);
+
+    if (outcome == TFW_OK && tfw_tables_step(tables, stmt, &outcome)) {
+        *count = sqlite3_column_int64(stmt, 0);
+        tf_buf_addf(&query->select, " LIMIT %lld", (long long)limit);
+    }
+    sqlite3_finalize(stmt);
+    return outcome;
+}
+
+static tfw_outcome_t run_query(work_t *w, tfw_tables_t *tables, const tfw_query_context_t *context,
+                               tf_buf_t *out)
+{
+    tfw_query_t query = {0};
+    tfw_outcome_t outcome = TFW_OK;
+    sqlite3_stmt *stmt = NULL;
+    int64_t count = -1;
+
+    if (w->request.operation == TFW_OP_SQL) {
+        tables->what = "query";
+        tf_buf_adds(&query.select, w->request.query);
+    } else {
+        outcome = tfw_query_build(context, &query);
+    }
+    if (outcome == TFW_OK && query.count.len > 0) {
+        outcome = count_rows(tables, &query, w->request.limit, &count);
+    }
+    if (outcome == TFW_OK) {
+        outcome = prepare(tables, &query, &query.select, &stmt);
+    }
+    if (outcome == TFW_OK) {
+        outcome = tfw_rows_json(tables, stmt, w->request.limit, count, out);
+    }
+    sqlite3_finalize(stmt);
+    tfw_query_free(&query);
+    return outcome;
+}
+
+static tfw_outcome_t query(work_t *w, tfw_tables_t *tables)
+{
+    bool two = w->other != NULL;
+    tf_buf_t out = {.limit = tfw_run_result_max(w->run)};
+    tfw_query_context_t context = {
+        .run = w->run, .request = &w->request, .label = tfw_dataset_label(w->dataset)};
+    int64_t rows = 0, other_rows = 0;
+    tfw_outcome_t outcome = load(w, tables, w->dataset, "data", 0, two ? LOADED / 2 : LOADED, &rows);
+
+    if (outcome == TFW_OK && two) {
+        outcome = load(w, tables, w->other, "other", LOADED / 2, LOADED, &other_rows);
+        context.other_label = tfw_dataset_label(w->other);
+        context.other = tfw_dataset_columns(w->other, &context.other_count);
+    }
+    if (outcome != TFW_OK) {
+        return outcome;
+    }
+    context.columns = tfw_dataset_columns(w->dataset, &context.count);
+    tables->what = context.label;
+    tables->percent = LOADED;
+    tfw_tables_seal(tables);
+    tfw_run_log(w->run, "info", "%s", tfw_operation_name(w->request.operation));
+    open_result(w, &out);
+    tf_json_kint(&out, "input_rows", rows);
+    outcome = w->request.operation == TFW_OP_DESCRIBE ? tfw_describe(tables, &context, LOADED, &out)
+                                                      : run_query(w, tables, &context, &out);
+    tf_buf_addc(&out, '}');
+    if (outcome == TFW_OK && out.failed) {
+        tfw_run_error(w->run, "the result has more than %zu bytes: name fewer columns", out.limit);
+        outcome = TFW_PERMANENT;
+    }
+    if (outcome == TFW_OK) {
+        tfw_run_result(w->run, out.data, out.len);
+    }
+    tf_buf_free(&out);
+    return outcome;
 }
 
 static tfw_outcome_t process(work_t *w)
 {
-    tfw_outcome_t outcome;
-    struct stat st;
+    tfw_outcome_t outcome = tfw_dataset_open(w->run, &w->request.source, &w->dataset);
+    tfw_tables_t tables;
 
-    w->fd = tfw_run_open_data(w->run, w->path);
-    if (w->fd < 0) {
-        return TFW_PERMANENT;
+    if (outcome == TFW_OK && w->request.has_with) {
+        outcome = tfw_dataset_open(w->run, &w->request.with, &w->other);
     }
-    w->size = fstat(w->fd, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
-    tfw_run_log(w->run, "info", "reading %s, %llu bytes", w->path, (unsigned long long)w->size);
-    w->csv = tfw_csv_new(read_file, w);
-    w->table = tfw_aggregate_new(NUMBERS_MAX);
-    if (w->csv == NULL || w->table == NULL) {
-        tfw_run_error(w->run, "%s: out of memory", w->path);
-        return TFW_RETRY;
+    if (outcome != TFW_OK) {
+        return outcome;
     }
-    outcome = read_header(w);
+    if (w->request.operation == TFW_OP_AGGREGATE) {
+        return aggregate(w);
+    }
+    outcome = tfw_tables_open(&tables, w->run);
     if (outcome == TFW_OK) {
-        outcome = read_rows(w);
+        outcome = query(w, &tables);
     }
-    tfw_run_log(w->run, "info", "read %lld rows", (long long)tfw_aggregate_rows(w->table));
-    return outcome == TFW_OK ? write_result(w) : outcome;
+    tfw_tables_close(&tables);
+    return outcome;
 }
 
-static tfw_outcome_t data_processing_run(tfw_run_t *run)
+tfw_outcome_t tfw_data_process(tfw_run_t *run, const json_t *payload, bool lenient)
 {
-    work_t w = {.run = run, .fd = -1};
+    work_t w = {.run = run};
     tf_buf_t errors = {.limit = 4096};
     tfw_outcome_t outcome = TFW_PERMANENT;
 
-    check_payload(tfw_run_payload(run), &w.request, &errors);
+    tfw_request_read(payload, lenient, &w.request, &errors);
     if (errors.len > 0 || errors.failed) {
         /* a list over the limit lacks only its tail */
         tfw_run_error(run, "%.*s", (int)errors.len,
                       errors.data != NULL ? errors.data : "payload: out of memory");
     } else {
-        path_of(w.request.dataset, w.path, sizeof(w.path));
         outcome = process(&w);
     }
-    if (w.fd >= 0) {
-        close(w.fd);
-    }
-    tfw_csv_free(w.csv);
-    tfw_aggregate_free(w.table);
+    tfw_dataset_free(w.dataset);
+    tfw_dataset_free(w.other);
     tf_buf_free(&errors);
     return outcome;
 }
 
+static tfw_outcome_t data_processing_run(tfw_run_t *run)
+{
+    return tfw_data_process(run, tfw_run_payload(run), false);
+}
+
+#define NAME "{\"type\":\"string\",\"minLength\":1,\"maxLength\":65536}"
+#define NAMES(max) "\"type\":\"array\",\"items\":" NAME ",\"minItems\":1,\"maxItems\":" max
+#define OBJECTS(members) "\"type\":\"array\",\"minItems\":1,\"maxItems\":100,\"items\":" members
+/* where a dataset is */
+#define SOURCE(more_records)                                                                                 \
+    "\"dataset\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":255,\"description\":\"a file in the "    \
+    "data "                                                                                                  \
+    "directory: a relative path, or the name of a .csv file without its extension; CSV, TSV, JSON lines or " \
+    "an array of JSON objects, plain or gzip\"},"                                                            \
+    "\"url\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":2048,\"description\":\"http or https URL "   \
+    "of such a "                                                                                             \
+    "file\"},"                                                                                               \
+    "\"records\":{\"type\":[\"array\"" more_records "],\"items\":{\"type\":\"object\"},\"minimum\":1,"       \
+    "\"description\":\"the rows themselves: objects\"},"                                                     \
+    "\"format\":{\"enum\":[\"auto\",\"csv\",\"tsv\",\"jsonl\",\"json\"],\"default\":\"auto\","               \
+    "\"description\":\"auto: "                                                                               \
+    "by the name's extension\"},"                                                                            \
+    "\"rows\":{\"type\":\"integer\",\"minimum\":1,\"description\":\"only the first so many rows\"}"
+
 TF_HANDLER(data_processing) = {
     .type = "data_processing",
     .description =
-        "Statistics of the numeric columns of a CSV dataset, as a whole and by the values of one column.",
+        "Statistics of a dataset (CSV, TSV, JSON), and queries over it: group, filter, sort, dedupe, "
+        "describe, join, SQL.",
     .payload_schema =
-        "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\",\"type\":\"object\",\"properties\":{"
-        "\"dataset\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":255,\"description\":\"name of a .csv "
-        "file in "
-        "the data directory without its extension, or a relative path with one\"},"
-        "\"operation\":{\"const\":\"aggregate\",\"default\":\"aggregate\"},"
-        "\"group_by\":{\"type\":\"string\",\"minLength\":1,\"description\":\"a column\"},"
-        "\"rows\":{\"type\":\"integer\",\"minimum\":1,\"description\":\"only the first so many rows\"},"
-        "\"columns\":{\"type\":\"array\",\"items\":{\"type\":\"string\",\"minLength\":1},\"minItems\":1,"
-        "\"maxItems\":1024,\"description\":\"only these columns\"}},"
-        "\"required\":[\"dataset\"],\"additionalProperties\":false}",
+        "{\"$schema\":\"https://json-schema.org/draft/2020-12/"
+        "schema\",\"type\":\"object\",\"properties\":{" SOURCE(
+            ",\"integer\"") ","
+                            "\"operation"
+                            "\":{"
+                            "\"enum\":["
+                            "\"aggregate"
+                            "\","
+                            "\"group\","
+                            "\"filter\","
+                            "\"sort\","
+                            "\"dedupe\","
+                            "\"describe"
+                            "\","
+                            "\"join\","
+                            "\"sql\"],"
+                            "\"default\""
+                            ":\"aggregat"
+                            "e\"},"
+                            "\"group_"
+                            "by\":{"
+                            "\"descripti"
+                            "on\":"
+                            "\"aggregate"
+                            ", group: a "
+                            "column, or "
+                            "a list of "
+                            "columns\","
+                            "\"anyOf\":"
+                            "[" NAME ","
+                            "{" NAMES("16") "}]},"
+                                            "\"columns\":{" NAMES(
+                                                "1024") ",\"description\":\"only these columns\"},"
+                                                        "\"aggregates\":{\"description\":\"group: what is "
+                                                        "said about each group; how many rows, if nothing "
+                                                        "else\"," OBJECTS(
+                                                            "{\"type\":\"object\",\"properties\":{"
+                                                            "\"function\":{\"enum\":[\"count\",\"count_"
+                                                            "distinct\","
+                                                            "\"sum\",\"avg\",\"min\",\"max\",\"median\","
+                                                            "\"stddev\"]},\"column\":" NAME ",\"as\":" NAME "},\"required\":[\"function\"],\"additionalProperties\":false}") "},"
+                                                                                                                                                                             "\"where\":{\"description\":\"only rows for which this holds\"," OBJECTS(
+                                                                                                                                                                                 "{\"type\":\"object\",\"properties\":{\"column\":" NAME
+                                                                                                                                                                                 ",\"op\":{\"enum\":[\"eq\",\"ne\",\"lt\",\"le\","
+                                                                                                                                                                                 "\"gt\",\"ge\",\"in\",\"not_in\",\"contains\",\"starts_with\",\"ends_with\",\"is_null\",\"is_not_null\"]},"
+                                                                                                                                                                                 "\"value\":{}},\"required\":[\"column\",\"op\"],\"additionalProperties\":false}") "},"
+                                                                                                                                                                                                                                                                   "\"match\":{\"enum\":[\"all\",\"any\"],\"default\":\"all\",\"description\":\"all conditions of where, or any "
+                                                                                                                                                                                                                                                                   "of them\"},"
+                                                                                                                                                                                                                                                                   "\"sort\":{\"description\":\"columns, the first one first, or objects with column and order\"," OBJECTS("{\"anyOf\":[" NAME ",{\"type\":\"object\",\"properties\":{\"column\":" NAME ",\"order\":{\"enum\":[\"asc\",\"desc\"]}},\"required\":[\"column\"],\"additionalProperties\":false}]}") "},"
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                 "\"by\":{" NAMES("1024") ",\"description\":\"dedupe: the columns that must be equal; all, if not given\"},"
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          "\"keep\":{\"enum\":[\"first\",\"last\"],\"default\":\"first\",\"description\":\"dedupe: which of equal rows "
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          "stays\"},"
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          "\"with\":{\"type\":\"object\",\"description\":\"join, sql: a second dataset\",\"properties\":{" SOURCE("") "},\"additionalProperties\":false},"
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                      "\"on\":{\"description\":\"join: columns that must be equal: names, or objects with left and right\"," OBJECTS("{\"anyOf\":[" NAME
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     ",{\"type\":\"object\",\"properties\":{\"left\":" NAME
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     ",\"right\":" NAME
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     "},\"required\":[\"left\",\"right\"],\"additionalProperties\":false}]}") "},"
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              "\"how\":{\"enum\":[\"inner\",\"left\"],\"default\":\"inner\",\"description\":\"join: left: rows without a "
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              "match too\"},"
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              "\"query\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":65536,\"description\":\"sql: one SELECT over the "
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              "table data, and other if there is a second dataset\"},"
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              "\"limit\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":10000,\"default\":100,\"description\":\"rows of "
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              "the result at most\"},"
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              "\"data_size\":{\"type\":\"integer\",\"minimum\":1,\"description\":\"the first so many rows of the dataset, "
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              "or of the default one\"}},"
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              "\"anyOf\":[{\"required\":[\"dataset\"]},{\"required\":[\"url\"]},{\"required\":[\"records\"]},"
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              "{\"required\":[\"data_size\"]}],\"additionalProperties\":false}",
     .max_retries = 3,
     .timeout_seconds = 300,
     .retry = {TF_RETRY_BASE_MS, TF_RETRY_MAX_MS, true},

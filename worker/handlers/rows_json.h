@@ -1,0 +1,13 @@
+/* rows_json.h: what a statement returns, as JSON. */
+#ifndef TFW_ROWS_JSON_H
+#define TFW_ROWS_JSON_H
+
+#include "handlers/table.h"
+
+/* Adds the members "columns":[names],"rows":[objects],"row_count":n,"truncated":bool to the open object in
+ * out: the first `limit` rows, and as many of them as out has room for (its limit). count: how many rows
+ * there are if that is known, else -1: then all are read. */
+tfw_outcome_t tfw_rows_json(tfw_tables_t *tables, sqlite3_stmt *stmt, int64_t limit, int64_t count,
+                            tf_buf_t *out);
+
+#endif
