@@ -18,6 +18,7 @@ END { rmdir $spool if $spool }
 my $tf = TaskForge->start(dataset => 1, settings => {
     TASKFORGE_OUTGOING_ALLOW => '127.0.0.1', TMPDIR => $spool,
     TASKFORGE_DATA_INPUT_MB => 8, TASKFORGE_DATA_MEMORY_MB => 16, TASKFORGE_DATA_DISK_MB => 64,
+    TASKFORGE_FILES_MAX_BYTES => 4 << 20,
 });
 my $file = "$tf->{home}/data/sales_q1.csv";
 
@@ -223,6 +224,32 @@ is_deeply($typed->{rows}, [{ok => true, n => 1, tags => ['x', {a => 1.5}], mixed
 my $nested = result_of({records => [{who => {name => 'Ada'}}, {who => {name => 'Bob'}}], operation => 'sql', query => q(SELECT who ->> '$.name' AS name FROM data ORDER BY 1 DESC)});
 is_deeply($nested->{rows}, [{name => 'Bob'}, {name => 'Ada'}], 'json functions look into it');
 is_deeply([map { $_->{n} } @{result_of({records => [map { {n => $_} } 1 .. 20], operation => 'sort', sort => [{column => 'n', order => 'desc'}], limit => 3})->{rows}}], [20, 19, 18], 'limit');
+
+# ---- all rows as a file of the job
+sub file_of {
+    my ($payload, $name) = @_;
+    my $job = $tf->wait_for_end($tf->submit({type => 'data_processing', payload => $payload})->{id}, 60);
+    is($job->{status}, 'SUCCESS', "output as $payload->{output}") or diag $job->{error};
+    my $r = $tf->get("/api/v1/jobs/$job->{id}/files/$name");
+    is_deeply($job->{result}{file}, {name => $name, size => length $r->body}, 'the result names the file');
+    is(scalar @{$job->{result}{rows}}, $payload->{limit} // 100, '... and has the first rows');
+    return $r->body;
+}
+my $all_penguins = file_of({dataset => 'penguins.ndjson.gz', operation => 'sort', sort => ['Species'], output => 'jsonl'}, 'rows.jsonl');
+is_alike([map { $json->decode($_) } split /\n/, $all_penguins], [sort { $a->{Species} cmp $b->{Species} } @$penguins], 'JSON lines: all rows, in their order');
+my $text = qq(a "b", c\nd);
+my $csv = file_of({operation => 'filter', where => [{column => 'n', op => 'gt', value => 0}], output => 'csv', limit => 0,
+    records => [{n => 1, t => $text, f => true}, {n => 2.5, t => '', f => undef}, {n => 0}]}, 'rows.csv');
+my ($head, @fields) = map { [split /,/] } split /\r\n/, $csv =~ s/\Q$text\E//r =~ s/"a ""b"", c\nd"/TEXT/r;
+is_deeply([sort @$head], [qw(f n t)], 'CSV: the names');
+my @read = map { my %row; @row{@$head} = map { $_ // '' } @$_[0 .. 2]; \%row } @fields;
+is_deeply(\@read, [{n => 1, t => 'TEXT', f => 'true'}, {n => 2.5, t => '', f => ''}], '... and the rows, quoted where they must be');
+my $many = $tf->wait_for_end($tf->submit({type => 'data_processing', payload => {dataset => 'sales_q1', operation => 'sql', limit => 10000, output => 'csv',
+    query => 'SELECT data.* FROM data, (SELECT 1 AS n UNION SELECT 2)'}})->{id}, 60);
+like($many->{error}, qr/^the file of rows has more than 4194304 bytes \(TASKFORGE_FILES_MAX_BYTES\)$/, 'more than a job may store is an error');
+my $cut = result_of({dataset => 'sales_q1', operation => 'sort', sort => ['units'], limit => 10000});
+ok($cut->{truncated} && @{$cut->{rows}} > 5000 && @{$cut->{rows}} < 10000, 'rows that the result has no room for are left out') or diag scalar @{$cut->{rows}};
+is($cut->{row_count}, 50000, '... but counted');
 
 # ---- what the systems before this one sent
 is_deeply(result_of({records => [{a => 1, b => 'x'}, {a => 3}]}), {dataset => 'records', operation => 'aggregate', rows => 2, text_columns => ['b'],

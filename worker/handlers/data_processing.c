@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "handlers/aggregate.h"
+#include "handlers/data_schema.h"
 #include "handlers/dataset.h"
 #include "handlers/describe.h"
 #include "handlers/query.h"
@@ -211,6 +212,22 @@ static tfw_outcome_t count_rows(tfw_tables_t *tables, tfw_query_t *query, int64_
     return outcome;
 }
 
+/* The rows go into a file of the job as well. */
+static tfw_outcome_t write_file(work_t *w, tfw_tables_t *tables, sqlite3_stmt *stmt, tf_buf_t *out)
+{
+    tfw_rows_file_t file;
+    tfw_outcome_t outcome = tfw_rows_file_open(&file, w->run, w->request.csv);
+
+    if (outcome == TFW_OK) {
+        outcome = tfw_rows_json(tables, stmt, w->request.limit, -1, &file, out);
+    }
+    if (outcome == TFW_OK) {
+        outcome = tfw_rows_file_store(&file, out);
+    }
+    tfw_rows_file_close(&file);
+    return outcome;
+}
+
 static tfw_outcome_t run_query(work_t *w, tfw_tables_t *tables, const tfw_query_context_t *context,
                                tf_buf_t *out)
 {
@@ -225,14 +242,16 @@ static tfw_outcome_t run_query(work_t *w, tfw_tables_t *tables, const tfw_query_
     } else {
         outcome = tfw_query_build(context, &query);
     }
-    if (outcome == TFW_OK && query.count.len > 0) {
+    if (outcome == TFW_OK && query.count.len > 0 && !w->request.to_file) {
         outcome = count_rows(tables, &query, w->request.limit, &count);
     }
     if (outcome == TFW_OK) {
         outcome = prepare(tables, &query, &query.select, &stmt);
     }
-    if (outcome == TFW_OK) {
-        outcome = tfw_rows_json(tables, stmt, w->request.limit, count, out);
+    if (outcome == TFW_OK && w->request.to_file) {
+        outcome = write_file(w, tables, stmt, out);
+    } else if (outcome == TFW_OK) {
+        outcome = tfw_rows_json(tables, stmt, w->request.limit, count, NULL, out);
     }
     sqlite3_finalize(stmt);
     tfw_query_free(&query);
@@ -324,98 +343,12 @@ static tfw_outcome_t data_processing_run(tfw_run_t *run)
     return tfw_data_process(run, tfw_run_payload(run), false);
 }
 
-#define NAME "{\"type\":\"string\",\"minLength\":1,\"maxLength\":65536}"
-#define NAMES(max) "\"type\":\"array\",\"items\":" NAME ",\"minItems\":1,\"maxItems\":" max
-#define OBJECTS(members) "\"type\":\"array\",\"minItems\":1,\"maxItems\":100,\"items\":" members
-/* where a dataset is */
-#define SOURCE(more_records)                                                                                 \
-    "\"dataset\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":255,\"description\":\"a file in the "    \
-    "data "                                                                                                  \
-    "directory: a relative path, or the name of a .csv file without its extension; CSV, TSV, JSON lines or " \
-    "an array of JSON objects, plain or gzip\"},"                                                            \
-    "\"url\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":2048,\"description\":\"http or https URL "   \
-    "of such a "                                                                                             \
-    "file\"},"                                                                                               \
-    "\"records\":{\"type\":[\"array\"" more_records "],\"items\":{\"type\":\"object\"},\"minimum\":1,"       \
-    "\"description\":\"the rows themselves: objects\"},"                                                     \
-    "\"format\":{\"enum\":[\"auto\",\"csv\",\"tsv\",\"jsonl\",\"json\"],\"default\":\"auto\","               \
-    "\"description\":\"auto: "                                                                               \
-    "by the name's extension\"},"                                                                            \
-    "\"rows\":{\"type\":\"integer\",\"minimum\":1,\"description\":\"only the first so many rows\"}"
-
 TF_HANDLER(data_processing) = {
     .type = "data_processing",
     .description =
         "Statistics of a dataset (CSV, TSV, JSON), and queries over it: group, filter, sort, dedupe, "
         "describe, join, SQL.",
-    .payload_schema =
-        "{\"$schema\":\"https://json-schema.org/draft/2020-12/"
-        "schema\",\"type\":\"object\",\"properties\":{" SOURCE(
-            ",\"integer\"") ","
-                            "\"operation"
-                            "\":{"
-                            "\"enum\":["
-                            "\"aggregate"
-                            "\","
-                            "\"group\","
-                            "\"filter\","
-                            "\"sort\","
-                            "\"dedupe\","
-                            "\"describe"
-                            "\","
-                            "\"join\","
-                            "\"sql\"],"
-                            "\"default\""
-                            ":\"aggregat"
-                            "e\"},"
-                            "\"group_"
-                            "by\":{"
-                            "\"descripti"
-                            "on\":"
-                            "\"aggregate"
-                            ", group: a "
-                            "column, or "
-                            "a list of "
-                            "columns\","
-                            "\"anyOf\":"
-                            "[" NAME ","
-                            "{" NAMES("16") "}]},"
-                                            "\"columns\":{" NAMES(
-                                                "1024") ",\"description\":\"only these columns\"},"
-                                                        "\"aggregates\":{\"description\":\"group: what is "
-                                                        "said about each group; how many rows, if nothing "
-                                                        "else\"," OBJECTS(
-                                                            "{\"type\":\"object\",\"properties\":{"
-                                                            "\"function\":{\"enum\":[\"count\",\"count_"
-                                                            "distinct\","
-                                                            "\"sum\",\"avg\",\"min\",\"max\",\"median\","
-                                                            "\"stddev\"]},\"column\":" NAME ",\"as\":" NAME "},\"required\":[\"function\"],\"additionalProperties\":false}") "},"
-                                                                                                                                                                             "\"where\":{\"description\":\"only rows for which this holds\"," OBJECTS(
-                                                                                                                                                                                 "{\"type\":\"object\",\"properties\":{\"column\":" NAME
-                                                                                                                                                                                 ",\"op\":{\"enum\":[\"eq\",\"ne\",\"lt\",\"le\","
-                                                                                                                                                                                 "\"gt\",\"ge\",\"in\",\"not_in\",\"contains\",\"starts_with\",\"ends_with\",\"is_null\",\"is_not_null\"]},"
-                                                                                                                                                                                 "\"value\":{}},\"required\":[\"column\",\"op\"],\"additionalProperties\":false}") "},"
-                                                                                                                                                                                                                                                                   "\"match\":{\"enum\":[\"all\",\"any\"],\"default\":\"all\",\"description\":\"all conditions of where, or any "
-                                                                                                                                                                                                                                                                   "of them\"},"
-                                                                                                                                                                                                                                                                   "\"sort\":{\"description\":\"columns, the first one first, or objects with column and order\"," OBJECTS("{\"anyOf\":[" NAME ",{\"type\":\"object\",\"properties\":{\"column\":" NAME ",\"order\":{\"enum\":[\"asc\",\"desc\"]}},\"required\":[\"column\"],\"additionalProperties\":false}]}") "},"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                 "\"by\":{" NAMES("1024") ",\"description\":\"dedupe: the columns that must be equal; all, if not given\"},"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          "\"keep\":{\"enum\":[\"first\",\"last\"],\"default\":\"first\",\"description\":\"dedupe: which of equal rows "
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          "stays\"},"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          "\"with\":{\"type\":\"object\",\"description\":\"join, sql: a second dataset\",\"properties\":{" SOURCE("") "},\"additionalProperties\":false},"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                      "\"on\":{\"description\":\"join: columns that must be equal: names, or objects with left and right\"," OBJECTS("{\"anyOf\":[" NAME
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     ",{\"type\":\"object\",\"properties\":{\"left\":" NAME
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     ",\"right\":" NAME
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     "},\"required\":[\"left\",\"right\"],\"additionalProperties\":false}]}") "},"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              "\"how\":{\"enum\":[\"inner\",\"left\"],\"default\":\"inner\",\"description\":\"join: left: rows without a "
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              "match too\"},"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              "\"query\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":65536,\"description\":\"sql: one SELECT over the "
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              "table data, and other if there is a second dataset\"},"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              "\"limit\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":10000,\"default\":100,\"description\":\"rows of "
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              "the result at most\"},"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              "\"data_size\":{\"type\":\"integer\",\"minimum\":1,\"description\":\"the first so many rows of the dataset, "
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              "or of the default one\"}},"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              "\"anyOf\":[{\"required\":[\"dataset\"]},{\"required\":[\"url\"]},{\"required\":[\"records\"]},"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              "{\"required\":[\"data_size\"]}],\"additionalProperties\":false}",
+    .payload_schema = TFW_DATA_SCHEMA,
     .max_retries = 3,
     .timeout_seconds = 300,
     .retry = {TF_RETRY_BASE_MS, TF_RETRY_MAX_MS, true},

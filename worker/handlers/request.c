@@ -389,6 +389,15 @@ static void take_limit(const json_t *value, const char *key, tfw_request_t *r, t
     }
 }
 
+static void take_output(const json_t *value, const char *key, tfw_request_t *r, tf_buf_t *errors)
+{
+    int jsonl = 0;
+
+    take_word(value, key, (const char *const[]){"csv", "jsonl", NULL}, &jsonl, errors);
+    r->to_file = true;
+    r->csv = jsonl == 0;
+}
+
 enum {
     AGGREGATE = 1 << TFW_OP_AGGREGATE,
     GROUP = 1 << TFW_OP_GROUP,
@@ -427,6 +436,7 @@ static const struct {
     {"how", JOIN, 0, take_how},
     {"query", SQL, SQL, take_query},
     {"limit", ALL & ~(AGGREGATE | DESCRIBE), 0, take_limit},
+    {"output", ALL & ~(AGGREGATE | DESCRIBE), 0, take_output},
 };
 
 #define MEMBERS (sizeof(members) / sizeof(members[0]))

@@ -47,6 +47,8 @@ typedef struct {
     bool left;        /* join: rows without a match too */
     const char *query;
     int64_t limit;
+    bool to_file; /* all rows */
+    bool csv;     /* ... as CSV, else JSON lines */
 } tfw_request_t;
 
 /* Fills request; adds to errors all that is wrong, one line. lenient: members that are not known, or not for
