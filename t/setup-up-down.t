@@ -169,8 +169,15 @@ like $text, qr/nothing was running/, '... with nothing to do';
 ($code, $text) = taskforge(\%env, 'status');
 is $code, 3, 'status fails when all is down';
 
-($code, $text) = taskforge(\%env, 'up');
+($code, $text) = taskforge({%env, TASKFORGE_PAYMENT_SANDBOX => 'on'}, 'up');
 is $code, 0, 'up succeeds on the data that was kept' or diag $text;
+like $text, qr/WARNING: payments go to a sandbox/, '... and warns of the payment gateway for demonstrations, which was asked for';
+($code, $text) = taskforge(\%env, 'status');
+like $text, qr/^sandbox +running/m, '... which is a part now';
+$answer = $client->post($jobs, {headers => {'Content-Type' => 'application/json', Prefer => 'wait=20'}, content =>
+    '{"type":"process_payment","payload":{"user_id":"usr_1","amount":19.99}}'});
+is_deeply [@{decode_json($answer->{content})->{result} // {}}{qw(status amount_minor sandbox)}], ['approved', 1999, JSON::PP::true()],
+    '... and takes payments of nobody' or diag $answer->{content};
 $answer = $client->get("$jobs/$id");
 is $answer->{status}, 200, '... and the job of before is there, with the token of before';
 is decode_json($answer->{content})->{name}, 'kept', '... as it was';
