@@ -4,7 +4,7 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
-use TaskForge::Files qw(spew);
+use TaskForge::Files qw(slurp spew);
 use TaskForge::SMTP;
 use TaskForge::Stack;
 use TaskForge::TLS;
@@ -96,6 +96,11 @@ is($got->{headers}{subject}, 'Welcome, Ada <3', '... its subject');
 is_deeply([map { $_->{text} } @{$got->{parts}}], ["Dear Ada <3,\n* 1\n* two\n", "<p>Dear Ada &lt;3,</p>"], '... text as it is, HTML escaped');
 is_deeply($got->{envelope}{to}, ['ada@example.com', 'bob@example.com'], '... "to" and "recipients" together');
 is(sent({recipient => 'ada@example.com', subject => 'Only a subject'})->{result}{to}, 'ada@example.com', '{recipient, subject} is enough');
+
+my ($printed) = slurp("$FindBin::Bin/../docs/handlers.md") =~ /^## email\n\n```sh\n(curl .*?)```$/ms;
+$printed =~ s/127\.0\.0\.1:3000/127.0.0.1:$tf->{port}/;
+$job = $tf->wait_for_end(JSON::PP::decode_json(`TOKEN=none; $printed`)->{id}, 60);
+is_deeply($job->{result}{accepted}, ['ada@example.com', 'bob@example.com'], 'the example of docs/handlers.md') or diag explain $job;
 
 # ---- who is refused
 $job = sent({to => ['ada@example.com', 'refused@example.com'], subject => 's', body => 'b'});

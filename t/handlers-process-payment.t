@@ -3,7 +3,7 @@
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
-use TaskForge::Files qw(spew);
+use TaskForge::Files qw(slurp);
 use TaskForge::Gateway;
 use TaskForge::Receiver;
 use TaskForge::Stack;
@@ -30,6 +30,10 @@ is_deeply([@{$result}{qw(amount_minor sandbox)}], [1999, true], '... in minor un
 my ($charge) = $gateway->charges($job->{id});
 is_deeply([@{$charge}{qw(amount currency customer transaction_id)}], [1999, 'USD', 'usr_1', $result->{transaction_id}], 'the gateway says the same');
 is_deeply($result->{gateway}, $charge, '... and its answer is in the result');
+
+my ($printed) = slurp("$FindBin::Bin/../docs/handlers.md") =~ /^## process_payment\n\n```sh\n(curl .*?)```$/ms;
+$printed =~ s/127\.0\.0\.1:3000/127.0.0.1:$tf->{port}/;
+is($tf->wait_for_end(JSON::PP::decode_json(`TOKEN=none; $printed`)->{id}, 60)->{result}{amount_minor}, 1999, 'the example of docs/handlers.md');
 
 # ---- amounts
 for my $case ([{amount => '0.29'}, 29, 'USD'], [{amount => 1.1}, 110, 'USD'], [{amount => 5}, 500, 'USD'], [{amount => '1000', currency => 'JPY'}, 1000, 'JPY'],

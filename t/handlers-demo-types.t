@@ -1,0 +1,39 @@
+# The demo types of seed 001: so many retries, and exactly 2, 4, 8, ... seconds before them.
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use TaskForge;
+use TaskForge::Stack;
+
+my %types = (
+    send_email      => {retries => 5, payload => {to => 'ada@example.com', subject => 's', body => 'b'}, error => qr/^SMTP connection refused: /},
+    process_payment => {retries => 3, payload => {user_id => 'usr_1', amount => 1}, error => qr/^no answer from the payment gateway /},
+);
+
+my $closed = TaskForge::Stack::free_port();
+my $tf = TaskForge->start(parts => [qw(postgres redis nginx worker scheduler)], settings => {
+    TASKFORGE_SMTP_URL => "smtp://127.0.0.1:$closed", TASKFORGE_EMAIL_FROM => 'jobs@example.com',
+    TASKFORGE_PAYMENT_URL => "http://127.0.0.1:$closed/", TASKFORGE_PAYMENT_KEY => 'a-key-of-the-test',
+});
+wait_until(60, sub { $tf->post('/api/v1/jobs', {type => 'noop'})->status == 202 }) or BAIL_OUT('the types are not known');
+
+for my $type (sort keys %types) {
+    my ($retries, $payload, $error) = @{$types{$type}}{qw(retries payload error)};
+    my $job = $tf->submit({type => $type, payload => $payload});
+    is($job->{max_retries}, $retries, "$type: $retries retries");
+    my @delays;
+    for my $attempt (1 .. $retries) {
+        wait_until(30, sub { $tf->sql_value("SELECT status = 'RETRYING' AND attempt = $attempt FROM jobs WHERE id = '$job->{id}'") eq 't' })
+            or diag "no attempt $attempt";
+        push @delays, 0 + $tf->sql_value("SELECT round(extract(epoch FROM run_at - updated_at)::numeric, 3) FROM jobs WHERE id = '$job->{id}'");
+        $tf->sql("UPDATE jobs SET run_at = now() WHERE id = '$job->{id}'", 'NOTIFY tf_due');
+    }
+    is_deeply(\@delays, [map { 2**$_ } 1 .. $retries], '... after ' . join(', ', map { 2**$_ } 1 .. $retries) . ' s');
+    $job = $tf->wait_for_end($job->{id}, 30);
+    is("$job->{status} $job->{attempt}", 'DEAD_LETTER ' . ($retries + 1), '... and then no more');
+    like($job->{error}, $error, '... with the error');
+    is(scalar(@{$job->{errors}}), $retries + 1, '... of each attempt');
+    is($tf->post('/api/v1/jobs', {type => $type, payload => {%$payload, unknown => 1}})->status, 422, '... an unknown argument is refused when it is submitted');
+    is($tf->post('/api/v1/jobs', {type => $type, payload => {}})->status, 422, '... and a missing one');
+}
+
+done_testing;
