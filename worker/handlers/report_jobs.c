@@ -159,7 +159,7 @@ static void add_facts(const answers_t *a)
     tfw_doc_fact_t facts[] = {
         {tfw_report_number(report, all), "jobs submitted"},
         {good + bad ? tfw_report_text(report, "%.1f %%", 100.0 * (double)good / (double)(good + bad)) : "-",
-         "of those that ended succeeded"},
+         "success rate"},
         {tfw_report_number(report, bad), "failed for good"},
         {tfw_report_number(report, number_at(totals, 0, RETRIES - 1)), "attempts beyond the first"},
         {tfw_report_seconds(report, real_at(totals, 0, P50 - 1)), "p50 of the durations"},

@@ -7,6 +7,7 @@
 #define CELL_TOP 3.5
 #define CELL_LINES 3
 #define NARROWEST 28.0
+#define TOGETHER 12 /* rows of a table that stays on one page */
 
 typedef struct {
     tfw_page_t *page;
@@ -132,7 +133,11 @@ void tfw_table_draw(tfw_page_t *p, const tfw_doc_table_t *table)
 
     measure(&g);
     head = head_height(&g);
-    tfw_page_need(p, head + (table->rows ? row_height(&g, 0) : 0));
+    height = head;
+    for (size_t r = 0; r < table->rows && (r == 0 || table->rows <= TOGETHER); r++) {
+        height += row_height(&g, r);
+    }
+    tfw_page_need(p, height);
     draw_head(&g, head);
     for (size_t r = 0; r < table->rows && tfw_page_go_on(p); r++) {
         height = row_height(&g, r);
