@@ -1,0 +1,31 @@
+/* conversion.h: one file into another: which conversion does it, and its options. */
+#ifndef TFW_CONVERSION_H
+#define TFW_CONVERSION_H
+
+#include <jansson.h>
+
+#include "convert/format.h"
+#include "convert/table.h"
+
+/* Who makes it fills all but what is said otherwise, with zeros for the rest. */
+typedef struct {
+    tfw_convert_t convert;
+    const char *input; /* its path or URL */
+    tfw_input_t in;
+    int out_fd; /* an empty regular file, open for reading and writing */
+    tfw_format_t from, to;
+    /* what tfw_conversion_options reads; texts belong to its argument */
+    tfw_table_options_t table_options;
+    const char *title; /* of a document; NULL: its own */
+    /* what is known afterwards */
+    tfw_table_facts_t table;
+} tfw_conversion_t;
+
+/* Reads the options; NULL: none. false: the conversion has failed: one of them is wrong or does not go with
+ * these formats, or there is no such conversion. */
+bool tfw_conversion_options(tfw_conversion_t *conversion, const json_t *options);
+
+/* false: the conversion has failed or was cancelled. */
+bool tfw_conversion_run(tfw_conversion_t *conversion);
+
+#endif
