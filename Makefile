@@ -28,7 +28,7 @@ NGX_OBJS := $(BUILD)/nginx
 NGX_INC  := $(addprefix -isystem ,$(NGX)/core $(NGX)/event $(NGX)/event/modules $(NGX)/event/quic $(NGX)/os/unix \
             $(NGX)/http $(NGX)/http/modules $(NGX)/http/v2 $(NGX)/http/v3) -isystem $(NGX_OBJS)
 
-# what the worker is made of; worker/render/ is a shared object of its own, worker/data/ are programs
+# what the worker is made of; worker/render/ and worker/images/ are shared objects of their own, worker/data/ are programs
 WORKER_ROOMS := worker worker/handlers worker/convert worker/pipeline worker/scan worker/scrape
 # ... and stands on
 WORKER_LIBS   = -luv $(HIREDIS) -lpq -ljansson -lcurl -lidn2 -lxml2 -lzip -lxlsxwriter -lcmark-gfm-extensions -lcmark-gfm \
@@ -43,6 +43,7 @@ module_c    := $(wildcard ngx_taskforge_module/*.c)
 daemon_c    := $(wildcard daemon/*.c)
 worker_c    := $(wildcard $(WORKER_ROOMS:=/*.c))
 render_c    := $(wildcard worker/render/*.c)
+images_c    := $(wildcard worker/images/*.c)
 scheduler_c := $(wildcard scheduler/*.c)
 unit_c      := $(wildcard t/unit/*.c)
 
@@ -62,6 +63,9 @@ SCHEDULER := $(BUILD)/taskforge-scheduler
 # cairo and pango, which executors load when they need them: worker/render.h
 RENDER    := $(BUILD)/taskforge-render.so
 RENDER_INC = $(shell pkg-config --cflags-only-I pangocairo)
+# libvips, the same: worker/images.h
+IMAGES    := $(BUILD)/taskforge-images.so
+IMAGES_INC = $(shell pkg-config --cflags-only-I vips)
 TOOLS     := $(patsubst worker/data/%.c,$(BUILD)/%,$(wildcard worker/data/*.c)) \
              $(patsubst bench/%.c,$(BUILD)/%,$(wildcard bench/*.c))
 PASSWD    := $(BUILD)/taskforge-passwd
@@ -73,7 +77,7 @@ UNITS     := $(patsubst t/unit/%.c,$(BUILD)/unit/%,$(unit_c))
 .PHONY: all module worker scheduler tools units html lint lint-format lint-cppcheck lint-tidy lint-html fuzz help up down logs seed migrate test clean
 all: module worker scheduler tools
 module: $(MODULE)
-worker: $(WORKER) $(RENDER)
+worker: $(WORKER) $(RENDER) $(IMAGES)
 scheduler: $(SCHEDULER)
 tools: $(TOOLS) $(PASSWD) $(SLICE)
 units: $(UNITS) $(TESTER)
@@ -103,6 +107,10 @@ $(BUILD)/ngx_taskforge_module/%.o: ngx_taskforge_module/%.c $(NGX_OBJS)/.ready
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(CPPFLAGS) $(PQ_INC) $(NGX_INC) -MMD -MP -c $< -o $@
 
+$(BUILD)/worker/images/%.o: worker/images/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(CPPFLAGS) $(IMAGES_INC:-I%=-isystem %) -Iworker -MMD -MP -c $< -o $@
+
 $(BUILD)/worker/render/%.o: worker/render/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(CPPFLAGS) $(RENDER_INC:-I%=-isystem %) -MMD -MP -c $< -o $@
@@ -120,6 +128,9 @@ $(WORKER) $(TESTER): LDFLAGS += -Wl,--export-dynamic
 
 $(WORKER): $(call obj,$(worker_c)) $(daemon_o) $(core_o)
 	$(CC) $(LDFLAGS) -o $@ $^ $(WORKER_LIBS)
+
+$(IMAGES): $(call obj,$(images_c) worker/convert/convert.c core/buf.c core/civil.c)
+	$(CC) -shared $(LDFLAGS) -o $@ $^ $$(pkg-config --libs vips) -lm
 
 $(RENDER): $(call obj,$(render_c))
 	$(CC) -shared $(LDFLAGS) -o $@ $^ $$(pkg-config --libs pangocairo) -lm
@@ -171,10 +182,10 @@ fuzz: $(FUZZERS)
 
 # The module keeps to nginx's style by hand: no clang-format there. clang-format 14 decides; other versions break lines
 # differently here and there.
-ROOMS    := core daemon $(WORKER_ROOMS) worker/render worker/data scheduler bench t/unit t/fuzz t/handlers
+ROOMS    := core daemon $(WORKER_ROOMS) worker/render worker/images worker/data scheduler bench t/unit t/fuzz t/handlers
 LINT_C   := $(wildcard $(ROOMS:=/*.c)) $(module_c)
 LINT_CH  := $(wildcard $(ROOMS:=/*.[ch]))
-LINT_INC  = $(CPPFLAGS) $(XML_INC) $(RENDER_INC:-I%=-isystem %) -isystem $(PQ_INC:-I%=%) -Idaemon -Iworker -Ischeduler
+LINT_INC  = $(CPPFLAGS) $(XML_INC) $(RENDER_INC:-I%=-isystem %) $(IMAGES_INC:-I%=-isystem %) -isystem $(PQ_INC:-I%=%) -Idaemon -Iworker -Ischeduler
 TIDY     ?= $(LINT_C)
 
 lint: lint-format lint-cppcheck lint-tidy lint-html

@@ -5,7 +5,7 @@ use lib "$FindBin::Bin/lib";
 use TaskForge;
 use TaskForge::Files qw(slurp spew);
 use TaskForge::Process;
-use TaskForge::Receiver;
+use TaskForge::WebServer;
 use File::Path qw(make_path);
 use JSON::PP ();
 
@@ -15,7 +15,9 @@ my $tf = TaskForge->start(dataset => 1, settings => {TASKFORGE_WORKER_CONCURRENC
 my $data = "$tf->{home}/data";
 my $work = "$tf->{home}/work";
 make_path($work, "$data/sub");
-TaskForge::Process::run('python3', "$FindBin::Bin/data/convert-fixtures.py", $data);
+my $web = TaskForge::WebServer->start($work, {'/export' => {type => 'text/csv; charset=utf-8', body => "a,b\n1,x\n", gzip => 1}, '/photo.jpg' => {body => "\x89PNG\r\n\x1A\n", type => 'image/jpeg'},
+    '/book' => sub { return {type => 'application/octet-stream', body => slurp("$data/book.xlsx")} }});
+TaskForge::Process::run('python3', "$FindBin::Bin/data/convert-fixtures.py", $data, $web->{port});
 
 # Jobs are submitted as they are named and looked at in that order, so that they run side by side.
 my @cases;
@@ -178,11 +180,67 @@ for my $title (sort keys %title) {
     });
 }
 
+# ---- images ----
+sub magick { my ($program, @args) = @_; open my $out, '-|', 'sh', '-c', 'exec "$@" 2>&1', 'sh', $program, @args or die "$program: $!"; local $/; my $text = <$out>; close $out; return $text }
+magick('convert', "$data/photo.png", "$data/photo.$_") for qw(webp gif tif);
+magick('convert', "$data/photo.png", '-quality', 95, "$data/turned.jpg");
+# what a camera writes that was held upright (Exif 2.3: ImageDescription and Orientation)
+my $exif = "Exif\0\0II*\0" . pack 'V v vvVV vvVvv V a7', 8, 2, 0x10E, 2, 7, 38, 0x112, 3, 1, 6, 0, 0, 'secret';
+spew("$data/turned.jpg", slurp("$data/turned.jpg") =~ s/^\xFF\xD8/"\xFF\xD8\xFF\xE1" . pack('n', 2 + length $exif) . $exif/er);
+magick('convert', "$data/photo.png", '-colorspace', 'CMYK', '-quality', 95, "$data/print.jpeg");
+magick('convert', "$data/photo.png", '-rotate', '90', "$work/upright.png");
+magick('convert', '-size', '400x100', 'xc:#0000ff', 'xc:#ffff00', '-append', "$work/flag.png");
+
+# like: the file it must resemble, after what ImageMagick does to it.
+sub image {
+    my ($title, $payload, $expected, $like, @how) = @_;
+    return conversion($title, $payload, sub {
+        my ($job) = @_;
+        is($job->{status}, 'SUCCESS', $title) or return diag $job->{error};
+        my $file = made($job);
+        my ($type, $width, $height) = split ' ', magick('identify', '-format', '%m %w %h', $file);
+        is("$type $width $height", $expected, '... as identify says');
+        is_deeply([@{$job->{result}}{qw(width height bytes)}], [$width, $height, -s $file], '... and the result');
+        if ($like) {
+            magick('convert', $like, @how, "$work/like.png");
+            cmp_ok(magick('compare', '-metric', 'PSNR', $file, "$work/like.png", 'null:') =~ /^(inf|[\d.]+)/ ? $1 : 0, '>', 27, '... it looks as ImageMagick would make it');
+        }
+        return;
+    });
+}
+image('PNG to JPEG', {input => 'photo.png', to => 'jpg'}, 'JPEG 300 200', "$data/photo.png");
+image('... to PNG, the same', {input => 'photo.png', to => 'png'}, 'PNG 300 200', "$data/photo.png");
+image('... to WebP, half as wide', {input => 'photo.png', to => 'webp', options => {width => 150, quality => 95}}, 'WEBP 150 100', "$data/photo.png", '-resize', '150x100!');
+image('... within a square', {input => 'photo.png', to => 'png', options => {width => 100, height => 100}}, 'PNG 100 67', "$data/photo.png", '-resize', '100x67!');
+image('... covering one', {input => 'photo.png', to => 'png', options => {width => 100, height => 100, fit => 'cover'}}, 'PNG 100 100', "$data/photo.png", '-resize', '150x100!', '-gravity', 'center', '-crop', '100x100+0+0', '+repage');
+image('... stretched, and larger', {input => 'photo.png', to => 'png', options => {width => 200, height => 400, fit => 'fill'}}, 'PNG 200 400', "$data/photo.png", '-resize', '200x400!');
+image("$_ to PNG", {input => "photo.$_", to => 'png'}, 'PNG 300 200', $_ eq 'gif' ? () : "$data/photo.png") for qw(webp gif tif);
+image('a JPEG that lies on its side', {input => 'turned.jpg', to => 'png'}, 'PNG 200 300', "$work/upright.png");
+image('... for the press', {input => 'print.jpeg', to => 'jpeg'}, 'JPEG 300 200');
+image('grey', {input => 'grey.png', to => 'jpeg', options => {quality => 95}}, 'JPEG 64 64', "$data/grey.png");
+image('what is transparent', {input => 'alpha.png', to => 'png', options => {width => 40}}, 'PNG 40 20', "$data/alpha.png", '-resize', '40x20!');
+image('... on a background', {input => 'alpha.png', to => 'jpeg', options => {background => '#0000ff'}}, 'JPEG 80 40', "$data/alpha.png", '-background', '#0000ff', '-flatten');
+image('SVG', {input => 'flag.svg', to => 'png', options => {width => 400}}, 'PNG 400 200', "$work/flag.png");
+conversion('metadata', {input => 'turned.jpg', to => 'jpeg', name => 'bare.jpg'}, sub { unlike(slurp(made($_[0])), qr/secret|Exif/, 'nothing is left of what a camera wrote'); return });
+conversion('metadata', {input => 'turned.jpg', to => 'jpeg', name => 'kept.jpg', options => {strip => JSON::PP::false}}, sub { like(slurp(made($_[0])), qr/secret/, '... unless it is asked for'); return });
+for my $svg (qw(outside entity)) {
+    conversion($svg, {input => "$svg.svg", to => 'png'}, sub {
+        my ($job) = @_;
+        return like($job->{error}, qr/^$svg\.svg: the image cannot be read: /, "SVG: $svg is refused") if $job->{status} eq 'FAILED';
+        is(magick('identify', '-format', '%[fx:maxima.a]', made($job)), '0', "SVG: nothing is seen of what is outside ($svg)");
+        return;
+    });
+}
+
 # ---- over HTTP ----
-my $receiver = TaskForge::Receiver->start($work);
-my $url = "http://127.0.0.1:$receiver->{port}";
-fails('a server that refuses', {input => "$url/status/404", to => 'csv'}, qr/^the server answered HTTP 404$/);
-fails('a private address', {input => 'http://127.0.0.2/a.csv', to => 'json'}, qr/^refused: /);
+makes('a URL, of the format that the server says', {input => $web->url('/export'), to => 'jsonl'}, qq({"a":1,"b":"x"}\n), {from => 'csv', file => 'export.jsonl'});
+makes('... or the content, behind a redirect', {input => $web->url('/redirect/307?' . $web->url('/book')), to => 'csv', options => {sheet => 'Other'}}, "only\n1899-12-31\n", {from => 'xlsx', file => '307.csv'});
+fails('... that says something else', {input => $web->url('/photo.jpg'), to => 'png'}, qr/: the URL says jpeg, the content is png$/);
+fails('a server that refuses', {input => $web->url('/status/404'), to => 'csv'}, qr/^the server answered HTTP 404$/);
+fails('a file that does not end', {input => $web->url('/huge/100000000'), to => 'csv'}, qr/^the file is larger than 67108864 bytes$/);
+fails('... packed', {input => $web->url('/bomb/100000000'), to => 'csv'}, qr/^the file is larger than 67108864 bytes$/);
+fails('a private address', {input => $web->url('/export', '127.0.0.2'), to => 'json'}, qr/^refused: /);
+fails('... behind a redirect', {input => $web->url('/redirect/302?' . $web->url('/export', '127.0.0.2')), to => 'json'}, qr/^refused: /);
 fails('a file: URL is a path', {input => 'file:///etc/passwd', to => 'json'}, qr{^file:///etc/passwd: });
 
 # ---- what cannot work ----
@@ -210,7 +268,6 @@ my @bad = (
     ['an absolute path',         {input => '/etc/passwd', from => 'csv', to => 'json'}, qr/^\/etc\/passwd: /],
     ['CSV to an image',          {input => 'people.csv', to => 'png'}, qr/^people\.csv: csv cannot be converted to png$/],
     ['CSV to CSV',               {input => 'people.csv', to => 'csv'}, qr/^people\.csv: csv cannot be converted to csv$/],
-    ['an unknown format',        {input => 'people.csv', to => 'doc'}, qr/^payload: "to" \(or "format"\) must be the name of a format$/],
     ['an option of others',      {input => 'people.csv', to => 'json', options => {title => 'x'}}, qr/^people\.csv: the option "title" goes with html, not with csv to json$/],
     ['a bad option',             {input => 'people.csv', to => 'json', options => {delimiter => '"'}}, qr/^people\.csv: the option "delimiter" must be one character/],
     ['a bad name of a sheet',    {input => 'people.csv', to => 'xlsx', options => {sheet => 'a/b'}}, qr/^people\.csv: "a\/b" cannot be the name of a sheet/],
@@ -226,6 +283,11 @@ my @bad = (
     ['60 MB in 60 KB',           {input => 'small-bomb.ods', to => 'csv'}, qr/^small-bomb\.ods: the part content\.xml inflates to more than 400 times its packed size \(a zip bomb\?\)$/],
     ['10,002 parts',             {input => 'many.ods', to => 'csv'}, qr/^many\.ods: the zip file has more than 10000 entries$/],
     ['a billion laughs',         {input => 'laughs.xlsx', to => 'csv'}, qr/^laughs\.xlsx: the part xl\/worksheets\/sheet0\.xml has a document type declaration, which is refused$/],
+    ['3,600 megapixels in 1 MB', {input => 'bomb.png', to => 'jpeg'}, qr/^bomb\.png: an image of 60000 x 60000 pixels; at most 50 megapixels are allowed$/],
+    ['... drawn',                {input => 'wide.svg', to => 'png'}, qr/^wide\.svg: /],
+    ['... asked for',            {input => 'flag.svg', to => 'png', options => {width => 16383}}, qr/^flag\.svg: an image of 16383 x 8192 pixels; at most 50 megapixels/],
+    ['laughs in an SVG',         {input => 'laughs.svg', to => 'png'}, qr/^laughs\.svg: /],
+    ['half a PNG',               {input => 'cut.png', to => 'jpeg'}, qr/^cut\.png: the image cannot be converted: /],
     ['an entity from outside',   {input => 'outside.ods', to => 'csv'}, qr/^outside\.ods: the part content\.xml has a document type declaration/],
 );
 fails(@$_) for @bad;
@@ -235,8 +297,10 @@ for my $case (@cases) {
     $case->{check}->($job);
 }
 
+is_deeply([grep { /svg|style/ } map { $_->{target} } $web->requests], [], 'nobody was called on behalf of an SVG');
+
 # ---- the door ----
-for my $payload ({}, {input => 'a.csv'}, {to => 'json'}, {input => 'a.csv', to => 'json', wrong => 1}, {input => 'a.csv', to => 'json', options => {wrong => 1}}) {
+for my $payload ({}, {input => 'a.csv'}, {to => 'json'}, {input => 'a.csv', to => 'json', wrong => 1}, {input => 'a.csv', to => 'json', options => {wrong => 1}}, {input => 'a.csv', to => 'doc'}) {
     is($tf->post('/api/v1/jobs', {type => 'file_conversion', payload => $payload})->status, 422, 'refused when submitted: ' . $json->encode($payload));
 }
 

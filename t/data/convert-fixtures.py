@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-# Files for t/handlers-file-conversion.t, into the directory that is named: spreadsheets as their standards have
+# Files for t/handlers-file-conversion.t, into the directory that is named, with a port that nobody is to
+# call: spreadsheets as their standards have
 # them, written by hand, and what an attacker would send.
 import os, struct, sys, zipfile, zlib
 
@@ -109,3 +110,52 @@ with zipfile.ZipFile("many.ods", "w") as z:
         z.writestr(f"p{i}", "")
 with zipfile.ZipFile("plain.zip", "w") as z:
     z.writestr("a", "a")
+
+# ---- images ----
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(name, width, height, colour, rows, depth=8):
+    with open(name, "wb") as f:
+        f.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)))
+        f.write(chunk(b"IDAT", rows) + chunk(b"IEND", b""))
+
+
+def pack(rows):
+    return zlib.compress(b"".join(b"\0" + bytes(row) for row in rows))
+
+
+smooth = [[v for x in range(300) for v in (x * 255 // 299, y * 255 // 199, (x + y) * 255 // 498)] for y in range(200)]
+png("photo.png", 300, 200, 2, pack(smooth))
+png("grey.png", 64, 64, 0, pack([[(x * y) % 256 for x in range(64)] for y in range(64)]))
+# green on the left, nothing (of red) on the right
+png("alpha.png", 80, 40, 6, pack([[v for x in range(80) for v in ((0, 200, 0, 255) if x < 40 else (255, 0, 0, 0))] for y in range(40)]))
+with open("photo.png", "rb") as f:
+    whole = f.read()
+with open("cut.png", "wb") as f:
+    f.write(whole[: len(whole) // 2])
+# 60,000 x 60,000 pixels of one colour: the same row again and again
+deflate = zlib.compressobj(9, zlib.DEFLATED, 15)
+head = deflate.compress(b"") + deflate.flush(zlib.Z_FULL_FLUSH)
+hundred = deflate.compress(bytes(7501 * 100)) + deflate.flush(zlib.Z_FULL_FLUSH)
+png("bomb.png", 60000, 60000, 0, head + hundred * 600 + deflate.flush(), depth=1)
+
+
+def svg(name, body, attributes='width="40" height="20"', prolog=""):
+    with open(name, "w") as f:
+        f.write(f'{prolog}<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" {attributes}>{body}</svg>')
+
+
+svg("flag.svg", '<rect width="40" height="10" fill="#0000ff"/><rect y="10" width="40" height="10" fill="#ffff00"/>',
+    prolog='<?xml version="1.0"?><!-- a flag --><!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd">')
+svg("wide.svg", "", 'width="1000000" height="1000000"')
+here = os.getcwd()
+svg("outside.svg", f'<image xlink:href="file://{here}/photo.png" width="40" height="20"/><image href="{here}/photo.png" width="40" height="20"/>'
+    f'<image href="photo.png" width="40" height="20"/><image href="http://127.0.0.1:{sys.argv[2]}/from-svg" width="40" height="20"/>'
+    f'<style>@import url("http://127.0.0.1:{sys.argv[2]}/from-style");</style>'
+    f'<image xlink:href="/etc/passwd" width="40" height="20"/><use xlink:href="file://{here}/flag.svg#x"/>')
+svg("entity.svg", '<text y="15" font-size="10">&x;&x;</text>', prolog='<!DOCTYPE svg [<!ENTITY x SYSTEM "file:///etc/passwd">]>')
+svg("laughs.svg", '<text y="15">&i;</text>', prolog=laughs)

@@ -1,12 +1,15 @@
 /* conversion.c: see conversion.h. */
 #include "convert/conversion.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "convert/markdown.h"
+#include "shared_object.h"
 
 #define SHEET_DEFAULT "Sheet1" /* of a workbook that is made */
 #define TITLE_MAX 500          /* bytes */
+#define QUALITY_DEFAULT 82     /* of JPEG and WebP */
 
 /* ---- options ---- */
 
@@ -64,6 +67,76 @@ static bool set_title(tfw_conversion_t *v, const json_t *value)
     return json_string_length(value) >= 1 && json_string_length(value) <= TITLE_MAX;
 }
 
+static bool is_image(const tfw_conversion_t *v)
+{
+    return tfw_format_family(v->from) == TFW_FAMILY_IMAGE;
+}
+
+static bool has_quality(const tfw_conversion_t *v)
+{
+    return v->to == TFW_FORMAT_JPEG || v->to == TFW_FORMAT_WEBP;
+}
+
+static bool is_jpeg(const tfw_conversion_t *v)
+{
+    return v->to == TFW_FORMAT_JPEG;
+}
+
+static bool in_range(const json_t *value, int max, int *to)
+{
+    *to = (int)json_integer_value(value);
+    return json_is_integer(value) && json_integer_value(value) >= 1 && json_integer_value(value) <= max;
+}
+
+static bool set_width(tfw_conversion_t *v, const json_t *value)
+{
+    return in_range(value, TFW_IMAGE_SIDE_MAX, &v->image_options.width);
+}
+
+static bool set_height(tfw_conversion_t *v, const json_t *value)
+{
+    return in_range(value, TFW_IMAGE_SIDE_MAX, &v->image_options.height);
+}
+
+static bool set_quality(tfw_conversion_t *v, const json_t *value)
+{
+    return in_range(value, 100, &v->image_options.quality);
+}
+
+static bool set_strip(tfw_conversion_t *v, const json_t *value)
+{
+    v->image_options.strip = json_is_true(value);
+    return json_is_boolean(value);
+}
+
+static bool set_fit(tfw_conversion_t *v, const json_t *value)
+{
+    static const char *const names[] = {
+        [TFW_FIT_INSIDE] = "inside", [TFW_FIT_COVER] = "cover", [TFW_FIT_FILL] = "fill"};
+    const char *text = json_string_value(value);
+    size_t i;
+
+    for (i = 0; text && i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(text, names[i]) == 0) {
+            v->image_options.fit = (tfw_image_fit_t)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool set_background(tfw_conversion_t *v, const json_t *value)
+{
+    const char *text = json_string_value(value);
+    size_t len = json_string_length(value);
+
+    if (len != 7 || *text != '#' || strspn(text + 1, "0123456789abcdefABCDEF") != len - 1) {
+        return false;
+    }
+    v->image_options.background = (uint32_t)strtoul(text + 1, NULL, 16);
+    return true;
+}
+
 static const struct {
     const char *name;
     bool (*goes)(const tfw_conversion_t *v);
@@ -75,6 +148,12 @@ static const struct {
     {"numbers", reads_text_table, "input that is csv or tsv", set_numbers, "true or false"},
     {"sheet", has_sheets, "spreadsheets", set_sheet,
      "the name of a sheet (1 to 255 bytes), or the number, from 1, of one that is read"},
+    {"width", is_image, "images", set_width, "1 to 16383 pixels"},
+    {"height", is_image, "images", set_height, "1 to 16383 pixels"},
+    {"fit", is_image, "images", set_fit, "inside, cover or fill"},
+    {"quality", has_quality, "jpeg and webp", set_quality, "1 to 100"},
+    {"strip", is_image, "images", set_strip, "true or false"},
+    {"background", is_jpeg, "jpeg", set_background, "a colour such as #ffffff"},
     {"title", has_title, "html", set_title, "a text of 1 to 500 bytes"},
 };
 
@@ -109,6 +188,10 @@ bool tfw_conversion_options(tfw_conversion_t *v, const json_t *options)
                                 tfw_format_name(v->from), tfw_format_name(v->to));
     }
     v->table_options = (tfw_table_options_t){.delimiter = ',', .numbers = true, .sheet_number = 1};
+    v->image_options.fit = TFW_FIT_INSIDE;
+    v->image_options.quality = QUALITY_DEFAULT;
+    v->image_options.strip = true;
+    v->image_options.background = 0xFFFFFF;
     json_object_foreach((json_t *)options, name, value)
     {
         if (!read_option(v, name, value)) {
@@ -131,25 +214,29 @@ static bool is_json(tfw_format_t format)
     return format == TFW_FORMAT_JSON || format == TFW_FORMAT_JSONL;
 }
 
+static char delimiter_of(const tfw_conversion_t *v, tfw_format_t format)
+{
+    if (format == TFW_FORMAT_TSV) {
+        return '\t';
+    }
+    return v->table_options.delimiter;
+}
+
 static bool read_table(tfw_conversion_t *v, const tfw_sink_t *sink)
 {
     tfw_table_options_t options = v->table_options;
 
-    if (v->from == TFW_FORMAT_TSV) {
-        options.delimiter = '\t';
-    }
+    options.delimiter = delimiter_of(v, v->from);
     return table_sources[v->from](&v->convert, &v->in, &options, sink, &v->table);
 }
 
 static bool to_csv(tfw_conversion_t *v)
 {
-    static const char tab = '\t';
     tfw_csv_sink_t sink;
     tfw_sink_t to;
     bool ok;
 
-    tfw_csv_sink(&sink, &v->convert, v->out_fd, v->to == TFW_FORMAT_TSV ? tab : v->table_options.delimiter,
-                 &to);
+    tfw_csv_sink(&sink, &v->convert, v->out_fd, delimiter_of(v, v->to), &to);
     ok = read_table(v, &to);
     tfw_csv_sink_free(&sink);
     return ok;
@@ -204,6 +291,22 @@ static bool to_html(tfw_conversion_t *v)
     return tfw_markdown_html(&v->convert, &v->in, v->out_fd, v->title, fallback);
 }
 
+/* ---- images ---- */
+
+static bool to_image(tfw_conversion_t *v)
+{
+    static const tfw_images_t *images; /* stays loaded */
+    char error[256];
+
+    if (!images) {
+        images =
+            tfw_shared_object(TFW_IMAGES_FILE, TFW_IMAGES_SYMBOL, TFW_IMAGES_VERSION, error, sizeof(error));
+    }
+    return images
+               ? images->convert(&v->convert, &v->in, v->from, v->out_fd, v->to, &v->image_options, &v->image)
+               : tfw_convert_fail(&v->convert, TFW_RETRY, "%s", error);
+}
+
 bool tfw_conversion_run(tfw_conversion_t *v)
 {
     switch (v->to) {
@@ -217,6 +320,10 @@ bool tfw_conversion_run(tfw_conversion_t *v)
         return to_xlsx(v);
     case TFW_FORMAT_HTML:
         return to_html(v);
+    case TFW_FORMAT_PNG:
+    case TFW_FORMAT_JPEG:
+    case TFW_FORMAT_WEBP:
+        return to_image(v);
     default:
         return tfw_convert_fail(&v->convert, TFW_PERMANENT, "nothing is converted to %s",
                                 tfw_format_name(v->to));

@@ -6,6 +6,7 @@
 
 #include "convert/format.h"
 #include "convert/table.h"
+#include "images.h"
 
 /* Who makes it fills all but what is said otherwise, with zeros for the rest. */
 typedef struct {
@@ -16,9 +17,11 @@ typedef struct {
     tfw_format_t from, to;
     /* what tfw_conversion_options reads; texts belong to its argument */
     tfw_table_options_t table_options;
-    const char *title; /* of a document; NULL: its own */
+    tfw_image_options_t image_options; /* megapixels: whoever makes it */
+    const char *title;                 /* of a document; NULL: its own */
     /* what is known afterwards */
     tfw_table_facts_t table;
+    tfw_image_facts_t image;
 } tfw_conversion_t;
 
 /* Reads the options; NULL: none. false: the conversion has failed: one of them is wrong or does not go with

@@ -37,7 +37,7 @@ typedef struct {
     const char *input;
     tfw_format_t from; /* TFW_FORMAT_NONE: not said */
     tfw_format_t to;
-    char name[TFW_FILE_NAME_MAX + 1]; /* of the file that is made; "": not said */
+    char name[TF_FILE_NAME_MAX + 1]; /* of the file that is made; "": not said */
     const json_t *options;
 } request_t;
 
@@ -92,7 +92,8 @@ static tfw_outcome_t read_payload(tfw_run_t *run, request_t *r)
     if (from && r->from == TFW_FORMAT_NONE) {
         return wrong(run, "\"from\" must be the name of a format");
     }
-    if (name && (!json_is_string(name) || !tfw_file_name_ok(json_string_value(name)))) {
+    if (name &&
+        (!json_is_string(name) || !tf_file_name_valid(json_string_value(name), json_string_length(name)))) {
         return wrong(run,
                      "\"name\" must be 1 to 128 letters, digits, '.', '_' and '-', and not begin with '.'");
     }
@@ -249,7 +250,7 @@ static void name_output(request_t *r)
 
 static void give_result(tfw_run_t *run, const request_t *r, const tfw_conversion_t *conversion, int64_t bytes)
 {
-    char id[TF_UUID_TEXT_LEN], url[TFW_FILE_NAME_MAX + 64];
+    char id[TF_UUID_TEXT_LEN], url[TF_FILE_NAME_MAX + 64];
     const tfw_table_facts_t *t = &conversion->table;
     tf_buf_t out = TF_BUF_INIT;
 
@@ -269,6 +270,11 @@ static void give_result(tfw_run_t *run, const request_t *r, const tfw_conversion
         if (*t->sheet) {
             tf_json_kcstr(&out, "sheet", t->sheet);
         }
+    }
+    if (tfw_format_family(conversion->from) == TFW_FAMILY_IMAGE) {
+        tf_json_kint(&out, "width", conversion->image.width);
+        tf_json_kint(&out, "height", conversion->image.height);
+        tf_json_kint(&out, "pages", conversion->image.pages);
     }
     tf_buf_addc(&out, '}');
     tfw_run_result(run, tf_buf_cstr(&out), out.len);
@@ -338,6 +344,7 @@ static tfw_outcome_t file_conversion_run(tfw_run_t *run)
                                                .data = run,
                                                .output_max = (uint64_t)tfw_files_max_bytes(),
                                                .unpacked_max = (uint64_t)settings.max_bytes},
+                                   .image_options = {.megapixels = (int)settings.megapixels},
                                    .in = {.fd = -1},
                                    .out_fd = -1};
     tfw_format_t hint = TFW_FORMAT_NONE;
@@ -361,48 +368,57 @@ static tfw_outcome_t file_conversion_run(tfw_run_t *run)
     return outcome;
 }
 
-#define OPTIONS_SCHEMA                                                                                       \
-    "\"options\":{\"type\":\"object\",\"description\":\"options of the conversion; each goes with some "     \
-    "formats\","                                                                                             \
-    "\"properties\":{"                                                                                       \
-    "\"delimiter\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":1,\"default\":\",\",\"description\":"  \
-    "\"between the "                                                                                         \
-    "fields of a CSV\"},"                                                                                    \
-    "\"numbers\":{\"type\":\"boolean\",\"default\":true,\"description\":\"fields of a CSV that are numbers " \
-    "become "                                                                                                \
-    "numbers\"},"                                                                                            \
-    "\"sheet\":{\"type\":[\"string\",\"integer\"],\"description\":\"the sheet of a spreadsheet, by its "     \
-    "name or its "                                                                                           \
-    "number from 1\"},"                                                                                      \
-    "\"title\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":500,\"description\":\"title of the "       \
-    "document\"}},"                                                                                          \
-    "\"additionalProperties\":false}"
+#define TO                                                                                                   \
+    "\"enum\":[\"png\",\"jpeg\",\"jpg\",\"webp\",\"csv\",\"tsv\",\"json\",\"jsonl\",\"ndjson\",\"xlsx\","    \
+    "\"html\"]"
+
+#define FROM                                                                                                 \
+    "\"enum\":[\"png\",\"jpeg\",\"jpg\",\"webp\",\"gif\",\"tiff\",\"svg\",\"csv\",\"tsv\",\"json\","         \
+    "\"jsonl\",\"ndjson\",\"xlsx\",\"ods\",\"markdown\",\"md\"]"
+
+#define INPUT "\"type\":\"string\",\"minLength\":1,\"maxLength\":2048"
+
+#define PIXELS "\"type\":\"integer\",\"minimum\":1,\"maximum\":16383"
+
+/* clang-format off */
+#define OPTIONS \
+    "\"width\":{" PIXELS ",\"description\":\"of an image, in pixels\"}," \
+    "\"height\":{" PIXELS ",\"description\":\"of an image, in pixels\"}," \
+    "\"fit\":{\"enum\":[\"inside\",\"cover\",\"fill\"],\"default\":\"inside\"," \
+        "\"description\":\"how an image gets a width and a height: within them, covering them (cropped), or stretched\"}," \
+    "\"quality\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":100,\"default\":82," \
+        "\"description\":\"of JPEG and WebP\"}," \
+    "\"strip\":{\"type\":\"boolean\",\"default\":true,\"description\":\"leave out the metadata of an image\"}," \
+    "\"background\":{\"type\":\"string\",\"minLength\":7,\"maxLength\":7,\"default\":\"#ffffff\"," \
+        "\"description\":\"colour behind what is transparent, for JPEG\"}," \
+    "\"delimiter\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":1,\"default\":\",\"," \
+        "\"description\":\"between the fields of a CSV\"}," \
+    "\"numbers\":{\"type\":\"boolean\",\"default\":true," \
+        "\"description\":\"fields of a CSV that are numbers become numbers\"}," \
+    "\"sheet\":{\"type\":[\"string\",\"integer\"]," \
+        "\"description\":\"of a spreadsheet: its name, or its number from 1\"}," \
+    "\"title\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":500,\"description\":\"of a document\"}"
 
 TF_HANDLER(file_conversion) = {
     .type = "file_conversion",
-    .description = "A file in another format: tables (CSV, JSON, spreadsheets), Markdown as HTML.",
+    .description = "A file in another format: images, tables (CSV, JSON, spreadsheets), Markdown.",
     .payload_schema =
         "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\",\"type\":\"object\",\"properties\":{"
-        "\"input\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":2048,\"description\":\"a path in the "
-        "data "
-        "directory, or a URL\",\"examples\":[\"sales_q1.csv\"]},"
-        "\"filename\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":2048,\"description\":\"another name "
-        "of "
-        "input\"},"
-        "\"to\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":16,\"description\":\"the format to make: "
-        "csv, "
-        "tsv, json, jsonl, xlsx or html\",\"examples\":[\"xlsx\"]},"
-        "\"format\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":16,\"description\":\"another name of "
-        "to\"},"
-        "\"from\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":16,\"description\":\"the format of the "
-        "input, "
-        "where neither its name nor its content says so\"},"
-        "\"name\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":128,\"description\":\"of the file that "
-        "is made\"}," OPTIONS_SCHEMA
-        "},\"allOf\":[{\"anyOf\":[{\"required\":[\"input\"]},{\"required\":[\"filename\"]}]},"
+        "\"input\":{" INPUT ",\"description\":\"a path in the data directory, or a URL\","
+            "\"examples\":[\"sales_q1.csv\"]},"
+        "\"to\":{" TO ",\"description\":\"the format to make\",\"examples\":[\"xlsx\"]},"
+        "\"from\":{" FROM ",\"description\":\"the format of the input, where its name does not say so\"},"
+        "\"name\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":128,"
+            "\"description\":\"of the file that is made\"},"
+        "\"options\":{\"type\":\"object\",\"description\":\"each goes with some formats\","
+            "\"properties\":{" OPTIONS "},\"additionalProperties\":false},"
+        "\"filename\":{" INPUT ",\"description\":\"another name of input\"},"
+        "\"format\":{" TO ",\"description\":\"another name of to\"}},"
+        "\"allOf\":[{\"anyOf\":[{\"required\":[\"input\"]},{\"required\":[\"filename\"]}]},"
         "{\"anyOf\":[{\"required\":[\"to\"]},{\"required\":[\"format\"]}]}],\"additionalProperties\":false}",
     .max_retries = 3,
     .timeout_seconds = 300,
     .retry = {TF_RETRY_BASE_MS, TF_RETRY_MAX_MS, true},
     .run = file_conversion_run,
 };
+/* clang-format on */

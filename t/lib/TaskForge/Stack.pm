@@ -58,7 +58,7 @@ sub make_home {
     my ($self) = @_;
     my $home = $self->{home} = tempdir('tf-XXXXXX', DIR => $ENV{TMPDIR} // '/tmp');
     mkdir "$home/$_" or die "$home/$_: $!" for qw(bin share share/html conf run data log redis);
-    for my $file (qw(ngx_http_taskforge_module.so taskforge-worker taskforge-render.so taskforge-scheduler taskforge-passwd)) {
+    for my $file (qw(ngx_http_taskforge_module.so taskforge-worker taskforge-render.so taskforge-images.so taskforge-scheduler taskforge-passwd)) {
         run('cp', '-p', "$BUILD/$file", "$home/bin") if -e "$BUILD/$file";
     }
     run('cp', '-p', "$BUILD/t/taskforge-worker", "$home/bin") if $self->{handlers};
