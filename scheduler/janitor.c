@@ -27,6 +27,7 @@ static const struct {
     {&tfs_sql_forget_throughput, false, NULL},
     {&tfs_sql_forget_workers, false, NULL},
     {&tfs_sql_forget_keys, true, NULL},
+    {&tfs_sql_forget_checkpoints, true, NULL},
     {&tfs_sql_forget_deliveries, true, NULL},
     {&tfs_sql_forget_ticks, true, NULL},
 };

@@ -149,6 +149,17 @@ const tf_sql_t tfs_sql_forget_keys = {
     0,
 };
 
+/* job_checkpoints_pkey, jobs_pkey */
+const tf_sql_t tfs_sql_forget_checkpoints = {
+    "tfs_forget_checkpoints",
+    "WITH d AS (DELETE FROM job_checkpoints WHERE job_id IN "
+    "(SELECT c.job_id FROM job_checkpoints c WHERE NOT EXISTS (SELECT FROM jobs j WHERE j.id = c.job_id "
+    "AND j.status::text IN (" TF_SQL_SCHEDULED ", " TF_SQL_QUEUED ", " TF_SQL_RUNNING ", " TF_SQL_RETRYING
+    ")) ORDER BY c.job_id LIMIT 10000) RETURNING 1) "
+    "SELECT count(*)::int4 FROM d",
+    0,
+};
+
 /* webhook_deliveries_pkey, jobs_pkey */
 const tf_sql_t tfs_sql_forget_deliveries = {
     "tfs_forget_deliveries",

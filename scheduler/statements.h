@@ -75,6 +75,9 @@ extern const tf_sql_t tfs_sql_forget_workers;
 /* Idempotency keys older than a day, at most 10,000. One row: count int4. */
 extern const tf_sql_t tfs_sql_forget_keys;
 
+/* Checkpoints of jobs that have ended or are gone, at most 10,000. One row: count int4. */
+extern const tf_sql_t tfs_sql_forget_checkpoints;
+
 /* Which deliveries of webhooks belonged to jobs older than $1 days, int4, once they are gone themselves; at
  * most 10,000. One row: count int4. */
 extern const tf_sql_t tfs_sql_forget_deliveries;

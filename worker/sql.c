@@ -94,3 +94,22 @@ const tf_sql_t tfw_sql_file_keep = {
     "SELECT keep_job_file($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     11,
 };
+
+/* job_checkpoints_pkey */
+const tf_sql_t tfw_sql_checkpoint = {
+    "tfw_checkpoint",
+    "SELECT data FROM job_checkpoints WHERE job_id = $1::uuid AND epoch = $2::int4",
+    2,
+};
+
+/* Who would take the job away waits until this has ended: whoever runs it next sees what was written. */
+const tf_sql_t tfw_sql_checkpoint_save = {
+    "tfw_checkpoint_save",
+    "WITH j AS MATERIALIZED (SELECT id FROM jobs WHERE id = $1::uuid AND status::text = " TF_SQL_RUNNING
+    " AND epoch = $2::int4 AND attempt = $3::int4 AND incarnation = $4::int8 FOR SHARE) "
+    "INSERT INTO job_checkpoints (job_id, epoch, attempt, data, updated_at) "
+    "SELECT id, $2, $3, $5::json, now() FROM j "
+    "ON CONFLICT (job_id) DO UPDATE SET epoch = excluded.epoch, attempt = excluded.attempt, "
+    "data = excluded.data, updated_at = excluded.updated_at RETURNING job_id",
+    5,
+};

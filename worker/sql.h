@@ -43,4 +43,11 @@ extern const tf_sql_t tfw_sql_file_id;
 extern const tf_sql_t tfw_sql_file_chunk;
 extern const tf_sql_t tfw_sql_file_keep;
 
+/* How far the job has got. $1 id uuid, $2 epoch int4. Rows: data json. */
+extern const tf_sql_t tfw_sql_checkpoint;
+
+/* The same written by the run that holds the job, and by no other. $1 id uuid, $2 epoch int4, $3 attempt
+ * int4, $4 incarnation int8, $5 data json. No row: it does not hold it any more. Else one: the id. */
+extern const tf_sql_t tfw_sql_checkpoint_save;
+
 #endif
