@@ -30,6 +30,7 @@ struct tfw_csv_s {
     uint64_t bytes_read;
     bool source_ended;
     bool started;
+    bool whole; /* the bad record was read to its end */
     tfw_csv_status_t status;
 
     size_t record; /* buffer offsets: the record's first byte, */
@@ -88,6 +89,32 @@ const tf_str_t *tfw_csv_fields(const tfw_csv_t *csv, size_t *count)
 int64_t tfw_csv_line(const tfw_csv_t *csv)
 {
     return csv->line;
+}
+
+void tfw_csv_resume(tfw_csv_t *csv, size_t width, int64_t line)
+{
+    csv->started = true;
+    csv->width = width;
+    csv->line = line;
+}
+
+bool tfw_csv_skip(tfw_csv_t *csv)
+{
+    if (csv->status != TFW_CSV_BAD || !csv->whole) {
+        return false;
+    }
+    csv->status = TFW_CSV_RECORD;
+    return true;
+}
+
+int64_t tfw_csv_next_line(const tfw_csv_t *csv)
+{
+    return csv->line + csv->newlines;
+}
+
+uint64_t tfw_csv_offset(const tfw_csv_t *csv)
+{
+    return csv->bytes_read - (csv->end - csv->pos);
 }
 
 uint64_t tfw_csv_bytes_read(const tfw_csv_t *csv)
@@ -378,7 +405,8 @@ tfw_csv_status_t tfw_csv_next(tfw_csv_t *csv)
             return csv->status;
         }
     }
-    if (result == SCAN_RECORD) {
+    csv->whole = result == SCAN_RECORD;
+    if (csv->whole) {
         finish(csv);
     }
     return csv->status;

@@ -49,6 +49,20 @@ const tf_str_t *tfw_csv_fields(const tfw_csv_t *csv, size_t *count);
 /* The line the record just read began on, from 1. */
 int64_t tfw_csv_line(const tfw_csv_t *csv);
 
+/* Makes a new reader begin behind the first record of its text: at line `line`, with `width` fields a
+ * record. */
+void tfw_csv_resume(tfw_csv_t *csv, size_t width, int64_t line);
+
+/* After TFW_CSV_BAD: if the record was read to its end (it has too few or too many fields, or bytes that are
+ * no UTF-8), the next tfw_csv_next reads what follows it. false: nobody knows where that begins. */
+bool tfw_csv_skip(tfw_csv_t *csv);
+
+/* The line that the next record begins on. */
+int64_t tfw_csv_next_line(const tfw_csv_t *csv);
+
+/* Bytes of the source up to the end of the record just read. */
+uint64_t tfw_csv_offset(const tfw_csv_t *csv);
+
 /* Bytes read from the source so far. */
 uint64_t tfw_csv_bytes_read(const tfw_csv_t *csv);
 
