@@ -369,7 +369,12 @@ bool tfw_run_begin(tfw_run_t *run, const tfw_executor_env_t *env, tfw_frame_in_t
         behind > frame->head.body_len) {
         return false;
     }
-    *run = (tfw_run_t){.env = env, .job = &frame->head, .seq = frame->head.seq, .delay_ms = -1};
+    memset(run, 0, offsetof(tfw_run_t, error));
+    run->error[0] = run->trouble[0] = '\0';
+    run->env = env;
+    run->job = &frame->head;
+    run->seq = frame->head.seq;
+    run->delay_ms = -1;
     run->handler = tfw_catalogue_at(frame->head.u.job.handler);
     run->payload_text = frame->body;
     run->payload_len = frame->head.body_len - behind;

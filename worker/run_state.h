@@ -20,15 +20,16 @@ struct tfw_run_s {
     json_t *payload;      /* NULL: not asked for yet */
     char *result;         /* malloc; NULL: null */
     size_t result_len;
-    char error[TFW_ERROR_MAX];
     size_t error_len;
-    char trouble[256]; /* what went wrong in here, whatever the handler says; "": nothing */
-    int64_t delay_ms;  /* -1: the handler asked for none */
+    int64_t delay_ms; /* -1: the handler asked for none */
     int64_t log_lines;
     bool asked_to_stop; /* in an I/O executor */
     int64_t started_us; /* CLOCK_MONOTONIC */
     int progress;
     int64_t progress_sent_us;
+    /* last, as tfw_run_begin clears what is before */
+    char error[TFW_ERROR_MAX];
+    char trouble[256]; /* what went wrong in here, whatever the handler says; "": nothing */
 };
 
 /* Makes a run of the job in the frame, whose head and body must stay as long. What is secret in it is moved
