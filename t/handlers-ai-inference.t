@@ -39,7 +39,7 @@ ask('chat', {model => 'any', system => 'be brief', messages => [{role => 'user',
     temperature => 0.7, top_p => 1, stop => ["\n", 'END'], seed => 7});
 ask('json', {model => 'json', prompt => 'x', response_format => 'json'});
 ask('no json', {model => 'any', prompt => 'not json', response_format => 'json'});
-ask($_, {model => $_, prompt => 'one two three'}) for qw(cut error html busy down wrong);
+ask($_, {model => $_, prompt => 'one two three'}) for qw(cut error html deep busy down wrong);
 ask('nobody', {prompt => 'x'}, queue => 'none');
 ask('stranger', {model => 'tiny', prompt => 'x'}, queue => 'stranger');
 ask('forbidden', {model => 'huge', prompt => 'x'}, queue => 'stranger');
@@ -95,6 +95,7 @@ like($job->{result}{text}, qr/^ word0 word1 /, '... with the text so far');
 
 # ---- failures
 for my $case (['cut', 'RETRYING', qr/^the answer broke off after 2 tokens: /], ['error', 'RETRYING', qr/^the answer broke off after 1 tokens: The server is overloaded$/], ['html', 'RETRYING', qr/^the answer broke off after 0 tokens: it is no JSON/],
+    ['deep', 'RETRYING', qr/^the answer broke off after 0 tokens: it is no JSON object: nested deeper than 64 levels$/],
     ['busy', 'RETRYING', qr/^HTTP 429: Rate limit reached$/], ['down', 'RETRYING', qr/^HTTP 500: The server had an error$/], ['no json', 'RETRYING', qr/^the text is no JSON: .*finish_reason stop/],
     ['wrong', 'FAILED', qr/^HTTP 400: temperature must be at most 2$/], ['stranger', 'FAILED', qr/^HTTP 401: Incorrect API key provided$/], ['nobody', 'FAILED', qr/^there is no language model: TASKFORGE_AI_URL is not set$/],
     ['forbidden', 'FAILED', qr/^payload: "model": "huge" is not among TASKFORGE_AI_MODELS$/], ['dear', 'FAILED', qr/^payload: "max_tokens" must be an integer from 1 to 1000 \(TASKFORGE_AI_MAX_TOKENS\)$/],

@@ -27,6 +27,7 @@ my $tf = TaskForge->start(parts => [qw(postgres redis)], settings => {
 my $home = $tf->{home};
 $web = TaskForge::WebServer->start($home, {
     '/control' => {body => "\x01" x 900_000, type => 'text/plain'}, '/latin' => {body => "caf\xe9 \xff"},
+    '/deep'    => {body => '[' x 5000 . ']' x 5000, type => 'application/json'},
     '/twice'   => {body => 'x', headers => ['X-One: a', 'x-one: b', 'X-Two: c']},
     '/scheme'  => {json => {ok => JSON::PP::true(), n => 3, big => 1e3, list => [{id => 7}, 'x'], "it's" => {'' => 'empty'}}},
     '/repos/nginx/nginx' => {json => {name => 'nginx', owner => {login => 'nginx'}}},
@@ -61,6 +62,7 @@ call('chunked', {url => url('/chunked')});
 call('binary', {url => url('/binary'), expected_status => [500]});
 call('latin', {url => url('/latin')});
 call('order', {url => url('/order')});
+call('deep', {url => url('/deep')});
 call('twice', {url => url('/twice')});
 call('echo', {url => url('/echo?x=1'), json => {a => [1, 'é'], b => undef}, method => 'PUT', query => {q => 'a b&c=é', n => [1, 2.5, true]},
     headers => {'X-Custom' => 'yes', 'X-Empty' => '', Accept => 'text/x'}});
@@ -125,6 +127,7 @@ is(ended('order')->{status}, 'SUCCESS', 'JSON by its media type');
 like($tf->get("/api/v1/jobs/$id{order}")->body, qr/\Q"json":{"z": 1.10, "a": 12345678901234567, "m": "\E(?:\\u00e9|\xc3\xa9)\Q"}\E/, '... is given as it came') or diag($tf->get("/api/v1/jobs/$id{order}")->body);
 is(ended('latin')->{result}{body}, 'caf? ?', 'bytes that are no UTF-8');
 is(ended('binary')->{result}{bytes}, 256, 'any bytes');
+is(length ended('deep')->{result}{body}, 10_000, 'JSON that is too deep is a text');
 is(ended('twice')->{result}{headers}{'x-one'}, 'a, b', 'a header that is there twice');
 
 my $echo = ended('echo')->{result}{json};

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "submission.h"
+
 #define DONE "[DONE]"
 
 static bool message_of(const json_t *root, char *message, size_t size)
@@ -18,7 +20,8 @@ static bool message_of(const json_t *root, char *message, size_t size)
 
 bool tfw_ai_answer_error(const char *json, size_t len, char *message, size_t size)
 {
-    json_t *root = json_loadb(json, len, 0, NULL);
+    char why[200];
+    json_t *root = tf_json_parse(json, len, why, sizeof(why));
     bool told = message_of(root, message, size);
 
     json_decref(root);
@@ -71,6 +74,7 @@ static bool take_choice(tfw_ai_answer_t *answer, const json_t *choice)
 
 bool tfw_ai_answer_take(tfw_ai_answer_t *answer, const char *json, size_t len)
 {
+    char why[200] = "it is no object";
     json_t *root;
     bool ok;
 
@@ -78,9 +82,10 @@ bool tfw_ai_answer_take(tfw_ai_answer_t *answer, const char *json, size_t len)
         answer->whole = true;
         return true;
     }
-    root = json_loadb(json, len, 0, NULL);
+    /* whose depth is bounded: the stack is small */
+    root = tf_json_parse(json, len, why, sizeof(why));
     if (!json_is_object(root)) {
-        snprintf(answer->error, sizeof(answer->error), "it is no JSON object");
+        snprintf(answer->error, sizeof(answer->error), "it is no JSON object: %s", why);
         ok = false;
     } else if (message_of(root, answer->error, sizeof(answer->error))) {
         ok = false;

@@ -248,7 +248,7 @@ sub send_bomb {
 #   any    streams the words of the last message (or of the prompt) back, `pause` seconds apart, and the usage if that is asked for
 #   silent does not tell the usage     cut   breaks off after two words     mute   says nothing for a minute
 #   split  the events in pieces of three bytes, with CRLF, comments and an event of another kind between them
-#   error  a stream with an error in it     html  is no stream     busy  429, Retry-After 600     down  500     wrong  400
+#   error  a stream with an error in it     html  is no stream     deep  an event nested 5,000 deep     busy  429, Retry-After 600     down  500     wrong  400
 #   json   says {"answer": 42}     endless   words without end
 sub openai {
     my (%o) = @_;
@@ -288,6 +288,7 @@ sub openai_answer {
     return {type => 'text/event-stream', pause => $o{pause} // 0.02, chunks => sub { $event->(' word' . $i++, undef) }} if $model eq 'endless';
     my @events = map { $event->($_, undef) } @words;
     @events = ($events[0], qq(data: {"error": {"message": "The server is overloaded", "type": "server_error"}}\n\n)) if $model eq 'error';
+    unshift @events, 'data: ' . '[' x 5000 . ']' x 5000 . "\n\n" if $model eq 'deep';
     push @events, $event->(undef, $finish);
     push @events, 'data: ' . $json->encode({%common, object => 'chat.completion.chunk', choices => [], usage => $usage}) . "\n\n"
         if $asked->{stream_options}{include_usage} && $model ne 'silent';
