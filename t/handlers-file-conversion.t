@@ -57,6 +57,8 @@ sub fails {
 
 sub python { my ($code, @args) = @_; open my $out, '-|', 'python3', '-c', $code, @args or die "python3: $!"; local $/; my $text = <$out>; close $out; return $text }
 
+sub tool { my ($program, @args) = @_; open my $out, '-|', 'sh', '-c', 'exec "$@" 2>&1', 'sh', $program, @args or die "$program: $!"; local $/; my $text = <$out>; close $out; return $text }
+
 # ---- CSV and JSON ----
 spew("$data/people.csv", qq{name,age,zip,note\r\n"O'Neil, Bob",42,01234,"two\nlines"\n"say ""hi""",-1.50,,\xC3\xA9\n});
 my @people = (['name', 'age', 'zip', 'note'], ["O'Neil, Bob", 42, '01234', "two\nlines"]);
@@ -180,16 +182,32 @@ for my $title (sort keys %title) {
     });
 }
 
+# ---- PDF ----
+spew("$data/notes.txt", join '', map { "line $_ of a text \xE2\x80\x93 <b>as it is</b>\n" } 1 .. 150);
+for my $case (['notes.txt', 'text', 150, qr/^\s*line 150 of a text \x{2013} <b>as it is<\/b>$/m], ['plan.md', 'markdown', 1, qr/^\s*The first heading & more$/m]) {
+    my ($input, $from, $lines, $like) = @$case;
+    conversion("$input to PDF", {input => $input, to => 'pdf'}, sub {
+        my ($job) = @_;
+        is($job->{result}{from}, $from, "$input to PDF") or return diag $job->{error};
+        my $file = made($job);
+        my $text = tool('pdftotext', '-layout', $file, '-');
+        utf8::decode($text);
+        like($text, $like, '... its text, as pdftotext finds it');
+        is(scalar(() = $text =~ /^\s*line \d+ of/mg), $lines, '... all of it') if $from eq 'text';
+        like(tool('pdfinfo', $file), qr/^Pages:\s+$job->{result}{pages}$/m, '... and its pages are counted');
+        return;
+    });
+}
+
 # ---- images ----
-sub magick { my ($program, @args) = @_; open my $out, '-|', 'sh', '-c', 'exec "$@" 2>&1', 'sh', $program, @args or die "$program: $!"; local $/; my $text = <$out>; close $out; return $text }
-magick('convert', "$data/photo.png", "$data/photo.$_") for qw(webp gif tif);
-magick('convert', "$data/photo.png", '-quality', 95, "$data/turned.jpg");
+tool('convert', "$data/photo.png", "$data/photo.$_") for qw(webp gif tif);
+tool('convert', "$data/photo.png", '-quality', 95, "$data/turned.jpg");
 # what a camera writes that was held upright (Exif 2.3: ImageDescription and Orientation)
 my $exif = "Exif\0\0II*\0" . pack 'V v vvVV vvVvv V a7', 8, 2, 0x10E, 2, 7, 38, 0x112, 3, 1, 6, 0, 0, 'secret';
 spew("$data/turned.jpg", slurp("$data/turned.jpg") =~ s/^\xFF\xD8/"\xFF\xD8\xFF\xE1" . pack('n', 2 + length $exif) . $exif/er);
-magick('convert', "$data/photo.png", '-colorspace', 'CMYK', '-quality', 95, "$data/print.jpeg");
-magick('convert', "$data/photo.png", '-rotate', '90', "$work/upright.png");
-magick('convert', '-size', '400x100', 'xc:#0000ff', 'xc:#ffff00', '-append', "$work/flag.png");
+tool('convert', "$data/photo.png", '-colorspace', 'CMYK', '-quality', 95, "$data/print.jpeg");
+tool('convert', "$data/photo.png", '-rotate', '90', "$work/upright.png");
+tool('convert', '-size', '400x100', 'xc:#0000ff', 'xc:#ffff00', '-append', "$work/flag.png");
 
 # like: the file it must resemble, after what ImageMagick does to it.
 sub image {
@@ -198,12 +216,12 @@ sub image {
         my ($job) = @_;
         is($job->{status}, 'SUCCESS', $title) or return diag $job->{error};
         my $file = made($job);
-        my ($type, $width, $height) = split ' ', magick('identify', '-format', '%m %w %h', $file);
+        my ($type, $width, $height) = split ' ', tool('identify', '-format', '%m %w %h', $file);
         is("$type $width $height", $expected, '... as identify says');
         is_deeply([@{$job->{result}}{qw(width height bytes)}], [$width, $height, -s $file], '... and the result');
         if ($like) {
-            magick('convert', $like, @how, "$work/like.png");
-            cmp_ok(magick('compare', '-metric', 'PSNR', $file, "$work/like.png", 'null:') =~ /^(inf|[\d.]+)/ ? $1 : 0, '>', 27, '... it looks as ImageMagick would make it');
+            tool('convert', $like, @how, "$work/like.png");
+            cmp_ok(tool('compare', '-metric', 'PSNR', $file, "$work/like.png", 'null:') =~ /^(inf|[\d.]+)/ ? $1 : 0, '>', 27, '... it looks as ImageMagick would make it');
         }
         return;
     });
@@ -227,7 +245,7 @@ for my $svg (qw(outside entity)) {
     conversion($svg, {input => "$svg.svg", to => 'png'}, sub {
         my ($job) = @_;
         return like($job->{error}, qr/^$svg\.svg: the image cannot be read: /, "SVG: $svg is refused") if $job->{status} eq 'FAILED';
-        is(magick('identify', '-format', '%[fx:maxima.a]', made($job)), '0', "SVG: nothing is seen of what is outside ($svg)");
+        is(tool('identify', '-format', '%[fx:maxima.a]', made($job)), '0', "SVG: nothing is seen of what is outside ($svg)");
         return;
     });
 }
@@ -268,7 +286,7 @@ my @bad = (
     ['an absolute path',         {input => '/etc/passwd', from => 'csv', to => 'json'}, qr/^\/etc\/passwd: /],
     ['CSV to an image',          {input => 'people.csv', to => 'png'}, qr/^people\.csv: csv cannot be converted to png$/],
     ['CSV to CSV',               {input => 'people.csv', to => 'csv'}, qr/^people\.csv: csv cannot be converted to csv$/],
-    ['an option of others',      {input => 'people.csv', to => 'json', options => {title => 'x'}}, qr/^people\.csv: the option "title" goes with html, not with csv to json$/],
+    ['an option of others',      {input => 'people.csv', to => 'json', options => {title => 'x'}}, qr/^people\.csv: the option "title" goes with html and pdf, not with csv to json$/],
     ['a bad option',             {input => 'people.csv', to => 'json', options => {delimiter => '"'}}, qr/^people\.csv: the option "delimiter" must be one character/],
     ['a bad name of a sheet',    {input => 'people.csv', to => 'xlsx', options => {sheet => 'a/b'}}, qr/^people\.csv: "a\/b" cannot be the name of a sheet/],
     ['a bad name',               {input => 'people.csv', to => 'json', name => '../x'}, qr/^payload: "name" must be/],

@@ -1,14 +1,18 @@
 /* conversion.c: see conversion.h. */
 #include "convert/conversion.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "convert/markdown.h"
 #include "shared_object.h"
 
 #define SHEET_DEFAULT "Sheet1" /* of a workbook that is made */
 #define TITLE_MAX 500          /* bytes */
+#define PAGES_MAX 2000         /* of a PDF */
 #define QUALITY_DEFAULT 82     /* of JPEG and WebP */
 
 /* ---- options ---- */
@@ -30,7 +34,7 @@ static bool has_sheets(const tfw_conversion_t *v)
 
 static bool has_title(const tfw_conversion_t *v)
 {
-    return v->to == TFW_FORMAT_HTML;
+    return v->to == TFW_FORMAT_HTML || v->to == TFW_FORMAT_PDF;
 }
 
 static bool set_delimiter(tfw_conversion_t *v, const json_t *value)
@@ -154,7 +158,7 @@ static const struct {
     {"quality", has_quality, "jpeg and webp", set_quality, "1 to 100"},
     {"strip", is_image, "images", set_strip, "true or false"},
     {"background", is_jpeg, "jpeg", set_background, "a colour such as #ffffff"},
-    {"title", has_title, "html", set_title, "a text of 1 to 500 bytes"},
+    {"title", has_title, "html and pdf", set_title, "a text of 1 to 500 bytes"},
 };
 
 static bool read_option(tfw_conversion_t *v, const char *name, const json_t *value)
@@ -283,6 +287,47 @@ static void name_of(const char *input, char *name, size_t size)
     name[tf_utf8_span(name, len)] = '\0';
 }
 
+static bool may_go_on(void *data)
+{
+    return tfw_convert_go_on(data);
+}
+
+/* A text in a font of fixed width. */
+static bool text_pdf(tfw_conversion_t *v, int text_fd)
+{
+    tfw_render_job_t job = {.go_on = may_go_on,
+                            .data = &v->convert,
+                            .pages_max = PAGES_MAX,
+                            .bytes_max = (int64_t)v->convert.output_max};
+    char fallback[256];
+    bool ok;
+
+    name_of(v->input, fallback, sizeof(fallback));
+    ok = v->render->text(&job, text_fd, v->title ? v->title : fallback, v->out_fd);
+    v->pages = job.pages;
+    if (!ok && !job.cancelled) {
+        tfw_convert_fail(&v->convert, TFW_PERMANENT, "%s", job.error);
+    }
+    return ok && v->convert.outcome == TFW_OK;
+}
+
+static bool to_pdf(tfw_conversion_t *v)
+{
+    int text_fd;
+    bool ok;
+
+    if (v->from != TFW_FORMAT_MARKDOWN) {
+        return text_pdf(v, v->in.fd);
+    }
+    text_fd = memfd_create("text", MFD_CLOEXEC);
+    if (text_fd < 0) {
+        return tfw_convert_fail(&v->convert, TFW_RETRY, "cannot make a temporary file: %s", strerror(errno));
+    }
+    ok = tfw_markdown_text(&v->convert, &v->in, text_fd) && text_pdf(v, text_fd);
+    close(text_fd);
+    return ok;
+}
+
 static bool to_html(tfw_conversion_t *v)
 {
     char fallback[256];
@@ -320,6 +365,8 @@ bool tfw_conversion_run(tfw_conversion_t *v)
         return to_xlsx(v);
     case TFW_FORMAT_HTML:
         return to_html(v);
+    case TFW_FORMAT_PDF:
+        return to_pdf(v);
     case TFW_FORMAT_PNG:
     case TFW_FORMAT_JPEG:
     case TFW_FORMAT_WEBP:

@@ -107,7 +107,8 @@ bool tfw_format_converts(tfw_format_t from, tfw_format_t to)
     case TFW_FAMILY_TABLE:
         return from != to && formats[to].family == TFW_FAMILY_TABLE && to != TFW_FORMAT_ODS;
     case TFW_FAMILY_DOCUMENT:
-        return from == TFW_FORMAT_MARKDOWN && to == TFW_FORMAT_HTML;
+        return (from == TFW_FORMAT_MARKDOWN && to == TFW_FORMAT_HTML) ||
+               ((from == TFW_FORMAT_MARKDOWN || from == TFW_FORMAT_TEXT) && to == TFW_FORMAT_PDF);
     default:
         return false;
     }

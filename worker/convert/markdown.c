@@ -10,6 +10,7 @@
 #include <cmark-gfm-core-extensions.h>
 
 #define PIECE 65536
+#define TEXT_WIDTH 78 /* columns */
 
 /* No script, and nothing from elsewhere but the pictures and links of the text. */
 static const char head[] =
@@ -140,27 +141,32 @@ static bool write_document(tfw_convert_t *c, int fd, const char *title, const ch
     return ok;
 }
 
-bool tfw_markdown_html(tfw_convert_t *c, const tfw_input_t *in, int out_fd, const char *title,
-                       const char *fallback)
+static const int parse_options = CMARK_OPT_DEFAULT | CMARK_OPT_VALIDATE_UTF8; /* safe is the default */
+
+static cmark_parser *new_parser(void)
 {
     static const char *const extensions[] = {"table", "strikethrough", "autolink", "tasklist"};
-    const int options = CMARK_OPT_DEFAULT | CMARK_OPT_VALIDATE_UTF8; /* safe is the default */
-    tf_buf_t heading = {.limit = 1024};
     cmark_parser *parser;
-    cmark_node *document = NULL;
-    char *body = NULL;
     size_t i;
-    bool ok;
 
     cmark_gfm_core_extensions_ensure_registered();
-    parser = cmark_parser_new(options);
+    parser = cmark_parser_new(parse_options);
     for (i = 0; i < sizeof(extensions) / sizeof(extensions[0]); i++) {
         cmark_parser_attach_syntax_extension(parser, cmark_find_syntax_extension(extensions[i]));
     }
-    ok = feed(c, in, parser);
-    document = ok ? cmark_parser_finish(parser) : NULL;
-    ok = document && walk(c, document, &heading);
-    body = ok ? cmark_render_html(document, options, cmark_parser_get_syntax_extensions(parser)) : NULL;
+    return parser;
+}
+
+bool tfw_markdown_html(tfw_convert_t *c, const tfw_input_t *in, int out_fd, const char *title,
+                       const char *fallback)
+{
+    tf_buf_t heading = {.limit = 1024};
+    cmark_parser *parser = new_parser();
+    cmark_node *document = feed(c, in, parser) ? cmark_parser_finish(parser) : NULL;
+    bool ok = document && walk(c, document, &heading);
+    char *body =
+        ok ? cmark_render_html(document, parse_options, cmark_parser_get_syntax_extensions(parser)) : NULL;
+
     if (body) {
         heading.failed = false; /* a long one is cut */
         title = title ? title : heading.len > 0 ? tf_buf_cstr(&heading) : fallback;
@@ -172,5 +178,26 @@ bool tfw_markdown_html(tfw_convert_t *c, const tfw_input_t *in, int out_fd, cons
     }
     cmark_parser_free(parser);
     tf_buf_free(&heading);
+    return ok && c->outcome == TFW_OK;
+}
+
+bool tfw_markdown_text(tfw_convert_t *c, const tfw_input_t *in, int out_fd)
+{
+    tfw_output_t out = {.convert = c, .fd = out_fd};
+    cmark_parser *parser = new_parser();
+    cmark_node *document = feed(c, in, parser) ? cmark_parser_finish(parser) : NULL;
+    char *text = document ? cmark_render_plaintext(document, parse_options, TEXT_WIDTH) : NULL;
+    bool ok = text != NULL;
+
+    if (ok) {
+        tf_buf_adds(&out.buf, text);
+        ok = tfw_output_end(&out);
+    }
+    free(text);
+    if (document) {
+        cmark_node_free(document);
+    }
+    cmark_parser_free(parser);
+    tfw_output_free(&out);
     return ok && c->outcome == TFW_OK;
 }

@@ -12,4 +12,7 @@
 bool tfw_markdown_html(tfw_convert_t *c, const tfw_input_t *in, int out_fd, const char *title,
                        const char *fallback);
 
+/* Writes its words as plain text, lines of up to 78 columns. */
+bool tfw_markdown_text(tfw_convert_t *c, const tfw_input_t *in, int out_fd);
+
 #endif

@@ -271,6 +271,9 @@ static void give_result(tfw_run_t *run, const request_t *r, const tfw_conversion
             tf_json_kcstr(&out, "sheet", t->sheet);
         }
     }
+    if (r->to == TFW_FORMAT_PDF) {
+        tf_json_kint(&out, "pages", conversion->pages);
+    }
     if (tfw_format_family(conversion->from) == TFW_FAMILY_IMAGE) {
         tf_json_kint(&out, "width", conversion->image.width);
         tf_json_kint(&out, "height", conversion->image.height);
@@ -355,6 +358,10 @@ static tfw_outcome_t file_conversion_run(tfw_run_t *run)
         conversion.to = r.to;
         outcome = open_input(run, &r, &conversion.in, &hint);
     }
+    if (outcome == TFW_OK && r.to == TFW_FORMAT_PDF) {
+        conversion.render = tfw_render(run);
+        outcome = conversion.render ? TFW_OK : TFW_RETRY;
+    }
     if (outcome == TFW_OK) {
         conversion.out_fd = tfw_run_temp_file(run);
         outcome = conversion.out_fd >= 0 ? convert(run, &r, &conversion, hint) : TFW_RETRY;
@@ -370,11 +377,11 @@ static tfw_outcome_t file_conversion_run(tfw_run_t *run)
 
 #define TO                                                                                                   \
     "\"enum\":[\"png\",\"jpeg\",\"jpg\",\"webp\",\"csv\",\"tsv\",\"json\",\"jsonl\",\"ndjson\",\"xlsx\","    \
-    "\"html\"]"
+    "\"html\",\"pdf\"]"
 
 #define FROM                                                                                                 \
     "\"enum\":[\"png\",\"jpeg\",\"jpg\",\"webp\",\"gif\",\"tiff\",\"svg\",\"csv\",\"tsv\",\"json\","         \
-    "\"jsonl\",\"ndjson\",\"xlsx\",\"ods\",\"markdown\",\"md\"]"
+    "\"jsonl\",\"ndjson\",\"xlsx\",\"ods\",\"markdown\",\"md\",\"text\",\"txt\"]"
 
 #define INPUT "\"type\":\"string\",\"minLength\":1,\"maxLength\":2048"
 
@@ -401,7 +408,7 @@ static tfw_outcome_t file_conversion_run(tfw_run_t *run)
 
 TF_HANDLER(file_conversion) = {
     .type = "file_conversion",
-    .description = "A file in another format: images, tables (CSV, JSON, spreadsheets), Markdown.",
+    .description = "A file in another format: images, tables (CSV, JSON, spreadsheets), Markdown and texts.",
     .payload_schema =
         "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\",\"type\":\"object\",\"properties\":{"
         "\"input\":{" INPUT ",\"description\":\"a path in the data directory, or a URL\","
