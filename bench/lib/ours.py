@@ -32,12 +32,12 @@ class Ours:
 
     # --- the stack
 
-    def taskforge(self, command, timeout, check=True):
+    def taskforge(self, command, timeout, check=True, **settings):
         env = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
         env.update(TASKFORGE_HOME=self.home, TASKFORGE_PORT=str(self.port or 3000), TASKFORGE_BUILD=self.bench.build,
                    ADMIN_USERNAME="bench", ADMIN_EMAIL="bench@taskforge.local", ADMIN_PASSWORD=self.password,
                    # every request is counted, and none is refused
-                   RATE_LIMIT_REQUESTS="9999999", RATE_LIMIT_WINDOW="60")
+                   RATE_LIMIT_REQUESTS="9999999", RATE_LIMIT_WINDOW="60", **settings)
         child = subprocess.Popen([f"{self.bench.root}/taskforge", command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                  stderr=subprocess.STDOUT, text=True, env=env, start_new_session=True)
         try:

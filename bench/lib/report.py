@@ -107,6 +107,15 @@ def table(r):
             f"without them {number(ms(get('waiting_none_due_p50_us')))}",
             ratio("waiting_due_p50_us", "waiting_none_due_p50_us"), 2.0, more_is_better=False, judged="ratio"),
     ]
+    for kind, what in (("api_call", "1,000 HTTP calls of 50 ms"), ("email", "1,000 mails of 50 ms")):
+        for pool, size in (("threads", 200), ("prefork", 20)):
+            peer = f"network_{kind}_celery_{pool}"
+            if get(f"{peer}_per_second"):
+                rows.append(row(what, get(f"network_{kind}_per_second"), "jobs/s",
+                                named(f"Celery, {size} {pool}", f"{peer}_per_second"),
+                                ratio(f"network_{kind}_per_second", f"{peer}_per_second")))
+                rows.append(row(f"{what}: memory of the worker's processes at most", get(f"network_{kind}_mb"), "MB PSS",
+                                named(f"Celery, {size} {pool}", f"{peer}_mb"), ratio(f"network_{kind}_mb", f"{peer}_mb")))
     for key, what in (("noise_bare", "this machine: bare nginx `return 201` at 1,000/s, open loop"),
                       ("noise_fdatasync", "this machine: fdatasync of 8 KB"),
                       ("noise_insert", "this machine: INSERT and commit of one row at 1,000/s, pgbench")):
