@@ -16,6 +16,11 @@ my $tf = TaskForge->start(parts => [qw(postgres redis nginx worker scheduler)], 
 });
 wait_until(60, sub { $tf->post('/api/v1/jobs', {type => 'noop'})->status == 202 }) or BAIL_OUT('the types are not known');
 
+is_deeply([$tf->sql("SELECT type, max_retries, retry_base_ms, retry_jitter FROM job_types WHERE type IN
+    ('send_email', 'process_payment', 'generate_report', 'data_pipeline') ORDER BY type COLLATE \"C\"")],
+    [[data_pipeline => 2, 2000, 'f'], [generate_report => 2, 2000, 'f'], [process_payment => 3, 2000, 'f'], [send_email => 5, 2000, 'f']],
+    'the four types, their retries, and 2 s before the first, exactly');
+
 for my $type (sort keys %types) {
     my ($retries, $payload, $error) = @{$types{$type}}{qw(retries payload error)};
     my $job = $tf->submit({type => $type, payload => $payload});
