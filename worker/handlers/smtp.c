@@ -11,7 +11,7 @@
 #include "held.h"
 #include "transfer.h"
 
-#define IDLE_MAX 16             /* connections that are kept */
+#define IDLE_MAX 32             /* connections that are kept */
 #define IDLE_US (20 * 1000000L) /* for so long at most */
 #define IN_MAX 4096             /* bytes of an answer's line; RFC 5321: 512 */
 #define LINES_MAX 100           /* of an answer */
