@@ -213,13 +213,10 @@ static void write_request(const charge_t *c, tf_buf_t *out)
 
 static void call_gateway(const charge_t *c, const tf_buf_t *body, tfw_http_answer_t *answer)
 {
+    static const char agent[] = "user-agent: TaskForge/" TF_VERSION;
     char key[64], authorization[KEY_MAX + 32];
-    const char *headers[] = {"content-type: application/json",
-                             "accept: application/json",
-                             "user-agent: TaskForge/" TF_VERSION,
-                             key,
-                             authorization,
-                             NULL};
+    const char *headers[] = {
+        "content-type: application/json", "accept: application/json", agent, key, authorization, NULL};
     tfw_http_request_t request = {.url = settings.url,
                                   .headers = headers,
                                   .body = body->data,
