@@ -2,7 +2,7 @@
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
-use TaskForge::Files qw(spew);
+use TaskForge::Files qw(slurp spew);
 use TaskForge::Process qw(run);
 use TaskForge::Rows;
 
@@ -117,8 +117,6 @@ like($tf->get($job->{result}{file_url})->body, qr/No jobs were submitted/, '... 
 $job = report({report_type => 'sales', dataset => 'sales_q1', group_by => 'region', columns => [qw(units revenue)]});
 is($job->{result}{rows}, 50_000, 'a report over a dataset');
 $text = join "\n", pages($job->{result}{file_url}, 'dataset');
-my $import = "CREATE TABLE s(order_id,date,region,product,channel,units,price,discount,revenue)";
-my ($names) = split /\n/, run('head', '-n', '1', "$home/data/sales_q1.csv");
 sub sqlite { my ($sql) = @_; return map { [split /\|/] } split /\n/, run('sqlite3', ':memory:', '.mode csv', ".import $home/data/sales_q1.csv s", '.mode list', $sql) }
 sub decimal { my ($v) = @_; $v = $v == int $v ? sprintf '%.0f', $v : sprintf '%.2f', $v; 1 while $v =~ s/^(-?\d+)(\d{3})/$1,$2/; return $v }
 for my $row (sqlite('SELECT region, count(*), sum(units), avg(units), sum(revenue), avg(revenue) FROM s GROUP BY region')) {
@@ -159,5 +157,10 @@ for my $i (0 .. $#bad) {
 is($tf->post('/api/v1/jobs', {type => 'generate_report', payload => {report_type => 'x'}})->status, 422, 'generate_report is for a user');
 is($tf->post('/api/v1/jobs', {type => 'report_generation', payload => {report_type => 'x', date_range => 'ever'}})->status, 422, 'other ranges are refused at once');
 is_deeply([@{$tf->submit({type => 'generate_report', payload => {report_type => 'x', user_id => 'u', date_range => 'today'}})}{qw(max_retries)}], [2], 'generate_report is tried again twice');
+
+# ---- the page's example ----
+my ($printed) = slurp("$FindBin::Bin/../docs/handlers.md") =~ /^## report_generation, generate_report\n\n```sh\n(.*?)```$/ms;
+$printed =~ s/127\.0\.0\.1:3000/127.0.0.1:$tf->{port}/g or die 'no port';
+like(JSON::PP::decode_json(`TOKEN=none; $printed`)->{items}[0]{name}, qr/^operations-last_7_days-.*\.pdf$/, 'the example of docs/handlers.md');
 
 done_testing;

@@ -48,7 +48,7 @@ static void add_part(char *name, size_t size, const char *text)
     for (; *text && len < end && len + 1 < size; text++) {
         bool first = len == 0, fits = tf_file_name_valid(text, 1) || (*text == '.' && !first);
 
-        name[len++] = fits ? *text : '-';
+        name[len++] = (char)(fits ? *text : '-');
     }
     name[len] = '\0';
 }
