@@ -162,6 +162,14 @@ await ok('names, payloads, errors and logs are text, whatever they hold', async 
   same(await page.evaluate(() => [globalThis.stolen, document.querySelectorAll('img[src=x]').length]), [undefined, 0]);
 });
 
+await ok('a file that a job made is downloaded', async () => {
+  const { id } = await api('POST', '/jobs', { type: 'test_files', payload: { files: [{ name: 'page.html', content_type: 'text/html', text: EVIL }] } });
+  await settled(id, 'SUCCESS');
+  await page.goto(`${url}/jobs/${id}`);
+  const [download] = await Promise.all([page.waitForEvent('download'), button('Download page.html').click()]);
+  same([download.suggestedFilename(), readFileSync(await download.path(), 'utf8')], ['page.html', EVIL]);
+});
+
 await ok('a failed job is retried', async () => {
   const { items } = await api('GET', '/jobs?q=fails+at+once');
   await page.goto(`${url}/jobs/${items[0].id}`);

@@ -9,6 +9,7 @@ export type Job = Schemas['JobSummary'];
 export type JobWhole = Schemas['JobWhole'];
 export type JobStatus = Schemas['JobStatus'];
 export type JobError = Schemas['JobError'];
+export type JobFile = Schemas['JobFile'];
 export type LogLine = Schemas['LogLine'];
 export type Worker = Schemas['Worker'];
 export type Queue = Schemas['Queue'];

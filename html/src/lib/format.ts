@@ -12,6 +12,13 @@ export const localTime = (time: string): string => local.format(new Date(time));
 export const clockTime = (time: string): string => clock.format(new Date(time));
 export const shortTime = (time: string): string => dayAndTime.format(new Date(time));
 
+/** In units of 1000, as files are sold: 312 B, 31.5 kB, 12 MB. */
+export function fileSize(bytes: number): string {
+  const power = bytes < 1000 ? 0 : Math.min(Math.floor(Math.log10(bytes) / 3), 3);
+  const value = bytes / 1000 ** power;
+  return `${value < 99.95 && power ? Number(value.toFixed(1)) : Math.round(value)} ${['B', 'kB', 'MB', 'GB'][power]}`;
+}
+
 /** 0.0042 → "4.2 ms", 75 → "1 min 15 s"; null → "–" */
 export function duration(seconds: number | null | undefined): string {
   if (seconds === null || seconds === undefined) {

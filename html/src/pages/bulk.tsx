@@ -72,7 +72,7 @@ function BulkDialog({ action, filter, onClose, onDone }: { action: Action; filte
       ) : found ? (
         <p>
           <strong>{found.more ? 'More than ' : ''}{count(found.count)}</strong> {found.count === 1 ? 'job' : 'jobs'} can be changed so at this moment.
-          {action === 'delete' && ' Their errors and logs go too; there is no way back.'}
+          {action === 'delete' && ' Their errors, logs and files go too; there is no way back.'}
           {action === 'cancel' && ' What waits never runs, what runs is stopped.'}
         </p>
       ) : (

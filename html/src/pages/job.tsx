@@ -13,6 +13,7 @@ import { JobState } from '../ui/status';
 import { Elapsed, Time } from '../ui/time';
 import { complain, say } from '../ui/toast';
 import { Deliveries } from './deliveries';
+import { JobFiles } from './job-files';
 import { JobLog } from './job-log';
 import { JobTimeline } from './job-timeline';
 import { Progress } from './jobs';
@@ -46,6 +47,7 @@ function JobView({ job }: { job: JobWhole }) {
           <div className="min-w-0 space-y-4">
             <Panel title="Payload"><JsonTree value={job.payload} label="payload" /></Panel>
             <Panel title="Result">{job.status === 'SUCCESS' ? <JsonTree value={job.result} label="result" /> : <Empty>{isFinal(job.status) ? 'It ended without a result.' : 'Not yet.'}</Empty>}</Panel>
+            <JobFiles job={job} />
             <Errors job={job} />
             <JobLog job={job} />
             {job.webhook_url && <Deliveries job={job} />}
@@ -101,7 +103,7 @@ function Buttons({ job }: { job: JobWhole }) {
       {mayChange('delete', job.status) && <button type="button" className="button" onClick={() => setDeleting(true)}>Delete</button>}
       {deleting && (
         <Confirm title="Delete this job" action="Delete" danger busy={remove.isPending} onConfirm={() => remove.mutate()} onClose={() => setDeleting(false)}>
-          <p>The job goes, with its errors and logs. There is no way back.</p>
+          <p>The job goes, with its errors, logs and files. There is no way back.</p>
         </Confirm>
       )}
     </>
