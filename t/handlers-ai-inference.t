@@ -4,7 +4,7 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
-use TaskForge::Files qw(slurp);
+use TaskForge::Files qw(slurp spew);
 use TaskForge::Secrets qw(secret);
 use TaskForge::WebServer;
 
@@ -12,8 +12,9 @@ my $key = secret('sk-' . join '', map { ('a' .. 'z', 0 .. 9)[rand 36] } 1 .. 32)
 my $tf = TaskForge->start(parts => [qw(postgres redis)]);
 my $home = $tf->{home};
 my $web = TaskForge::WebServer->start($home, {TaskForge::WebServer::openai(key => $key, pause => 0.01)});
+spew("$home/key", "$key\n");
 # its address is private, and TASKFORGE_OUTGOING_ALLOW names nobody
-%{$tf->{settings}} = (%{$tf->{settings}}, TASKFORGE_AI_URL => $web->url('/v1/'), TASKFORGE_AI_KEY => $key, TASKFORGE_AI_MODEL => 'small', TASKFORGE_AI_MAX_TOKENS => 1000,
+%{$tf->{settings}} = (%{$tf->{settings}}, TASKFORGE_AI_URL => $web->url('/v1/'), TASKFORGE_AI_KEY_FILE => "$home/key", TASKFORGE_AI_MODEL => 'small', TASKFORGE_AI_MAX_TOKENS => 1000,
     TASKFORGE_WORKER_CONCURRENCY => 6, TASKFORGE_WORKER_QUEUES => 'default');
 $tf->start_part($_) for qw(nginx scheduler worker);
 # others, with other settings
@@ -64,7 +65,7 @@ sub curl_text {
     open my $out, '-|', 'curl', '-sSN', '-H', "\@$home/work-header", '-d', $body, $web->url('/v1/chat/completions') or die "curl: $!";
     return join '', map { /^data: (\{.*\})\r?$/ ? JSON::PP::decode_json($1)->{choices}[0]{delta}{content} // '' : () } <$out>;
 }
-TaskForge::Files::spew("$home/work-header", "Authorization: Bearer $key\n");
+spew("$home/work-header", "Authorization: Bearer $key\n");
 for my $name (qw(seed split)) {
     is(ended($name)->{result}{text}, curl_text($name eq 'seed' ? 'any' : 'split'), "$name: the text is what curl gets");
 }
