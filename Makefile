@@ -172,10 +172,14 @@ FUZZERS   := $(patsubst t/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard t/fuzz/*.c))
 FUZZ_ARGS ?= -max_total_time=60
 fuzzed_c  := $(addprefix worker/handlers/,csv.c json_path.c json_rows.c mustache.c number.c sse.c)
 
+# the one that reads spreadsheets
+$(BUILD)/fuzz/tables: fuzzed_c += $(filter-out %/conversion.c %/markdown.c,$(wildcard worker/convert/*.c))
+$(BUILD)/fuzz/tables: FUZZ_LIBS := $(XML_INC) -lxml2 -lzip -lxlsxwriter
+
 $(BUILD)/fuzz/%: t/fuzz/%.c $(core_c) $(wildcard core/*.h worker/handlers/*.[ch])
 	@mkdir -p $(@D)
 	clang -std=gnu11 -O1 -g $(WARN) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(CPPFLAGS) -Iworker \
-	  $< $(core_c) $(jwt_c) $(fuzzed_c) -o $@ -ljansson -ljwt -lcurl -lssl -lcrypto -lm
+	  $< $(core_c) $(jwt_c) $(fuzzed_c) -o $@ $(FUZZ_LIBS) -ljansson -ljwt -lcurl -lssl -lcrypto -lm
 
 fuzz: $(FUZZERS)
 	@set -e; for f in $(FUZZERS); do echo "$$f"; "$$f" $(FUZZ_ARGS) -artifact_prefix="$$f-" -print_final_stats=0; done

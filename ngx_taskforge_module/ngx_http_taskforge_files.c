@@ -90,6 +90,8 @@ static const tf_sql_t  ngx_http_taskforge_sql_slice = {
 static const ngx_str_t  ngx_http_taskforge_file_types[] = {
     ngx_string("application/json"),
     ngx_string("application/pdf"),
+    ngx_string("application/vnd.openxmlformats-officedocument"
+               ".spreadsheetml.sheet"),
     ngx_string("application/x-ndjson"),
     ngx_string("application/zip"),
     ngx_string("image/avif"),

@@ -142,6 +142,7 @@ deflate = zlib.compressobj(9, zlib.DEFLATED, 15)
 head = deflate.compress(b"") + deflate.flush(zlib.Z_FULL_FLUSH)
 hundred = deflate.compress(bytes(7501 * 100)) + deflate.flush(zlib.Z_FULL_FLUSH)
 png("bomb.png", 60000, 60000, 0, head + hundred * 600 + deflate.flush(), depth=1)
+png("large.png", 6000, 8000, 2, zlib.compress(bytes(18001 * 8000), 1))
 
 
 def svg(name, body, attributes='width="40" height="20"', prolog=""):

@@ -375,9 +375,9 @@ static tfw_outcome_t file_conversion_run(tfw_run_t *run)
     return outcome;
 }
 
-#define TO                                                                                                   \
-    "\"enum\":[\"png\",\"jpeg\",\"jpg\",\"webp\",\"csv\",\"tsv\",\"json\",\"jsonl\",\"ndjson\",\"xlsx\","    \
-    "\"html\",\"pdf\"]"
+/* clang-format off */
+#define TO \
+    "\"enum\":[\"png\",\"jpeg\",\"jpg\",\"webp\",\"csv\",\"tsv\",\"json\",\"jsonl\",\"ndjson\",\"xlsx\",\"html\",\"pdf\"]"
 
 #define FROM                                                                                                 \
     "\"enum\":[\"png\",\"jpeg\",\"jpg\",\"webp\",\"gif\",\"tiff\",\"svg\",\"csv\",\"tsv\",\"json\","         \
@@ -387,7 +387,6 @@ static tfw_outcome_t file_conversion_run(tfw_run_t *run)
 
 #define PIXELS "\"type\":\"integer\",\"minimum\":1,\"maximum\":16383"
 
-/* clang-format off */
 #define OPTIONS \
     "\"width\":{" PIXELS ",\"description\":\"of an image, in pixels\"}," \
     "\"height\":{" PIXELS ",\"description\":\"of an image, in pixels\"}," \
