@@ -137,12 +137,18 @@ with open("photo.png", "rb") as f:
     whole = f.read()
 with open("cut.png", "wb") as f:
     f.write(whole[: len(whole) // 2])
-# 60,000 x 60,000 pixels of one colour: the same row again and again
-deflate = zlib.compressobj(9, zlib.DEFLATED, 15)
-head = deflate.compress(b"") + deflate.flush(zlib.Z_FULL_FLUSH)
-hundred = deflate.compress(bytes(7501 * 100)) + deflate.flush(zlib.Z_FULL_FLUSH)
-png("bomb.png", 60000, 60000, 0, head + hundred * 600 + deflate.flush(), depth=1)
-png("large.png", 6000, 8000, 2, zlib.compress(bytes(18001 * 8000), 1))
+
+
+def zeros(row, times):
+    """So many times the same bytes of nothing, packed: the same few bytes again, and the checksum that they have (RFC 1950)."""
+    deflate = zlib.compressobj(9)
+    head = deflate.compress(b"") + deflate.flush(zlib.Z_FULL_FLUSH)
+    one = deflate.compress(bytes(row)) + deflate.flush(zlib.Z_FULL_FLUSH)
+    return head + one * times + deflate.flush()[:-4] + struct.pack(">I", row * times % 65521 << 16 | 1)
+
+
+png("bomb.png", 60000, 60000, 0, zeros(7501 * 100, 600), depth=1)
+png("large.png", 6000, 8000, 2, zeros(18001 * 100, 80))
 
 
 def svg(name, body, attributes='width="40" height="20"', prolog=""):
