@@ -31,7 +31,7 @@ connection(wh_away => $json->encode({postgresql => {url => "postgresql://x:hunte
 connection(lake => $s3->connection);
 connection(lake_wrong => $s3->connection(secret_key => 'another'));
 give_away("$home/connections", glob "$home/connections/*");
-@{$tf->{settings}}{qw(TASKFORGE_CONNECTIONS_DIR TASKFORGE_OUTGOING_ALLOW TASKFORGE_WORKER_CONCURRENCY)} = ("$home/connections", '127.0.0.1', 5);
+@{$tf->{settings}}{qw(TASKFORGE_CONNECTIONS_DIR TASKFORGE_OUTGOING_ALLOW TASKFORGE_WORKER_CONCURRENCY TASKFORGE_LOST_SECONDS)} = ("$home/connections", '127.0.0.1', 5, 60);
 $tf->start_part($_) for qw(redis scheduler worker nginx);
 
 sub submit { my (%payload) = @_; return $tf->submit({type => 'data_pipeline', payload => \%payload})->{id} }
@@ -186,6 +186,7 @@ my @refused = (
     [{destination => 'postgresql://wh/shop.orders', steps => [{rename => {units => 'units") SELECT 1; --'}}]}, qr/^destination: shop\.orders has no column "units"\) SELECT 1; --"$/],
     [{source => 's3://lake/other/x.csv'}, qr/^payload: "source" names the bucket "other", which is not one of the connection "lake"$/],
     [{source => 's3://lake/lake/none.csv'}, qr/^source: GET: HTTP 404: NoSuchKey: No & no\.$/], [{source => 's3://lake_wrong/lake/in/x.csv'}, qr/^source: GET: HTTP 403: SignatureDoesNotMatch: /],
+    [{source => 's3://lake/lake/../other/x.csv'}, qr/^payload: "source" has a key with a part that is "\." or "\.\."$/],
     [{steps => [{cast => {colour => 'integer'}}]}, qr/^record 1 \(line 2\): there is no column "colour"$/],
     [{steps => [{filter => {column => 'units', op => 'in', value => 3}}]}, qr/^payload: a "filter" step: the "value" of in must be a list/],
 );
@@ -211,17 +212,21 @@ $job = ended($job->{id});
 ok($job->{status} eq 'DEAD_LETTER' && $job->{error} !~ /hunter2/, 'a database that is away is tried again, and its password is nowhere') or diag(explain($job));
 
 # ---- interrupted: the worker is killed in the middle of all of these, which cannot save their second checkpoint meanwhile
-# Locks the checkpoints of the next so many jobs as soon as there are any, until what it returns is gone. Waits until it begins to.
-sub hold {
-    my ($database, $table, $jobs, $after) = @_;
-    my $said = "$home/held.$database";
+# A transaction that tries the statement until it has to do with so many rows, then does $end and lasts until what this returns is
+# gone. Returns as soon as it tries.
+sub as_soon_as {
+    my ($database, $rows, $statement, $end) = @_;
+    my $said = "$home/said.$database";
     open my $psql, '|-', 'sh', '-c', 'exec "$@" >"$0"', $said, TaskForge::Postgres::psql_command("$home/run", 'postgres', $database) or die "psql: $!";
-    print {$psql} "\\echo begins\nBEGIN; DO \$\$ DECLARE n int; BEGIN LOOP PERFORM FROM $table WHERE job_id > '$after' AND data IS NOT NULL FOR UPDATE; ",
-        "GET DIAGNOSTICS n = ROW_COUNT; EXIT WHEN n = $jobs; PERFORM pg_sleep(0.002); END LOOP; END \$\$;\n\\echo held\n";
+    print {$psql} "\\echo begins\nBEGIN; DO \$\$ DECLARE n int; BEGIN LOOP $statement; GET DIAGNOSTICS n = ROW_COUNT; EXIT WHEN n = $rows; ",
+        "PERFORM pg_sleep(0.002); END LOOP; END \$\$;\n$end\n\\echo done\n";
     $psql->flush;
     wait_until(30, sub { -s $said }) or die "psql does not begin\n";
     return ($psql, $said);
 }
+
+# Locks the checkpoints of the next so many jobs.
+sub hold { my ($database, $table, $jobs, $after) = @_; return as_soon_as($database, $jobs, "PERFORM FROM $table WHERE job_id > '$after' AND data IS NOT NULL FOR UPDATE", '') }
 warehouse('DELETE FROM shop.orders');
 $s3->object('public/changing.csv', slurp($small));
 my $note = 'x' x 1500;
@@ -234,7 +239,7 @@ my %running = (
     url => submit(source => $s3->endpoint . '/public/q1.csv', destination => 'killed.json', batch_size => 200),
     changing => submit(source => $s3->endpoint . '/public/changing.csv', destination => 'changing.csv', batch_size => 200),
 );
-wait_until(90, sub { !grep { slurp($_) !~ /held/ } @hold[1, 3] }, 0.1) or diag('not so far');
+wait_until(90, sub { !grep { slurp($_) !~ /done/ } @hold[1, 3] }, 0.1) or diag('not so far');
 my @before = $s3->requests;
 is(scalar(grep { $tf->job($_)->{status} eq 'RUNNING' } values %running), 5, 'all are in the middle');
 $tf->kill_part('worker');
@@ -265,6 +270,18 @@ is($tf->post("/api/v1/jobs/$running{changing}/retry", {})->status, 200, 'retried
 $job = ended($running{changing});
 ok($job->{status} eq 'SUCCESS' && output('changing.csv') eq $s3->object('public/changing.csv'), '... it begins anew') or diag(explain($job));
 
+# ---- a run that comes too late
+$after = $running{changing};
+$after = $tf->sql_value("SELECT max(id::text) FROM jobs WHERE id::text >= '$after'");
+@hold = as_soon_as('taskforge', 1, "UPDATE jobs SET incarnation = incarnation + 1000000 WHERE id > '$after' AND EXISTS (SELECT FROM job_checkpoints WHERE job_id = id)", 'COMMIT;');
+my $late = submit(source => 'small.csv', destination => 'late.csv', batch_size => 100);
+wait_until(60, sub { slurp($hold[1]) =~ /done/ }) or diag('not so far'); # somebody else has it now
+my $saved = $tf->sql_value("SELECT data FROM job_checkpoints WHERE job_id = '$late'");
+@hold = ();
+spew("$data/output/.parts/old", 'x');
+spew("$data/output/.parts/new", 'x');
+utime 1, time - 41 * 86400, "$data/output/.parts/old";
+
 # ---- cancelled, and failed for good
 $job = submit(source => 'sales_q1.csv', destination => 'cancelled.csv', batch_size => 10);
 wait_until(30, sub { $tf->sql_value("SELECT count(*) FROM job_logs WHERE job_id = '$job' AND message LIKE 'batch 3:%'") }, 0.1);
@@ -272,7 +289,8 @@ $tf->post("/api/v1/jobs/$job/cancel", {});
 $job = ended($job);
 is($job->{status}, 'CANCELLED', 'cancelled');
 ok($job->{result}{status} eq 'cancelled' && $job->{result}{records_written} >= 30, '... with what was done by then') or diag(explain($job));
-ok(!-e "$data/output/cancelled.csv" && !glob("$data/output/.parts/*"), '... and nothing left');
+ok(!-e "$data/output/cancelled.csv" && !glob("$data/output/.parts/$job->{id}*"), '... and nothing left');
+ok(!-e "$data/output/.parts/old" && -e "$data/output/.parts/new", 'what jobs left behind more than 40 days ago is gone');
 $job = ended(submit(source => 'sales_q1.csv', destination => 's3://lake/lake/out/never.jsonl', record_count => 6001, batch_size => 1000,
     steps => [{default => {note => 'x' x 2000}}, {cast => {order_id => 'text'}}, {select => ['order_id', 'note']}, {cast => {order_id => 'integer'}}, {limit => 6000}]));
 is($job->{status}, 'SUCCESS', 'an upload of two parts') or diag($job->{error});
@@ -281,7 +299,14 @@ $job = ended(submit(source => 'late.csv', destination => 's3://lake/lake/out/lat
 like($job->{error}, qr/^record 6001 \(line 6002\): column "order_id": "late" is no integer$/, 'a bad record behind a part that was sent');
 ok((grep { m{^DELETE /lake/out/late\.jsonl\?uploadId=} } $s3->requests) && !$s3->uploads, '... aborts the upload');
 
+$job = ended($late);
+is_deeply([@$job{qw(status attempt)}], ['SUCCESS', 2], 'the job of a run that came too late is run again') or diag(explain($job));
+my ($went_on) = map { /^going on behind batch (\d+),/ ? $1 : () } lines($late);
+is($went_on, $json->decode($saved)->{batch}, '... from where it stood: the late run has saved nothing');
+ok(output('late.csv') eq slurp($small), '... and what it writes is right');
+
 # ---- checkpoints
+is_deeply(($tf->sql("SELECT max_retries, retry_base_ms, retry_jitter FROM job_types WHERE type = 'data_pipeline'"))[0], [2, 2000, 'f'], 'tried again twice, after exactly 2 and 4 s');
 is($tf->sql_value("SELECT count(*) > 0 FROM job_checkpoints"), 't', 'jobs have left checkpoints');
 $tf->sql('NOTIFY tf_upkeep');
 ok(wait_until(30, sub { $tf->sql_value('SELECT count(*) FROM job_checkpoints') == 0 }), '... which upkeep removes once they have ended');

@@ -173,33 +173,35 @@ static bool is_about_data(const tfw_table_t *t)
            strncmp(t->sqlstate, "23", 2) == 0;
 }
 
-/* Record by record, to find those that the table does not take. */
-static tfw_outcome_t insert_each(rows_t *d)
+/* One record by itself. */
+static tfw_outcome_t insert_one(rows_t *d, size_t i)
 {
     tfw_pipeline_t *p = d->table.pipeline;
 
-    for (size_t i = 0; i < json_array_size(d->batch); i++) {
-        if (tfw_run_cancelled(p->run)) {
-            return TFW_CANCELLED;
-        }
-        if (!execute(d, "SAVEPOINT record", 0, NULL)) {
-            return tfw_table_failed(&d->table);
-        }
-        if (insert(d, i, 1)) {
-            p->written++;
-            continue;
-        }
-        if (!is_about_data(&d->table)) {
-            return tfw_table_failed(&d->table);
-        }
-        if (!tfw_pipeline_refuse(p, d->lines[2 * i], d->lines[2 * i + 1], d->table.message)) {
-            return TFW_PERMANENT;
-        }
-        if (!execute(d, "ROLLBACK TO SAVEPOINT record", 0, NULL)) {
-            return tfw_table_failed(&d->table);
-        }
+    if (!execute(d, "SAVEPOINT record", 0, NULL)) {
+        return tfw_table_failed(&d->table);
     }
-    return TFW_OK;
+    if (insert(d, i, 1)) {
+        p->written++;
+    } else if (!is_about_data(&d->table)) {
+        return tfw_table_failed(&d->table);
+    } else if (!tfw_pipeline_refuse(p, d->lines[2 * i], d->lines[2 * i + 1], d->table.message)) {
+        return TFW_PERMANENT;
+    } else if (!execute(d, "ROLLBACK TO SAVEPOINT record", 0, NULL)) {
+        return tfw_table_failed(&d->table);
+    }
+    return execute(d, "RELEASE SAVEPOINT record", 0, NULL) ? TFW_OK : tfw_table_failed(&d->table);
+}
+
+/* Record by record, to find those that the table does not take. */
+static tfw_outcome_t insert_each(rows_t *d)
+{
+    tfw_outcome_t outcome = TFW_OK;
+
+    for (size_t i = 0; i < json_array_size(d->batch) && outcome == TFW_OK; i++) {
+        outcome = tfw_run_cancelled(d->table.pipeline->run) ? TFW_CANCELLED : insert_one(d, i);
+    }
+    return outcome;
 }
 
 static tfw_outcome_t insert_batch(rows_t *d)

@@ -87,6 +87,19 @@ static bool use_path(parse_t *p, tfw_place_kind_t kind, const char *path)
                kind == TFW_PLACE_HTTP ? "URL" : "path");
 }
 
+/* A key that libcurl would take for a way to another object, or another bucket. */
+static bool has_dots(const char *key)
+{
+    while (*key) {
+        tf_str_t part = cut(&key);
+
+        if ((part.len == 1 && part.data[0] == '.') || (part.len == 2 && memcmp(part.data, "..", 2) == 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool use_object(parse_t *p, tf_str_t connection, tf_str_t bucket, tf_str_t key)
 {
     tfw_place_t *place = p->place;
@@ -96,6 +109,9 @@ static bool use_object(parse_t *p, tf_str_t connection, tf_str_t bucket, tf_str_
         !put(p, place->bucket, sizeof(place->bucket), bucket, "bucket") ||
         !put(p, place->path, sizeof(place->path), key, "key")) {
         return false;
+    }
+    if (has_dots(place->path)) {
+        return refuse(p, "has a key with a part that is \".\" or \"..\"");
     }
     if (strchr(place->bucket, '/') || !tfw_s3_allows(&place->connection->u.s3, place->bucket)) {
         return refuse(p, "names the bucket \"%s\", which is not one of the connection \"%s\"", place->bucket,

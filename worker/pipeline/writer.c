@@ -117,11 +117,15 @@ static bool begin(tfw_writer_t *w, char *error, size_t error_size)
     if (w->begun) {
         return true;
     }
-    w->begun = true;
+    if (w->columns && !put_line(w, NULL, error, error_size)) {
+        w->text.len = 0; /* nothing else is there yet */
+        return false;
+    }
     if (w->format == TFW_FORMAT_JSON) {
         tf_buf_adds(&w->text, "[");
     }
-    return !w->columns || put_line(w, NULL, error, error_size);
+    w->begun = true;
+    return true;
 }
 
 static bool is_table(const tfw_writer_t *w)
