@@ -170,7 +170,8 @@ $(BUILD)/unit/%: $(BUILD)/t/unit/%.o $(core_o) $(handlers_o) $(BUILD)/libparts.a
 # libFuzzer targets (clang): make fuzz FUZZ_ARGS=-max_total_time=600
 FUZZERS   := $(patsubst t/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard t/fuzz/*.c))
 FUZZ_ARGS ?= -max_total_time=60
-fuzzed_c  := $(addprefix worker/handlers/,csv.c json_path.c json_rows.c mustache.c number.c sse.c)
+fuzzed_c  := $(addprefix worker/handlers/,csv.c json_path.c json_rows.c mustache.c number.c sse.c) \
+             $(filter-out %/crawl.c %/sites.c,$(wildcard worker/scrape/*.c))
 
 # the one that reads spreadsheets
 $(BUILD)/fuzz/tables: fuzzed_c += $(filter-out %/conversion.c %/markdown.c,$(wildcard worker/convert/*.c))

@@ -1,0 +1,45 @@
+/* page.h: a page as a tree: its bytes as UTF-8, parsed by libxml2. */
+#ifndef TFW_PAGE_H
+#define TFW_PAGE_H
+
+#include <libxml/HTMLparser.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "scrape/url.h"
+
+/* Called every few milliseconds, so that other jobs of the process get their turn. false: stop. */
+typedef struct {
+    bool (*take)(void *data);
+    void *data;
+} tfw_turn_t;
+
+typedef struct {
+    htmlDocPtr doc;
+    char base[TFW_URL_SIZE]; /* that references are relative to */
+    size_t nodes;
+    bool cut; /* nested deeper than the parser goes: the rest is missing */
+} tfw_page_t;
+
+/* The page that came from url with this Content-Type ("": none). Its character set is what says a byte order
+ * mark, or the header, or a <meta> in the first 1024 bytes (HTML, 13.2.3.2); without any of them UTF-8 if it
+ * is that, or windows-1252. false: stopped, or out of memory. */
+bool tfw_page_parse(tfw_page_t *page, const char *bytes, size_t len, const char *content_type,
+                    const char *url, const tfw_turn_t *turn);
+
+void tfw_page_free(tfw_page_t *page);
+
+/* The node after this one in the order of the document, within root; NULL: there is none. inside: its
+ * children come first, else they are left out. */
+xmlNodePtr tfw_node_next(xmlNodePtr root, xmlNodePtr node, bool inside);
+
+/* An element of that name (lower case). */
+bool tfw_node_is(xmlNodePtr node, const char *name);
+
+/* The value of an attribute as the tree has it; NULL: there is none, or it is not plain. */
+const char *tfw_node_attribute(xmlNodePtr node, const char *name);
+
+/* The name of the character set; "": none is declared. For tests. */
+const char *tfw_charset(const char *bytes, size_t len, const char *content_type, char name[48]);
+
+#endif
