@@ -27,8 +27,9 @@ sub conversion { my ($title, $payload, $check) = @_; push @cases, {title => $tit
 sub made {
     my ($job) = @_;
     my $name = $job->{result}{file} // die "$job->{id} made nothing";
-    my $hex = $tf->sql_value("SELECT string_agg(encode(data, 'hex'), '' ORDER BY seq) FROM job_file_chunks WHERE job_id = '$job->{id}'");
-    spew("$work/$name", pack 'H*', $hex // '');
+    my $answer = $tf->api->get($job->{result}{file_url});
+    die "$job->{result}{file_url}: " . $answer->status if $answer->status != 200;
+    spew("$work/$name", $answer->body);
     return "$work/$name";
 }
 
