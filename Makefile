@@ -29,7 +29,7 @@ NGX_INC  := $(addprefix -isystem ,$(NGX)/core $(NGX)/event $(NGX)/event/modules 
             $(NGX)/http $(NGX)/http/modules $(NGX)/http/v2 $(NGX)/http/v3) -isystem $(NGX_OBJS)
 
 # what the worker is made of; worker/render/ and worker/images/ are shared objects of their own, worker/data/ are programs
-WORKER_ROOMS := worker worker/handlers worker/convert worker/pipeline worker/scan worker/scrape
+WORKER_ROOMS := worker $(addprefix worker/,handlers call convert dataset inference mail payment pipeline report scan scrape)
 # ... and stands on
 WORKER_LIBS   = -luv $(HIREDIS) -lpq -ljansson -lcurl -lidn2 -lxml2 -lzip -lxlsxwriter -lcmark-gfm-extensions -lcmark-gfm \
                 -lsqlite3 -lz -lssl -lcrypto -lm
@@ -167,20 +167,24 @@ $(BUILD)/unit/%: $(BUILD)/t/unit/%.o $(core_o) $(handlers_o) $(BUILD)/libparts.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -ljwt $(WORKER_LIBS)
 
-# libFuzzer targets (clang): make fuzz FUZZ_ARGS=-max_total_time=600
+# libFuzzer targets (clang): make fuzz FUZZ_ARGS=-max_total_time=600. What they test is compiled once for all of them.
 FUZZERS   := $(patsubst t/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard t/fuzz/*.c))
 FUZZ_ARGS ?= -max_total_time=60
-fuzzed_c  := $(addprefix worker/handlers/,csv.c json_path.c json_rows.c mustache.c number.c sse.c) \
-             $(filter-out %/crawl.c %/sites.c,$(wildcard worker/scrape/*.c))
+FUZZ_CC   := clang -std=gnu11 -O1 -g $(WARN) -fsanitize=address,undefined -fno-sanitize-recover=undefined $(CPPFLAGS) $(XML_INC) -Iworker
+fuzzed_c  := $(core_c) $(jwt_c) $(addprefix worker/,dataset/csv.c dataset/json_rows.c dataset/number.c call/json_path.c inference/sse.c \
+             mail/mustache.c) $(filter-out %/crawl.c %/sites.c,$(wildcard worker/scrape/*.c)) \
+             $(filter-out %/conversion.c %/markdown.c,$(wildcard worker/convert/*.c))
 
-# the one that reads spreadsheets
-$(BUILD)/fuzz/tables: fuzzed_c += $(filter-out %/conversion.c %/markdown.c,$(wildcard worker/convert/*.c))
-$(BUILD)/fuzz/tables: FUZZ_LIBS := $(XML_INC) -lxml2 -lzip -lxlsxwriter
-
-$(BUILD)/fuzz/%: t/fuzz/%.c $(core_c) $(wildcard core/*.h worker/handlers/*.[ch])
+$(BUILD)/fuzz/parts/%.o: %.c
 	@mkdir -p $(@D)
-	clang -std=gnu11 -O1 -g $(WARN) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(CPPFLAGS) -Iworker \
-	  $< $(core_c) $(jwt_c) $(fuzzed_c) -o $@ $(FUZZ_LIBS) -ljansson -ljwt -lcurl -lssl -lcrypto -lm
+	$(FUZZ_CC) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+
+$(BUILD)/fuzz/libparts.a: $(patsubst %.c,$(BUILD)/fuzz/parts/%.o,$(fuzzed_c))
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/fuzz/%: t/fuzz/%.c $(BUILD)/fuzz/libparts.a
+	$(FUZZ_CC) -fsanitize=fuzzer $^ -o $@ $(filter-out -luv $(HIREDIS) -lpq,$(WORKER_LIBS)) -ljwt
 
 fuzz: $(FUZZERS)
 	@set -e; for f in $(FUZZERS); do echo "$$f"; "$$f" $(FUZZ_ARGS) -artifact_prefix="$$f-" -print_final_stats=0; done

@@ -1,5 +1,6 @@
 /* sql.h of the worker: its own row, the job types it knows, what handlers log, the files that they make.
- * Statements that change a job are in core/sql.h. (Included as "worker/sql.h": core has a header of the same name.) */
+ * Statements that change a job are in core/sql.h. (Included as "worker/sql.h": core has a header of the same
+ * name.) */
 #ifndef TFW_SQL_H
 #define TFW_SQL_H
 

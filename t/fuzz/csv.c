@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/types.h>
 
-#include "handlers/csv.h"
+#include "dataset/csv.h"
 
 typedef struct {
     const uint8_t *data;

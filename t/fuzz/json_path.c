@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "buf.h"
-#include "handlers/json_path.h"
+#include "call/json_path.h"
 
 /* Every value of the tree is found by its own path, quoted as JSON. */
 static void find_all(const json_t *root, const json_t *here, tf_buf_t *path, int depth)

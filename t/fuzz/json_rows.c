@@ -7,7 +7,7 @@
 #include <sys/types.h>
 
 #include "buf.h"
-#include "handlers/json_rows.h"
+#include "dataset/json_rows.h"
 
 typedef struct {
     const uint8_t *data;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "handlers/mustache.h"
+#include "mail/mustache.h"
 
 #define OUT_MAX (1 << 20)
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "handlers/sse.h"
+#include "inference/sse.h"
 
 typedef struct {
     uint64_t sum;

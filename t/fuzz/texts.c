@@ -6,7 +6,7 @@
 #include <jansson.h>
 
 #include "buf.h"
-#include "handlers/number.h"
+#include "dataset/number.h"
 #include "job.h"
 #include "settings.h"
 #include "submission.h"

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "handlers/aggregate.h"
-#include "handlers/groups.h"
+#include "dataset/aggregate.h"
+#include "dataset/groups.h"
 
 #define NUMBERS_MAX 50000
 

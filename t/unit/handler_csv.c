@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "buf.h"
-#include "handlers/csv.h"
+#include "dataset/csv.h"
 
 /* A source that gives at most `chunk` bytes a call, and fails with `error` at its end if that is not 0. */
 typedef struct {

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "handlers/json_path.h"
+#include "call/json_path.h"
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "handlers/money.h"
+#include "payment/money.h"
 
 static void gives(const char *text, int digits, int64_t expected)
 {

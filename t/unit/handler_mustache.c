@@ -9,7 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "handlers/mustache.h"
+#include "mail/mustache.h"
 
 typedef struct {
     const char *name, *data, *text, *expected;

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "handlers/sse.h"
+#include "inference/sse.h"
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 

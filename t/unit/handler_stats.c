@@ -10,8 +10,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "handlers/number.h"
-#include "handlers/stats.h"
+#include "dataset/number.h"
+#include "dataset/stats.h"
 
 static void test_numbers(void **state)
 {

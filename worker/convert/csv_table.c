@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "convert/table.h"
-#include "handlers/csv.h"
+#include "dataset/csv.h"
 
 typedef struct {
     tfw_convert_t *convert;

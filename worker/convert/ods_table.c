@@ -6,7 +6,7 @@
 
 #include "convert/package.h"
 #include "convert/sheet.h"
-#include "handlers/number.h"
+#include "dataset/number.h"
 
 #define REPEATED_MAX 16777216 /* of what is empty; anything else has narrower bounds */
 

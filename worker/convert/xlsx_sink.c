@@ -9,7 +9,7 @@
 
 #include "convert/sheet.h"
 #include "convert/table.h"
-#include "handlers/number.h"
+#include "dataset/number.h"
 
 struct tfw_xlsx_sink_s {
     tfw_convert_t *convert;

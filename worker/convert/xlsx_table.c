@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "convert/xlsx.h"
-#include "handlers/number.h"
+#include "dataset/number.h"
 
 typedef struct {
     tfw_xlsx_t x;

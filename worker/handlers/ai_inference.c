@@ -6,14 +6,14 @@
 #include <string.h>
 #include <strings.h>
 
-#include "ai_answer.h"
-#include "ai_request.h"
-#include "caller_headers.h"
+#include "inference/ai_answer.h"
+#include "inference/ai_request.h"
+#include "call/caller_headers.h"
 #include "handler.h"
 #include "held.h"
 #include "http_call.h"
 #include "run.h"
-#include "sse.h"
+#include "inference/sse.h"
 #include "submission.h"
 
 #define ANSWER_MAX (64 << 20) /* bytes that are read of an answer */

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "assertions.h"
-#include "caller_headers.h"
+#include "call/assertions.h"
+#include "call/caller_headers.h"
 #include "handler.h"
 #include "http_call.h"
 #include "job.h"

@@ -1,5 +1,5 @@
 /* custom: a job of a type of nobody's own. Whatever its payload is, it is taken as data. */
-#include "handlers/data_processing.h"
+#include "dataset/data_processing.h"
 
 /* A payload that names data, or has some. */
 static bool has_data(const json_t *payload)

@@ -1,19 +1,19 @@
 /* data_processing: statistics of a dataset, and queries over it. docs/handlers.md says what goes in and comes
  * out. */
-#include "handlers/data_processing.h"
+#include "dataset/data_processing.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "handlers/aggregate.h"
-#include "handlers/data_schema.h"
-#include "handlers/dataset.h"
-#include "handlers/describe.h"
-#include "handlers/query.h"
-#include "handlers/request.h"
-#include "handlers/rows_json.h"
-#include "handlers/table.h"
+#include "dataset/aggregate.h"
+#include "dataset/data_schema.h"
+#include "dataset/dataset.h"
+#include "dataset/describe.h"
+#include "dataset/query.h"
+#include "dataset/request.h"
+#include "dataset/rows_json.h"
+#include "dataset/table.h"
 
 #define NUMBERS_MAX 50000000 /* 400 MB */
 #define LOADED 80            /* percent of the progress when the tables are there */

@@ -1,6 +1,6 @@
 /* email, send_email: a mail through the operator's SMTP server. docs/handlers.md says what goes in and comes
  * out. */
-#include "handlers/email.h"
+#include "mail/email.h"
 
 #include <curl/curl.h>
 #include <errno.h>

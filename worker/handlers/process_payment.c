@@ -7,8 +7,8 @@
 #include <strings.h>
 
 #include "handler.h"
-#include "handlers/mail_text.h"
-#include "handlers/money.h"
+#include "mail/mail_text.h"
+#include "payment/money.h"
 #include "http_call.h"
 #include "json_slice.h"
 #include "run.h"

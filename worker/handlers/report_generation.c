@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "handlers/report.h"
+#include "report/report.h"
 #include "uuid.h"
 #include "worker/files.h"
 

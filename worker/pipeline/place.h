@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #include "connections.h"
-#include "handlers/csv.h"
+#include "dataset/csv.h"
 
 #define TFW_PLACE_PATH_MAX 1023 /* bytes of a path, a URL or a key */
 #define TFW_COLUMNS_MAX TFW_CSV_COLUMNS_MAX

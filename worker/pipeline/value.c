@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "handlers/number.h"
+#include "dataset/number.h"
 #include "submission.h"
 
 bool tfw_value_type(const char *name, tfw_value_type_t *type)
