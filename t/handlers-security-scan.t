@@ -34,7 +34,7 @@ chmod 0644, glob "$dir/*.key"; # servers run as somebody else
 
 my %port = map { ($_ => TaskForge::Stack::free_port()) } qw(good old expired closed);
 my %server = (
-    good => [qw(good -www -tls1_3)],
+    good => [qw(good -www -tls1_3), '-cert_chain', "$dir/other.pem"],
     old => [qw(other -www -tls1_1)],
     expired => [qw(expired -www)],
 );
@@ -121,6 +121,7 @@ my $good = result_of($job{full});
 is_deeply([map { $_->{port} } @{$good->{open_ports}}], [$port{good}], 'full: ports');
 is_deeply([sort @{$good->{tls}{protocols}[0]{ciphers}}], [qw(TLS_AES_128_GCM_SHA256 TLS_AES_256_GCM_SHA384 TLS_CHACHA20_POLY1305_SHA256)], '... every cipher of TLS 1.3');
 is_deeply($good->{tls}{certificate}{names}, ['localhost'], '... the names of the certificate');
+is_deeply([map { $_->{subject} } @{$good->{tls}{certificate}{chain}}], ['CN=good', 'CN=other'], '... and all the certificates that the server sends');
 is($good->{headers}{status}, 200, '... headers, though the certificate is not trusted');
 ok(scalar(grep { $_->{id} eq 'header-hsts' } @{$good->{findings}}), '... and that HSTS is missing');
 is_deeply([sort { $a <=> $b } map { $_->{port} } @{result_of($job{ports})->{open_ports}}], [sort { $a <=> $b } $port{good}, $web->{port}, grep { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $_) } 1 .. 300],

@@ -8,6 +8,7 @@
 #define SOON_DAYS 21
 #define RSA_BITS_MIN 2048
 #define EC_BITS_MIN 224
+#define CHAIN_MAX 10 /* certificates that are told */
 
 static void add_name(tf_buf_t *out, const char *key, const X509_NAME *name)
 {
@@ -107,45 +108,90 @@ static void judge_key(tfw_scan_t *scan, const char *type, int bits, const char *
     }
 }
 
+/* What is known of a certificate by itself, as members of an object. */
+typedef struct {
+    const char *key_type, *signature;
+    int key_bits;
+    int64_t from, until; /* seconds since 1970 */
+    bool self_signed;
+} facts_t;
+
+static facts_t facts_of(X509 *certificate)
+{
+    EVP_PKEY *key = X509_get0_pubkey(certificate);
+    const char *type = key ? EVP_PKEY_get0_type_name(key) : NULL,
+               *signature = OBJ_nid2ln(X509_get_signature_nid(certificate));
+
+    return (facts_t){.key_type = type ? type : "unknown",
+                     .signature = signature ? signature : "unknown",
+                     .key_bits = key ? EVP_PKEY_get_bits(key) : 0,
+                     .from = seconds_of(X509_get0_notBefore(certificate)),
+                     .until = seconds_of(X509_get0_notAfter(certificate)),
+                     .self_signed = X509_self_signed(certificate, 0) == 1};
+}
+
+static void add_facts(tf_buf_t *out, X509 *certificate, const facts_t *facts)
+{
+    add_name(out, "subject", X509_get_subject_name(certificate));
+    add_name(out, "issuer", X509_get_issuer_name(certificate));
+    tf_json_ktime(out, "not_before", facts->from * 1000000);
+    tf_json_ktime(out, "not_after", facts->until * 1000000);
+    tf_json_kint(out, "days_left", (facts->until - (int64_t)time(NULL)) / 86400);
+    tf_json_kcstr(out, "key_type", facts->key_type);
+    tf_json_kint(out, "key_bits", facts->key_bits);
+    tf_json_kcstr(out, "signature", facts->signature);
+    tf_json_kbool(out, "self_signed", facts->self_signed);
+}
+
+/* All that the server sent, its own first. */
+static void add_chain(tfw_scan_t *scan, SSL *ssl, tf_buf_t *out)
+{
+    static const tfw_finding_t expired = {"certificate-chain-expired", TFW_HIGH,
+                                          "A certificate of the chain has expired",
+                                          "Send the chain that the authority gives out now."};
+    STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
+
+    tf_json_key(out, "chain");
+    tf_buf_addc(out, '[');
+    for (int i = 0; chain && i < sk_X509_num(chain) && i < CHAIN_MAX; i++) {
+        X509 *certificate = sk_X509_value(chain, i);
+        facts_t facts = facts_of(certificate);
+
+        tf_buf_adds(out, i ? ",{" : "{");
+        add_facts(out, certificate, &facts);
+        tf_buf_addc(out, '}');
+        if (i > 0 && facts.until < (int64_t)time(NULL)) {
+            tfw_scan_find(scan, &expired, "number %d", i + 1);
+        }
+    }
+    tf_buf_addc(out, ']');
+}
+
 void tfw_scan_certificate(tfw_scan_t *scan, SSL *ssl, tf_buf_t *result)
 {
     X509 *certificate = SSL_get1_peer_certificate(ssl);
-    EVP_PKEY *key = certificate ? X509_get0_pubkey(certificate) : NULL;
-    const char *type = key && EVP_PKEY_get0_type_name(key) ? EVP_PKEY_get0_type_name(key) : "unknown";
-    int bits = key ? EVP_PKEY_get_bits(key) : 0;
     long verified = SSL_get_verify_result(ssl);
-    const char *signature;
-    int64_t from, until;
-    bool matches, self_signed;
+    facts_t facts;
+    bool matches;
 
     if (!certificate) {
         tf_json_kraw(result, "certificate", NULL, 0);
         return;
     }
-    signature = OBJ_nid2ln(X509_get_signature_nid(certificate));
-    from = seconds_of(X509_get0_notBefore(certificate));
-    until = seconds_of(X509_get0_notAfter(certificate));
-    self_signed = X509_self_signed(certificate, 0) == 1;
+    facts = facts_of(certificate);
     matches = scan->literal ? X509_check_ip_asc(certificate, scan->host, 0) == 1
                             : X509_check_host(certificate, scan->host, 0, 0, NULL) == 1;
     tf_json_key(result, "certificate");
     tf_buf_addc(result, '{');
-    add_name(result, "subject", X509_get_subject_name(certificate));
-    add_name(result, "issuer", X509_get_issuer_name(certificate));
+    add_facts(result, certificate, &facts);
     add_alternative_names(result, certificate);
-    tf_json_ktime(result, "not_before", from * 1000000);
-    tf_json_ktime(result, "not_after", until * 1000000);
-    tf_json_kint(result, "days_left", (until - (int64_t)time(NULL)) / 86400);
-    tf_json_kcstr(result, "key_type", type);
-    tf_json_kint(result, "key_bits", bits);
-    tf_json_kcstr(result, "signature", signature);
     tf_json_kbool(result, "name_matches", matches);
-    tf_json_kbool(result, "self_signed", self_signed);
     tf_json_kbool(result, "trusted", verified == X509_V_OK);
     tf_json_kcstr(result, "verification", X509_verify_cert_error_string(verified));
+    add_chain(scan, ssl, result);
     tf_buf_addc(result, '}');
-    judge_time(scan, from, until);
-    judge_trust(scan, matches, self_signed, verified);
-    judge_key(scan, type, bits, signature ? signature : "");
+    judge_time(scan, facts.from, facts.until);
+    judge_trust(scan, matches, facts.self_signed, verified);
+    judge_key(scan, facts.key_type, facts.key_bits, facts.signature);
     X509_free(certificate);
 }
