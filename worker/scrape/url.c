@@ -59,7 +59,7 @@ const char *tfw_url_path(const char *url)
 static bool finish(const char *url, char out[TFW_URL_SIZE])
 {
     const char *path = tfw_url_path(url);
-    tf_buf_t normal = {.limit = TF_URL_MAX};
+    tf_buf_t normal = {.limit = TF_URL_MAX + 1}; /* with the NUL of tf_buf_cstr */
     tf_url_t parsed;
     bool ok;
 
