@@ -216,7 +216,7 @@ static bool resolve_outgoing(tfw_options_t *o, char *error, size_t error_size)
 
 static bool load_handlers(const char *path, char *error, size_t error_size)
 {
-    for (const tfw_handler_settings_t *const *at = __start_tfw_settings; at < __stop_tfw_settings; at++) {
+    for (const tfw_handler_settings_t *const *at = __start_tfw_settings; at != __stop_tfw_settings; at++) {
         const tfw_handler_settings_t *s = *at;
 
         if (!tf_settings_load(s->table, s->count, s->target, path, error, error_size) ||
@@ -251,7 +251,7 @@ void tfw_options_free(tfw_options_t *options)
     tf_outgoing_free(&options->http.lists);
     tf_settings_free(table, TABLE_COUNT, options);
     tfd_settings_free(&options->shared);
-    for (const tfw_handler_settings_t *const *at = __start_tfw_settings; at < __stop_tfw_settings; at++) {
+    for (const tfw_handler_settings_t *const *at = __start_tfw_settings; at != __stop_tfw_settings; at++) {
         tf_settings_free((*at)->table, (*at)->count, (*at)->target);
     }
 }
