@@ -6,7 +6,7 @@ use strict;
 use warnings;
 use File::Basename qw(dirname);
 use IO::Socket::INET;
-use TaskForge::Files qw(give_away spew);
+use TaskForge::Files qw(give_away slurp spew);
 use TaskForge::HTTP;
 use TaskForge::Process qw(wait_until);
 use TaskForge::Secrets qw(secret);
@@ -18,9 +18,11 @@ sub start {
     my $self = bless {key => secret(join '', map { ('a' .. 'z')[rand 26] } 1 .. 24), key_file => "$dir.key", port => TaskForge::Stack::free_port()}, $class;
     mkdir $dir or die "$dir: $!\n";
     spew($self->{key_file}, "$self->{key}\n");
-    give_away($dir, $self->{key_file});
-    $self->{process} = TaskForge::Process->start(name => 'gateway', log => "$dir.log", stop => 'KILL', command => [$^X,
-        dirname(__FILE__) . '/../../../tools/taskforge-payment-sandbox', '--port', $self->{port}, '--state', $dir, '--key-file', $self->{key_file}]);
+    # who it runs as may not be allowed to read the tree
+    my $script = "$dir.pl";
+    spew($script, slurp(dirname(__FILE__) . '/../../../tools/taskforge-payment-sandbox'));
+    give_away($dir, $self->{key_file}, $script);
+    $self->{process} = TaskForge::Process->start(name => 'gateway', log => "$dir.log", stop => 'KILL', command => [$^X, $script, '--port', $self->{port}, '--state', $dir, '--key-file', $self->{key_file}]);
     wait_until(30, sub { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port}) }) or die "the gateway did not start\n";
     return $self;
 }
