@@ -1,4 +1,4 @@
-# The demo types of seed 001: so many retries, and exactly 2, 4, 8, ... seconds before them.
+# The demo types of seeds 001 and 002: so many retries, and exactly 2, 4, 8, ... seconds before them; echo.
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
@@ -20,6 +20,13 @@ is_deeply([$tf->sql("SELECT type, max_retries, retry_base_ms, retry_jitter FROM 
     ('send_email', 'process_payment', 'generate_report', 'data_pipeline') ORDER BY type COLLATE \"C\"")],
     [[data_pipeline => 2, 2000, 'f'], [generate_report => 2, 2000, 'f'], [process_payment => 3, 2000, 'f'], [send_email => 5, 2000, 'f']],
     'the four types, their retries, and 2 s before the first, exactly');
+
+# seed 002's task: whatever it is given, and a delay
+my $echo = $tf->submit({type => 'echo', payload => {delay_ms => 300, scale_test => true, index => 7}});
+my $echoed = $tf->wait_for_end($echo->{id}, 30);
+is_deeply($echoed->{result}, {ok => true, task_id => $echo->{id}, payload => {delay_ms => 300, scale_test => true, index => 7}}, 'echo gives its payload back');
+cmp_ok($echoed->{duration_seconds}, '>=', 0.3, '... after delay_ms');
+is($tf->post('/api/v1/jobs', {type => 'echo', payload => {delay_ms => -1}})->status, 422, '... which is no negative number');
 
 for my $type (sort keys %types) {
     my ($retries, $payload, $error) = @{$types{$type}}{qw(retries payload error)};
