@@ -53,10 +53,10 @@ sub certificate {
 
 # A connection to "localhost" at that port, to be read and written like a socket; protocol: by ALPN, "h2" or "http/1.1". Dies
 # unless the server has a certificate of the CA.
-sub client {
+sub client { # -nocommands: else s_client hangs up when what it reads at once happens to begin with a Q
     my ($self, $port, $protocol) = @_;
     socketpair(my $here, my $there, AF_UNIX, SOCK_STREAM, PF_UNSPEC) or die "socketpair: $!\n";
-    my @command = as_unprivileged('KILL', qw(openssl s_client -quiet -no_ign_eof -verify_return_error -verify_hostname localhost -servername localhost),
+    my @command = as_unprivileged('KILL', qw(openssl s_client -quiet -no_ign_eof -nocommands -verify_return_error -verify_hostname localhost -servername localhost),
         '-CAfile', $self->{ca}, '-alpn', $protocol, '-connect', "127.0.0.1:$port");
     my $pid = fork // die "fork: $!\n";
     if (!$pid) {
