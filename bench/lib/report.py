@@ -89,6 +89,12 @@ def table(r):
             rows.append(row(f"{what}, p99", ms(latency["p99"]), "ms", floor=floor, aim=aim, more_is_better=False))
             rows.append(row(f"{what}, p99.9", ms(latency["p99.9"]), "ms"))
             rows.append(row(f"{what}, max", ms(latency["max"]), "ms"))
+    for key, what in (("list", "the first page of the list"), ("list_failed", "the same of failed jobs"), ("list_queue", "of a small queue"),
+                      ("search", "a search by name"), ("summary", "the summary"), ("stats", "GET /stats"), ("history", "the history of a day")):
+        page = get(f"pages_{key}")
+        if page:
+            rows.append(row(f"{what} beside {number(get('pages_jobs'))} jobs, first byte, p50", ms(page["p50"]), "ms",
+                            f"beside 10,000 jobs {number(ms(page['few_p50']))}", page["p50"] / page["few_p50"], 50, more_is_better=False))
     for key, what, floor in (("due_queued", "due at 1,000/s: from its time until it is queued", 100),
                              ("due_started", "due at 1,000/s: from its time until it is started", None)):
         latency = get(key)
