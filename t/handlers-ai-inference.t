@@ -21,7 +21,7 @@ $tf->start_part($_) for qw(nginx scheduler worker);
 $tf->start_part('worker2', TASKFORGE_WORKER_QUEUES => 'none', TASKFORGE_AI_URL => '', TASKFORGE_WORKER_CONCURRENCY => 1, TASKFORGE_WORKER_INTERNAL => 'off');
 $tf->start_part('worker3', TASKFORGE_WORKER_QUEUES => 'stranger', TASKFORGE_AI_KEY => 'sk-another', TASKFORGE_AI_MODELS => 'tiny,echo', TASKFORGE_AI_TIMEOUT_SECONDS => 1,
     TASKFORGE_WORKER_CONCURRENCY => 2, TASKFORGE_WORKER_INTERNAL => 'off');
-wait_until(60, sub { $tf->post('/api/v1/jobs', {type => 'ai_inference', payload => {prompt => 'hello'}})->status == 202 }) or BAIL_OUT('the type is not known');
+wait_until(60, sub { $tf->post('/api/v1/jobs', {type => 'ai_inference', payload => {prompt => 'hello'}})->status == 202 }) or die "the type is not known\n";
 
 my %id;
 sub ask { my ($name, $payload, %more) = @_; return $id{$name} = $tf->submit({type => 'ai_inference', payload => $payload, max_retries => 1, %more})->{id} }

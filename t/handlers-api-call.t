@@ -48,7 +48,7 @@ for my $name (keys %connection) {
 }
 $tf->{settings}{TASKFORGE_CONNECTIONS_DIR} = "$home/connections";
 $tf->start_part($_) for qw(nginx scheduler worker);
-wait_until(60, sub { $tf->post('/api/v1/jobs', {type => 'api_call', payload => {url => url('/ok')}})->status == 202 }) or BAIL_OUT('the type is not known');
+wait_until(60, sub { $tf->post('/api/v1/jobs', {type => 'api_call', payload => {url => url('/ok')}})->status == 202 }) or die "the type is not known\n";
 
 my (%id, %sent);
 sub call { my ($name, $payload, %more) = @_; return $id{$name} = $tf->submit({type => 'api_call', payload => $payload, max_retries => 0, %more})->{id} }

@@ -117,7 +117,7 @@ $tf->{settings}{TASKFORGE_LOG_LINES_MAX} = 50;
 $tf->{settings}{FROM_WORKER} = 'passed on';
 $tf->{settings}{TASKFORGE_WORKER_CONCURRENCY} = 4;
 $tf->start_part($_) for qw(scheduler worker nginx);
-wait_until(60, sub { $tf->post('/api/v1/jobs', {type => 'count_primes', payload => {limit => 2}})->status == 202 }) or BAIL_OUT('the types are not known');
+wait_until(60, sub { $tf->post('/api/v1/jobs', {type => 'count_primes', payload => {limit => 2}})->status == 202 }) or die "the type is not known\n";
 
 # ---- the page's types
 for my $expected (['letters', {a => 2, b => 2}], ['greeting', {greeting => 'Hello, Ada!'}], ['count_primes', {primes => 9592}]) {

@@ -14,7 +14,7 @@ my $tf = TaskForge->start(parts => [qw(postgres redis nginx worker scheduler)], 
     TASKFORGE_SMTP_URL => "smtp://127.0.0.1:$closed", TASKFORGE_EMAIL_FROM => 'jobs@example.com',
     TASKFORGE_PAYMENT_URL => "http://127.0.0.1:$closed/", TASKFORGE_PAYMENT_KEY => 'a-key-of-the-test',
 });
-wait_until(60, sub { $tf->post('/api/v1/jobs', {type => 'noop'})->status == 202 }) or BAIL_OUT('the types are not known');
+wait_until(60, sub { $tf->post('/api/v1/jobs', {type => 'noop'})->status == 202 }) or die "the type is not known\n";
 
 is_deeply([$tf->sql("SELECT type, max_retries, retry_base_ms, retry_jitter FROM job_types WHERE type IN
     ('send_email', 'process_payment', 'generate_report', 'data_pipeline') ORDER BY type COLLATE \"C\"")],

@@ -39,7 +39,7 @@ my %mail = (
 );
 @{$tf->{settings}}{keys %mail} = values %mail;
 $tf->start_part($_) for qw(scheduler worker nginx);
-wait_until(60, sub { $tf->post('/api/v1/jobs', {type => 'noop'})->status == 202 }) or BAIL_OUT('the types are not known');
+wait_until(60, sub { $tf->post('/api/v1/jobs', {type => 'noop'})->status == 202 }) or die "the type is not known\n";
 
 my %soon = (retry => {base_seconds => 0, max_seconds => 0, jitter => false});
 sub job_for { my ($payload, %more) = @_; return $tf->submit({type => 'email', payload => $payload, %more})->{id} }

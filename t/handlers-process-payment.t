@@ -14,7 +14,7 @@ my $gateway = TaskForge::Gateway->start("$home/gateway");
 my %payment = (TASKFORGE_PAYMENT_URL => $gateway->url, TASKFORGE_PAYMENT_KEY_FILE => $gateway->{key_file});
 @{$tf->{settings}}{keys %payment} = values %payment;
 $tf->start_part($_) for qw(scheduler worker nginx);
-wait_until(60, sub { $tf->post('/api/v1/jobs', {type => 'noop'})->status == 202 }) or BAIL_OUT('the types are not known');
+wait_until(60, sub { $tf->post('/api/v1/jobs', {type => 'noop'})->status == 202 }) or die "the type is not known\n";
 
 my %soon = (retry => {base_seconds => 0, max_seconds => 0, jitter => false});
 sub job_for { my ($payload, %more) = @_; return $tf->submit({type => 'process_payment', payload => $payload, %more})->{id} }

@@ -8,6 +8,7 @@ package TaskForge::Receiver;
 
 use strict;
 use warnings;
+use TaskForge::Stack ();
 use IO::Select;
 use IO::Socket::INET;
 use JSON::PP ();
@@ -20,7 +21,7 @@ my $json = JSON::PP->new->utf8(0)->latin1->canonical;
 sub start {
     my ($class, $dir) = @_;
     for (1 .. 100) {
-        my $port = 10000 + int rand 20000;
+        my $port = TaskForge::Stack::free_port();
         my @sockets = map { IO::Socket::INET->new(LocalAddr => $_, LocalPort => $port, Listen => 64, ReuseAddr => 1) // () } '127.0.0.1', '127.0.0.2';
         next if @sockets < 2;
         my $self = bless {port => $port, file => "$dir/received.$port", owner => $$}, $class;

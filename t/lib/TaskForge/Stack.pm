@@ -6,6 +6,7 @@ package TaskForge::Stack;
 use strict;
 use warnings;
 use Cwd qw(abs_path);
+use Fcntl qw(:flock);
 use File::Basename qw(basename dirname);
 use File::Path qw(remove_tree);
 use File::Temp qw(tempdir);
@@ -84,11 +85,20 @@ sub make_home {
 # PostgreSQL does not ask for it; it is there to stay secret.
 sub database_password { return secret(join '', map { ('a' .. 'z', 0 .. 9)[rand 36] } 1 .. 24) }
 
-# Below the range from which the kernel picks ports for connections, so that none of those takes it meanwhile.
+# Below the range from which the kernel picks ports for connections, so that none of those takes it meanwhile; and no other test gets
+# it as long as this one runs.
+my @ports;
+
 sub free_port {
+    my $dir = "/tmp/taskforge-test-ports-$<";
+    -d $dir or mkdir $dir, 0700 or -d $dir or die "$dir: $!\n";
     for (1 .. 100) {
         my $port = 10000 + int rand 20000;
-        return $port if IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 1, ReuseAddr => 1);
+        open my $lock, '>>', "$dir/$port" or die "$dir/$port: $!\n";
+        next unless flock $lock, LOCK_EX | LOCK_NB;
+        next unless IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 1, ReuseAddr => 1);
+        push @ports, $lock;
+        return $port;
     }
     die "no free port\n";
 }
