@@ -15,7 +15,7 @@ PAGES = {
     "search": "/jobs?q=order-4711&limit=50",
     "summary": "/jobs/metrics/summary",
     "stats": "/stats",
-    "history": "/stats/history?range=day",
+    "history": "/stats/history?window=day",
     "queues": "/queues",
 }
 
