@@ -66,6 +66,9 @@ void tfw_claim_turn(struct tfw_worker_s *w);
 /* Redis is (again) there: nothing is known about its queues. */
 void tfw_claim_look_again(struct tfw_worker_s *w);
 
+/* Part of tfw_claim_start (claim_patterns.c). */
+void tfw_claim_patterns_start(tfw_claim_t *claim, struct tfw_worker_s *worker);
+
 /* Looks for queues that match a pattern and have work, now and not only every second. */
 void tfw_claim_new_queues(struct tfw_worker_s *w);
 

@@ -1,9 +1,6 @@
 #include "connections.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fnmatch.h>
-#include <limits.h>
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +13,6 @@
 #include "custom_file.h"
 #include "job.h"
 
-#define SUFFIX ".json"
 #define FILE_MAX 65536 /* bytes */
 #define VALUE_MAX 8192 /* bytes of a secret */
 #define LIST_MAX 256
@@ -117,16 +113,21 @@ static bool read_list(const tfw_custom_file_t *file, const char *pointer, const 
     if (n == 0 || n > LIST_MAX) {
         return tfw_custom_complain(file, at, "must be a list of 1 to %d texts", LIST_MAX);
     }
-    texts = calloc(n + 1, sizeof(*texts));
-    *list = texts;
-    for (size_t i = 0; texts && i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         if (!text_valid(json_array_get(array, i))) {
             return tfw_custom_complain(file, at, "entry %zu must be a text of at least one byte, without NUL",
                                        i);
         }
+    }
+    texts = calloc(n + 1, sizeof(*texts));
+    if (!texts) {
+        return tfw_custom_complain(file, at, "out of memory");
+    }
+    for (size_t i = 0; i < n; i++) {
         texts[i] = json_string_value(json_array_get(array, i));
     }
-    return texts || tfw_custom_complain(file, at, "out of memory");
+    *list = texts;
+    return true;
 }
 
 /* ---- kinds ---- */
@@ -292,7 +293,7 @@ static bool load(const char *directory, const char *name, const char *deny, char
 {
     held_t *held = calloc(1, sizeof(*held));
     tfw_custom_file_t file = {.directory = directory, .error = error, .error_size = error_size};
-    size_t len = strlen(name) - strlen(SUFFIX);
+    size_t len = strlen(name) - strlen(TFW_CUSTOM_SUFFIX);
 
     snprintf(error, error_size, "out of memory");
     if (!held) {
@@ -314,32 +315,9 @@ static bool load(const char *directory, const char *name, const char *deny, char
     return read_kind(&file, held, deny);
 }
 
-static int is_connection(const struct dirent *entry)
-{
-    return fnmatch("*" SUFFIX, entry->d_name, FNM_PERIOD) == 0;
-}
-
 bool tfw_connections_load(const char *directory, const char *deny, char *error, size_t error_size)
 {
-    char absolute[PATH_MAX];
-    struct dirent **entries;
-    bool ok = true;
-    int n;
-
-    if (!*directory) {
-        return true;
-    }
-    n = realpath(directory, absolute) ? scandir(absolute, &entries, is_connection, alphasort) : -1;
-    if (n < 0) {
-        snprintf(error, error_size, "TASKFORGE_CONNECTIONS_DIR: %.200s: %s", directory, strerror(errno));
-        return false;
-    }
-    for (int i = 0; i < n; i++) {
-        ok = ok && load(absolute, entries[i]->d_name, deny, error, error_size);
-        free(entries[i]);
-    }
-    free(entries);
-    return ok;
+    return tfw_custom_each("TASKFORGE_CONNECTIONS_DIR", directory, load, deny, error, error_size);
 }
 
 /* ---- use ---- */

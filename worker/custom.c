@@ -1,9 +1,6 @@
 #include "custom.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fnmatch.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +15,6 @@
 #include "schema.h"
 #include "signed_post.h"
 
-#define SUFFIX ".json"
 #define TIMEOUT_SECONDS 300
 #define MAX_RETRIES 3
 #define MEGABYTE (INT64_C(1) << 20)
@@ -388,35 +384,12 @@ static bool load(const char *directory, const char *name, const char *deny, char
     c->next = customs;
     customs = c;
     c->path = tfw_custom_path(&file, name);
-    c->type = strndup(name, strlen(name) - strlen(SUFFIX));
+    c->type = strndup(name, strlen(name) - strlen(TFW_CUSTOM_SUFFIX));
     file.path = c->path;
     return c->path && c->type && read_type(&file, c, deny);
 }
 
-static int is_type(const struct dirent *entry)
-{
-    return fnmatch("*" SUFFIX, entry->d_name, FNM_PERIOD) == 0;
-}
-
 bool tfw_custom_load(const char *directory, const char *deny, char *error, size_t error_size)
 {
-    char absolute[PATH_MAX];
-    struct dirent **entries;
-    bool ok = true;
-    int n;
-
-    if (!*directory) {
-        return true;
-    }
-    n = realpath(directory, absolute) ? scandir(absolute, &entries, is_type, alphasort) : -1;
-    if (n < 0) {
-        snprintf(error, error_size, "TASKFORGE_HANDLERS_DIR: %.200s: %s", directory, strerror(errno));
-        return false;
-    }
-    for (int i = 0; i < n; i++) {
-        ok = ok && load(absolute, entries[i]->d_name, deny, error, error_size);
-        free(entries[i]);
-    }
-    free(entries);
-    return ok;
+    return tfw_custom_each("TASKFORGE_HANDLERS_DIR", directory, load, deny, error, error_size);
 }

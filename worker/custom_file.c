@@ -1,6 +1,9 @@
 #include "custom_file.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fnmatch.h>
+#include <limits.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -145,4 +148,35 @@ char *tfw_custom_read(const tfw_custom_file_t *file, const char *pointer, const 
     }
     free(where);
     return text;
+}
+
+static int is_file(const struct dirent *entry)
+{
+    return fnmatch("*" TFW_CUSTOM_SUFFIX, entry->d_name, FNM_PERIOD) == 0;
+}
+
+bool tfw_custom_each(const char *setting, const char *directory,
+                     bool (*load)(const char *directory, const char *name, const char *deny, char *error,
+                                  size_t error_size),
+                     const char *deny, char *error, size_t error_size)
+{
+    char absolute[PATH_MAX];
+    struct dirent **entries;
+    bool ok = true;
+    int n;
+
+    if (!*directory) {
+        return true;
+    }
+    n = realpath(directory, absolute) ? scandir(absolute, &entries, is_file, alphasort) : -1;
+    if (n < 0) {
+        snprintf(error, error_size, "%s: %.200s: %s", setting, directory, strerror(errno));
+        return false;
+    }
+    for (int i = 0; i < n; i++) {
+        ok = ok && load(absolute, entries[i]->d_name, deny, error, error_size);
+        free(entries[i]);
+    }
+    free(entries);
+    return ok;
 }

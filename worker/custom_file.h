@@ -15,6 +15,15 @@ typedef struct {
     size_t error_size;
 } tfw_custom_file_t;
 
+/* Calls load for every NAME.json of the directory, by name, until one returns false; directory is absolute
+ * there. "": none is wanted. setting: what names the directory. false: error says why. */
+bool tfw_custom_each(const char *setting, const char *directory,
+                     bool (*load)(const char *directory, const char *name, const char *deny, char *error,
+                                  size_t error_size),
+                     const char *deny, char *error, size_t error_size);
+
+#define TFW_CUSTOM_SUFFIX ".json"
+
 /* error becomes "PATH: POINTER: ...". Returns false. */
 bool tfw_custom_complain(const tfw_custom_file_t *file, const char *pointer, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -11,6 +11,7 @@
 #include "dataset/groups.h"
 #include "dataset/input.h"
 #include "dataset/json_rows.h"
+#include "json_value.h"
 
 #define CANCEL_ROWS 256 /* rows between two looks at the cancel flag */
 
@@ -349,52 +350,6 @@ static tfw_outcome_t next_object(tfw_dataset_t *d, const json_t **object)
     return TFW_OK;
 }
 
-/* A value as JSON, with numbers in their shortest form. */
-static void add_json(tf_buf_t *out, const json_t *value)
-{
-    const char *key;
-    json_t *member;
-    size_t i;
-
-    switch (json_typeof(value)) {
-    case JSON_OBJECT:
-        tf_buf_addc(out, '{');
-        json_object_foreach((json_t *)value, key, member)
-        {
-            if (out->data != NULL && out->data[out->len - 1] != '{') {
-                tf_buf_addc(out, ',');
-            }
-            tf_json_str(out, key, strlen(key));
-            tf_buf_addc(out, ':');
-            add_json(out, member);
-        }
-        tf_buf_addc(out, '}');
-        break;
-    case JSON_ARRAY:
-        tf_buf_addc(out, '[');
-        json_array_foreach(value, i, member)
-        {
-            if (i > 0) {
-                tf_buf_addc(out, ',');
-            }
-            add_json(out, member);
-        }
-        tf_buf_addc(out, ']');
-        break;
-    case JSON_STRING:
-        tf_json_str(out, json_string_value(value), json_string_length(value));
-        break;
-    case JSON_INTEGER:
-        tf_buf_addi(out, json_integer_value(value));
-        break;
-    case JSON_REAL:
-        tf_json_double(out, json_real_value(value));
-        break;
-    default:
-        tf_buf_adds(out, json_is_null(value) ? "null" : json_is_true(value) ? "true" : "false");
-    }
-}
-
 /* The object's members as fields. */
 static tfw_outcome_t take_members(tfw_dataset_t *d, const json_t *object)
 {
@@ -417,7 +372,7 @@ static tfw_outcome_t take_members(tfw_dataset_t *d, const json_t *object)
             d->fields[n] = (tf_str_t){json_string_value(value), json_string_length(value)};
         } else if (d->types[n] != TFW_TYPE_NONE) {
             d->starts[n] = d->text.len;
-            add_json(&d->text, value);
+            tf_json_value(&d->text, value);
             d->fields[n].len = d->text.len - d->starts[n];
         }
     }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "pipeline/destination.h"
+#include "json_value.h"
 #include "pipeline/table.h"
 #include "pipeline/value.h"
 #include "uuid.h"
@@ -156,7 +157,7 @@ static bool insert(rows_t *d, size_t from, size_t count)
         if (i > from) {
             tf_buf_addc(&text, ',');
         }
-        tfw_value_json(&text, json_array_get(d->batch, i));
+        tf_json_value(&text, json_array_get(d->batch, i));
     }
     tf_buf_addc(&text, ']');
     values[0] = tf_buf_cstr(&text);

@@ -25,9 +25,6 @@ json_t *tfw_value_cast(const json_t *value, tfw_value_type_t type);
 /* The value as a number; also of a text that is a decimal number. false: it is none. */
 bool tfw_value_number(const json_t *value, double *number);
 
-/* As JSON on one line; doubles in the shortest form that reads back the same. */
-void tfw_value_json(tf_buf_t *out, const json_t *value);
-
 /* The value as it stands in a file of texts: a text as it is, anything else as JSON; null is nothing. */
 void tfw_value_write(tf_buf_t *out, const json_t *value);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "json_value.h"
 #include "pipeline/value.h"
 
 #define GZIP_BITS (15 + 16) /* zlib: the largest window, a gzip header */
@@ -151,7 +152,7 @@ bool tfw_writer_put(tfw_writer_t *w, const json_t *record, char *error, size_t e
         if (w->format == TFW_FORMAT_JSON) {
             tf_buf_adds(&w->text, w->any ? ",\n" : "\n");
         }
-        tfw_value_json(&w->text, record);
+        tf_json_value(&w->text, record);
         if (w->format == TFW_FORMAT_JSONL) {
             tf_buf_addc(&w->text, '\n');
         }
