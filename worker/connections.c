@@ -100,9 +100,9 @@ static bool text_valid(const json_t *item)
            strlen(json_string_value(item)) == json_string_length(item);
 }
 
-/* A list of texts, at least one; it ends with NULL and is the process's. */
-static bool read_list(const tfw_custom_file_t *file, const char *pointer, const json_t *object,
-                      const char *name, const char *const **list)
+/* A list of texts, at least one; it ends with NULL and is the process's. NULL: the file's error says why. */
+static const char *const *read_list(const tfw_custom_file_t *file, const char *pointer, const json_t *object,
+                                    const char *name)
 {
     const json_t *array = json_object_get(object, name);
     size_t n = json_array_size(array);
@@ -111,35 +111,36 @@ static bool read_list(const tfw_custom_file_t *file, const char *pointer, const 
 
     snprintf(at, sizeof(at), "%s/%s", pointer, name);
     if (n == 0 || n > LIST_MAX) {
-        return tfw_custom_complain(file, at, "must be a list of 1 to %d texts", LIST_MAX);
+        tfw_custom_complain(file, at, "must be a list of 1 to %d texts", LIST_MAX);
+        return NULL;
     }
     for (size_t i = 0; i < n; i++) {
         if (!text_valid(json_array_get(array, i))) {
-            return tfw_custom_complain(file, at, "entry %zu must be a text of at least one byte, without NUL",
-                                       i);
+            tfw_custom_complain(file, at, "entry %zu must be a text of at least one byte, without NUL", i);
+            return NULL;
         }
     }
     texts = calloc(n + 1, sizeof(*texts));
     if (!texts) {
-        return tfw_custom_complain(file, at, "out of memory");
+        tfw_custom_complain(file, at, "out of memory");
+        return NULL;
     }
     for (size_t i = 0; i < n; i++) {
         texts[i] = json_string_value(json_array_get(array, i));
     }
-    *list = texts;
-    return true;
+    return texts;
 }
 
 /* ---- kinds ---- */
 
 static bool read_hosts(const tfw_custom_file_t *file, const json_t *object, tfw_secret_t *secret)
 {
-    const char *const *list;
+    const char *const *list = read_list(file, "/secret", object, "hosts");
     tf_buf_t text = TF_BUF_INIT;
     char why[200] = "out of memory";
     bool ok;
 
-    if (!read_list(file, "/secret", object, "hosts", &list)) {
+    if (!list) {
         return false;
     }
     for (size_t i = 0; list[i]; i++) {
@@ -185,7 +186,7 @@ static bool read_postgresql(const tfw_custom_file_t *file, const json_t *object,
     connection->kind = TFW_CONNECTION_POSTGRESQL;
     if (!tfw_custom_known(file, "/postgresql", object, names) ||
         !read_secret(file, "/postgresql", object, "url", &postgresql->url) ||
-        !read_list(file, "/postgresql", object, "tables", &postgresql->tables) ||
+        !(postgresql->tables = read_list(file, "/postgresql", object, "tables")) ||
         !tfw_custom_bool(file, "/postgresql", object, "write", &postgresql->write)) {
         return false;
     }
@@ -241,7 +242,7 @@ static bool read_s3(const tfw_custom_file_t *file, const json_t *object, tfw_con
            tfw_custom_text(file, "/s3", object, "region", &s3->region) &&
            read_secret(file, "/s3", object, "access_key", &s3->access_key) &&
            read_secret(file, "/s3", object, "secret_key", &s3->secret_key) &&
-           read_list(file, "/s3", object, "buckets", &s3->buckets) &&
+           (s3->buckets = read_list(file, "/s3", object, "buckets")) &&
            tfw_custom_bool(file, "/s3", object, "write", &s3->write) &&
            tfw_custom_bool(file, "/s3", object, "path_style", &s3->path_style);
 }
