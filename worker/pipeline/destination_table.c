@@ -184,12 +184,16 @@ static tfw_outcome_t insert_one(rows_t *d, size_t i)
     }
     if (insert(d, i, 1)) {
         p->written++;
-    } else if (!is_about_data(&d->table)) {
-        return tfw_table_failed(&d->table);
-    } else if (!tfw_pipeline_refuse(p, d->lines[2 * i], d->lines[2 * i + 1], d->table.message)) {
-        return TFW_PERMANENT;
-    } else if (!execute(d, "ROLLBACK TO SAVEPOINT record", 0, NULL)) {
-        return tfw_table_failed(&d->table);
+    } else {
+        if (!is_about_data(&d->table)) {
+            return tfw_table_failed(&d->table);
+        }
+        if (!tfw_pipeline_refuse(p, d->lines[2 * i], d->lines[2 * i + 1], d->table.message)) {
+            return TFW_PERMANENT;
+        }
+        if (!execute(d, "ROLLBACK TO SAVEPOINT record", 0, NULL)) {
+            return tfw_table_failed(&d->table);
+        }
     }
     return execute(d, "RELEASE SAVEPOINT record", 0, NULL) ? TFW_OK : tfw_table_failed(&d->table);
 }
