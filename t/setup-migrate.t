@@ -5,7 +5,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
-use TaskForge::Process qw(as_unprivileged);
+use TaskForge::Process qw(as_unprivileged run);
 
 my $tf = TaskForge->start(parts => ['postgres']);
 my $home = $tf->{home};
@@ -84,12 +84,36 @@ is "$code $text", '0 ', 'nothing is left to do';
 like $text, qr/^0001 +jobs +applied +\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/m, 'status shows when it was applied';
 
 # the whole way back, and forth again
-my @undone = map { (migrate('down', '--yes'))[1] } 1 .. $count;
+sub shape { # of the database: its functions, columns, constraints, indexes and triggers, an array of lines
+    return split /\n/, psql(q{
+        SELECT 'function ' || p.oid::regprocedure || ' ' || md5(pg_get_functiondef(p.oid)) AS line
+          FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace
+        UNION ALL SELECT 'column ' || table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable || ' ' || coalesce(column_default, '')
+          FROM information_schema.columns WHERE table_schema = 'public'
+        UNION ALL SELECT 'constraint ' || conrelid::regclass || ' ' || pg_get_constraintdef(oid)
+          FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND conrelid <> 0
+        UNION ALL SELECT 'index ' || indexdef FROM pg_indexes WHERE schemaname = 'public'
+        UNION ALL SELECT 'trigger ' || pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+        ORDER BY line});
+}
+my (@undone, @shapes);
+for (1 .. $count) {
+    push @undone, (migrate('down', '--yes'))[1];
+    unshift @shapes, [shape()];
+}
 is scalar(grep { /^undone \d{4}_\w+$/ } @undone), $count, 'all of them can be undone, one after the other' or diag "@undone";
 is psql($tables), 'schema_migrations', '... and leave no table';
 is psql(q{SELECT string_agg(proname, ' ') FROM pg_proc WHERE pronamespace = 'public'::regnamespace}), '', '... and no function';
-($code, $text) = migrate('up');
-is $code, 0, '... and can all be applied again' or diag $text;
+my $steps = "$home/share/steps";
+mkdir $steps or die "$steps: $!";
+run('cp', '-p', "$sql/migrate", "$sql/psql", $steps);
+for my $up (sort glob "$sql/*.up.sql") {
+    my ($label) = $up =~ m{([^/]+)\.up\.sql$};
+    is_deeply [shape()], shift @shapes, "$label was undone without a trace";
+    run('cp', '-p', $up, "$sql/$label.down.sql", $steps);
+    ($code, $text) = output(as_unprivileged('KILL', 'env', "DATABASE_URL=$owner", "$steps/migrate", 'up'));
+    is $code, 0, '... and can be applied again' or diag $text;
+}
 
 # a failing one
 my $before = psql($tables);
