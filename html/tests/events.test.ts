@@ -1,11 +1,11 @@
 // From events to the page: their order, one batch per frame, what they change in what was read.
-import { describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import type { Event, Job } from '../src/lib/api';
 import { addEvent, closeBatch, emptyBatch, FEED } from '../src/lib/coalesce';
 import { patchJob, patchPages } from '../src/lib/patch';
 import { compareSeq } from '../src/lib/seq';
-import { throttle } from '../src/lib/throttle';
+import { throttle, withFrames } from '../src/lib/throttle';
 
 const job = {
   id: 'a', name: null, type: 'noop', queue: 'default', priority: 'normal' as const, status: 'RUNNING' as const, attempt: 1,
@@ -93,5 +93,52 @@ describe('reading again', () => {
     vi.advanceTimersByTime(5000);
     expect(work).toHaveBeenCalledTimes(2);
     vi.useRealTimers();
+  });
+});
+
+describe('what is shown', () => {
+  const FRAME_MS = 16;
+  let visible = true;
+  beforeEach(() => {
+    visible = true;
+    vi.useFakeTimers();
+    vi.stubGlobal('requestAnimationFrame', (call: () => void) => (visible ? Number(setTimeout(call, FRAME_MS)) : 0));
+    vi.stubGlobal('cancelAnimationFrame', (id: number) => clearTimeout(id));
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+    vi.unstubAllGlobals();
+  });
+  const shown = () => {
+    const times: number[] = [];
+    const start = Date.now();
+    return { times, ask: withFrames(100, () => times.push(Date.now() - start)) };
+  };
+
+  it('is there with the next frame when it was quiet', () => {
+    const { times, ask } = shown();
+    ask();
+    vi.advanceTimersByTime(5000);
+    ask();
+    vi.advanceTimersByTime(5000);
+    expect(times).toEqual([FRAME_MS, 5000 + FRAME_MS]);
+  });
+  it('changes at most ten times a second, and nothing waits longer than that and a frame', () => {
+    const { times, ask } = shown();
+    for (let ms = 0; ms < 1000; ms++) {
+      ask();
+      vi.advanceTimersByTime(1);
+    }
+    const gaps = times.slice(1).map((time, i) => time - (times[i] ?? 0));
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(100);
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(101 + FRAME_MS);
+  });
+  it('is not lost without frames, and leaves no timer behind', () => {
+    const { times, ask } = shown();
+    visible = false;
+    ask();
+    vi.advanceTimersByTime(1000);
+    expect(times).toEqual([1000]);
+    expect(vi.getTimerCount()).toBe(0);
   });
 });

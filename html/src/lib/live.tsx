@@ -88,6 +88,9 @@ const refreshWorkers = throttle(2000, () => {
 const refreshJob = throttle(1500, () => {
   void queryClient.invalidateQueries({ queryKey: ['job'] });
 });
+const resync = throttle(5000, () => {
+  void queryClient.invalidateQueries();
+});
 
 function apply(batch: Batch): void {
   live.add(batch);
@@ -115,10 +118,6 @@ function apply(batch: Batch): void {
   if (batch.overflow) {
     resync();
   }
-}
-
-function resync(): void {
-  void queryClient.invalidateQueries();
 }
 
 export const stream = new EventStream(apply, resync);

@@ -1,16 +1,18 @@
 // One WebSocket for the whole page. It comes back by itself, asks for what it missed, gives every event once and in
-// order, and hands over what happened once per frame.
+// order, and hands over what happened with a frame of the screen: at once when it was quiet, then at most ten times a
+// second. Nobody reads faster, and the frames between are free for scrolling.
 import { api, ok, type Event } from './api';
 import { addEvent, closeBatch, emptyBatch, type Batch } from './coalesce';
 import { compareSeq } from './seq';
 import { session } from './session';
+import { withFrames } from './throttle';
 
 export type StreamState = 'connecting' | 'live' | 'reconnecting' | 'offline';
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 20_000;
 const CATCH_UP_PAGES = 10;
-const HIDDEN_FLUSH_MS = 1000;
+const PACE_MS = 100;
 
 export class EventStream {
   state: StreamState = 'connecting';
@@ -18,7 +20,6 @@ export class EventStream {
   private seen: string | null = null;
   private catchingUp: Event[] | null = null;
   private batch: Batch = emptyBatch();
-  private scheduled = false;
   private waitMs = FIRST_WAIT_MS;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private stopped = true;
@@ -155,25 +156,12 @@ export class EventStream {
     }
     this.seen = event.seq;
     addEvent(this.batch, event);
-    if (!this.scheduled) {
-      this.scheduled = true;
-      // a hidden tab has no frames
-      if (document.hidden) {
-        setTimeout(this.flush, HIDDEN_FLUSH_MS);
-      } else {
-        requestAnimationFrame(this.flush);
-        setTimeout(this.flush, HIDDEN_FLUSH_MS);
-      }
-    }
+    this.flush();
   }
 
-  private readonly flush = (): void => {
-    if (!this.scheduled) {
-      return;
-    }
-    this.scheduled = false;
+  private readonly flush = withFrames(PACE_MS, () => {
     const batch = closeBatch(this.batch);
     this.batch = emptyBatch();
     this.onBatch(batch);
-  };
+  });
 }

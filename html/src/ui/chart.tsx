@@ -1,4 +1,4 @@
-import { useEffect, useRef } from 'react';
+import { memo, useEffect, useRef } from 'react';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 
@@ -69,7 +69,7 @@ function options(width: number, props: Props): uPlot.Options {
 }
 
 /** Lines over time. What the lines show is said in words too, for those who do not see them. */
-export function Chart(props: Props) {
+export const Chart = memo(function Chart(props: Props) {
   const holder = useRef<HTMLDivElement>(null);
   const chart = useRef<uPlot | null>(null);
   const latest = useRef(props);
@@ -122,7 +122,7 @@ export function Chart(props: Props) {
       </figcaption>
     </figure>
   );
-}
+});
 
 const SWATCHES: Record<string, string> = {
   good: 'bg-good', bad: 'bg-bad', waiting: 'bg-waiting', running: 'bg-running', warning: 'bg-warning', ink: 'bg-ink', muted: 'bg-muted',
