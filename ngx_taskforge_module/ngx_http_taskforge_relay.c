@@ -135,9 +135,11 @@ ngx_http_taskforge_relay_hold(ngx_http_taskforge_relay_t *relay)
         return;
     }
 
-    relay->subscribers = ngx_http_taskforge_relay_count(relay);
+    relay->subscribers = ngx_http_taskforge_relay_count(relay,
+                                           NGX_HTTP_TASKFORGE_CHANNEL_EVENTS);
 
     ngx_http_taskforge_relay_run(relay);
+    ngx_http_taskforge_relay_stats_run(relay);
 }
 
 
@@ -209,7 +211,8 @@ ngx_http_taskforge_relay_begin(ngx_http_taskforge_relay_t *relay)
     relay->idle_until = ngx_current_msec;
     relay->connect_at = ngx_current_msec;
     relay->backoff = NGX_HTTP_TASKFORGE_RELAY_TICK;
-    relay->subscribers = ngx_http_taskforge_relay_count(relay);
+    relay->subscribers = ngx_http_taskforge_relay_count(relay,
+                                           NGX_HTTP_TASKFORGE_CHANNEL_EVENTS);
 
     ngx_log_error(NGX_LOG_NOTICE, relay->log, 0,
                   "taskforge relay: this process relays the events");
@@ -224,6 +227,7 @@ static void
 ngx_http_taskforge_relay_quit(ngx_http_taskforge_relay_t *relay)
 {
     ngx_http_taskforge_redis_stop(relay->redis);
+    ngx_http_taskforge_relay_stats_end(relay);
 
     if (ngx_http_taskforge_wsclient_unacked(relay->ws) == 0) {
         ngx_http_taskforge_relay_end(relay);
@@ -251,6 +255,7 @@ ngx_http_taskforge_relay_end(ngx_http_taskforge_relay_t *relay)
 
     ngx_http_taskforge_redis_stop(relay->redis);
     ngx_http_taskforge_wsclient_close(relay->ws);
+    ngx_http_taskforge_relay_stats_end(relay);
     tf_buf_free(&relay->text);
 
     ngx_memory_barrier();
@@ -420,7 +425,7 @@ ngx_http_taskforge_relay_send_text(ngx_http_taskforge_relay_t *relay)
     }
 
     relay->tokens -= ngx_min(relay->tokens, 1000);
-    relay->shm->bytes += size;
+    relay->shm->bytes[NGX_HTTP_TASKFORGE_CHANNEL_EVENTS] += size;
 
     return NGX_OK;
 }
@@ -519,6 +524,7 @@ ngx_http_taskforge_relay_init_process(ngx_cycle_t *cycle)
     }
 
     relay->conf = rcf;
+    relay->mcf = mcf;
     relay->shm = &ngx_http_taskforge_shm(mcf)->relay;
     relay->log = cycle->log;
 
@@ -532,7 +538,9 @@ ngx_http_taskforge_relay_init_process(ngx_cycle_t *cycle)
                                                ngx_http_taskforge_relay_nchan,
                                                relay);
 
-    if (relay->redis == NULL || relay->ws == NULL) {
+    if (relay->redis == NULL || relay->ws == NULL
+        || ngx_http_taskforge_relay_stats_init(relay, cycle) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

@@ -1,12 +1,13 @@
 
 /*
  * The relay: one worker process of this nginx reads the events out of Redis
- * and publishes them into nchan.  It is elected in shared memory, and it
- * transfers events only while somebody on this host listens.
+ * and publishes them into nchan, and likewise the numbers of GET /stats.  It
+ * is elected in shared memory, and it transfers either only while somebody on
+ * this host listens.
  *
  * _relay.c: the election and publishing; _relay_stream.c: the position in the
- * stream and reading from there; _relay_slots.c: who listens; _relay_conf.c:
- * the directive.
+ * stream and reading from there; _relay_stats.c: the numbers; _relay_slots.c:
+ * who listens; _relay_conf.c: the directive.
  */
 
 #ifndef _NGX_HTTP_TASKFORGE_RELAY_H_INCLUDED_
@@ -15,6 +16,7 @@
 
 #include "ngx_http_taskforge_events.h"
 #include "ngx_http_taskforge_shm.h"
+#include "ngx_http_taskforge_stats.h"
 #include "ngx_http_taskforge_subscriber.h"
 #include "ngx_http_taskforge_wsclient.h"
 
@@ -23,6 +25,7 @@ typedef struct {
     ngx_flag_t                       enabled;
     ngx_url_t                        url;
     ngx_str_t                        uri;
+    ngx_str_t                        stats_uri;
     ngx_uint_t                       rate;       /* messages per second */
     ngx_msec_t                       lag;
 
@@ -33,11 +36,23 @@ typedef struct {
 } ngx_http_taskforge_relay_conf_t;
 
 
+/* The numbers, on their way to nchan. */
+
+typedef struct {
+    ngx_http_taskforge_wsclient_t   *ws;
+    ngx_http_taskforge_stats_t       reading;
+    ngx_msec_t                       connect_at;
+    ngx_msec_t                       backoff;
+} ngx_http_taskforge_relay_stats_t;
+
+
 typedef struct ngx_http_taskforge_relay_s {
     ngx_http_taskforge_relay_conf_t *conf;
     ngx_http_taskforge_relay_shm_t  *shm;
     ngx_http_taskforge_redis_t      *redis;
     ngx_http_taskforge_wsclient_t   *ws;
+    ngx_http_taskforge_relay_stats_t stats;
+    ngx_http_taskforge_main_conf_t  *mcf;
     ngx_event_t                      timer;
     ngx_log_t                       *log;
 
@@ -86,8 +101,10 @@ extern ngx_module_t  ngx_http_taskforge_relay_module;
  * there are too many worker processes, most of them shutting down.
  */
 
-ngx_int_t ngx_http_taskforge_relay_enter(ngx_http_taskforge_relay_shm_t *shm);
-void ngx_http_taskforge_relay_leave(ngx_http_taskforge_relay_shm_t *shm);
+ngx_int_t ngx_http_taskforge_relay_enter(ngx_http_taskforge_relay_shm_t *shm,
+    ngx_http_taskforge_channel_e channel);
+void ngx_http_taskforge_relay_leave(ngx_http_taskforge_relay_shm_t *shm,
+    ngx_http_taskforge_channel_e channel);
 
 /* All subscribers of this process are gone. */
 
@@ -112,7 +129,8 @@ void ngx_http_taskforge_relay_run(ngx_http_taskforge_relay_t *relay);
 
 /* Subscribers of all worker processes that live, counted now. */
 
-ngx_uint_t ngx_http_taskforge_relay_count(ngx_http_taskforge_relay_t *relay);
+ngx_uint_t ngx_http_taskforge_relay_count(ngx_http_taskforge_relay_t *relay,
+    ngx_http_taskforge_channel_e channel);
 
 /* {"event":"resync"}, if it is due. */
 
@@ -144,6 +162,19 @@ void ngx_http_taskforge_relay_stream_idle(ngx_http_taskforge_relay_t *relay);
 void ngx_http_taskforge_relay_stream_look(ngx_http_taskforge_relay_t *relay);
 void ngx_http_taskforge_relay_stream_read(ngx_http_taskforge_relay_t *relay,
     ngx_uint_t entries);
+
+
+/*
+ * The numbers of GET /stats: init when the process starts (NGX_ERROR: no
+ * memory); run by each tick of the process that relays, which reads and
+ * publishes them when they are due and somebody listens; end when it relays
+ * no longer, harmless at any time.
+ */
+
+ngx_int_t ngx_http_taskforge_relay_stats_init(
+    ngx_http_taskforge_relay_t *relay, ngx_cycle_t *cycle);
+void ngx_http_taskforge_relay_stats_run(ngx_http_taskforge_relay_t *relay);
+void ngx_http_taskforge_relay_stats_end(ngx_http_taskforge_relay_t *relay);
 
 
 #endif /* _NGX_HTTP_TASKFORGE_RELAY_H_INCLUDED_ */

@@ -25,6 +25,7 @@ ngx_http_taskforge_relay_create_conf(ngx_conf_t *cf)
     }
 
     ngx_str_set(&rcf->uri, "/publish");
+    ngx_str_set(&rcf->stats_uri, "/publish/stats");
     rcf->rate = 10000;
     rcf->lag = 2000;
 
@@ -32,7 +33,8 @@ ngx_http_taskforge_relay_create_conf(ngx_conf_t *cf)
 }
 
 
-/* taskforge_relay address [uri=/publish] [rate=10000] [lag=2s]; */
+/* taskforge_relay address [uri=/publish] [stats=/publish/stats]
+                   [rate=10000] [lag=2s]; */
 
 char *
 ngx_http_taskforge_relay_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
@@ -82,6 +84,12 @@ ngx_http_taskforge_relay_set_option(ngx_conf_t *cf,
     if (ngx_strncmp(value->data, "uri=/", 5) == 0) {
         rcf->uri.data = value->data + 4;
         rcf->uri.len = value->len - 4;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(value->data, "stats=/", 7) == 0) {
+        rcf->stats_uri.data = value->data + 6;
+        rcf->stats_uri.len = value->len - 6;
         return NGX_CONF_OK;
     }
 

@@ -6,6 +6,8 @@
 
 static ngx_http_taskforge_ws_slot_t *ngx_http_taskforge_relay_slot(
     ngx_http_taskforge_relay_shm_t *shm, ngx_atomic_uint_t pid);
+static void ngx_http_taskforge_relay_clear(
+    ngx_http_taskforge_ws_slot_t *slot);
 
 
 ngx_uint_t
@@ -16,7 +18,8 @@ ngx_http_taskforge_relay_dead(ngx_atomic_uint_t pid)
 
 
 ngx_uint_t
-ngx_http_taskforge_relay_count(ngx_http_taskforge_relay_t *relay)
+ngx_http_taskforge_relay_count(ngx_http_taskforge_relay_t *relay,
+    ngx_http_taskforge_channel_e channel)
 {
     ngx_uint_t                     i, n, reap;
     ngx_atomic_uint_t              pid;
@@ -35,13 +38,12 @@ ngx_http_taskforge_relay_count(ngx_http_taskforge_relay_t *relay)
         }
 
         if (reap && ngx_http_taskforge_relay_dead(pid)) {
-            slot->count = 0;
-            ngx_memory_barrier();
+            ngx_http_taskforge_relay_clear(slot);
             (void) ngx_atomic_cmp_set(&slot->pid, pid, 0);
             continue;
         }
 
-        n += slot->count;
+        n += slot->counts[channel];
     }
 
     return n;
@@ -65,7 +67,8 @@ ngx_http_taskforge_relay_slot(ngx_http_taskforge_relay_shm_t *shm,
 
 
 ngx_int_t
-ngx_http_taskforge_relay_enter(ngx_http_taskforge_relay_shm_t *shm)
+ngx_http_taskforge_relay_enter(ngx_http_taskforge_relay_shm_t *shm,
+    ngx_http_taskforge_channel_e channel)
 {
     ngx_http_taskforge_ws_slot_t  *slot;
 
@@ -83,21 +86,22 @@ ngx_http_taskforge_relay_enter(ngx_http_taskforge_relay_shm_t *shm)
         }
     }
 
-    slot->count++;
+    slot->counts[channel]++;
 
     return NGX_OK;
 }
 
 
 void
-ngx_http_taskforge_relay_leave(ngx_http_taskforge_relay_shm_t *shm)
+ngx_http_taskforge_relay_leave(ngx_http_taskforge_relay_shm_t *shm,
+    ngx_http_taskforge_channel_e channel)
 {
     ngx_http_taskforge_ws_slot_t  *slot;
 
     slot = ngx_http_taskforge_relay_slot(shm, ngx_pid);
 
-    if (slot && slot->count) {
-        slot->count--;
+    if (slot && slot->counts[channel]) {
+        slot->counts[channel]--;
     }
 }
 
@@ -110,8 +114,22 @@ ngx_http_taskforge_relay_forget(ngx_http_taskforge_relay_shm_t *shm)
     slot = ngx_http_taskforge_relay_slot(shm, ngx_pid);
 
     if (slot) {
-        slot->count = 0;
-        ngx_memory_barrier();
+        ngx_http_taskforge_relay_clear(slot);
         slot->pid = 0;
     }
+}
+
+
+/* The slot may be given to another process. */
+
+static void
+ngx_http_taskforge_relay_clear(ngx_http_taskforge_ws_slot_t *slot)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_TASKFORGE_CHANNELS; i++) {
+        slot->counts[i] = 0;
+    }
+
+    ngx_memory_barrier();
 }

@@ -146,7 +146,10 @@ ngx_http_taskforge_relay_idle_done(void *data, redisReply *reply)
 
     /* who has come in the meantime wants the events of the meantime */
 
-    if (ngx_http_taskforge_relay_count(relay) == 0) {
+    if (ngx_http_taskforge_relay_count(relay,
+                                       NGX_HTTP_TASKFORGE_CHANNEL_EVENTS)
+        == 0)
+    {
         relay->shm->resync = 0;
         ngx_http_taskforge_relay_moment(relay,
                                         ngx_http_taskforge_relay_time(reply));
@@ -361,8 +364,12 @@ ngx_http_taskforge_relay_take(ngx_http_taskforge_relay_t *relay,
 
     shm = relay->shm;
 
-    listeners = relay->subscribers ? relay->subscribers
-                                   : ngx_http_taskforge_relay_count(relay);
+    listeners = relay->subscribers;
+
+    if (listeners == 0) {
+        listeners = ngx_http_taskforge_relay_count(relay,
+                                           NGX_HTTP_TASKFORGE_CHANNEL_EVENTS);
+    }
 
     /*
      * Without nchan it is read again later.  A process that stood still for

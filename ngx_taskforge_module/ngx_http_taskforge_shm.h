@@ -14,20 +14,29 @@
 #define NGX_HTTP_TASKFORGE_WS_SLOTS  512
 
 
+/* What subscribers listen to: a channel of nchan's each. */
+
+typedef enum {
+    NGX_HTTP_TASKFORGE_CHANNEL_EVENTS = 0,
+    NGX_HTTP_TASKFORGE_CHANNEL_STATS,
+    NGX_HTTP_TASKFORGE_CHANNELS
+} ngx_http_taskforge_channel_e;
+
+
 /*
- * Of one worker process: how many WebSockets it proxies.  The relay frees
- * the slot of a process that died without doing so.
+ * Of one worker process: how many subscribers it has.  The relay frees the
+ * slot of a process that died without doing so.
  */
 
 typedef struct {
     ngx_atomic_t                  pid;          /* 0: free */
-    ngx_atomic_t                  count;
+    ngx_atomic_t                  counts[NGX_HTTP_TASKFORGE_CHANNELS];
 } ngx_http_taskforge_ws_slot_t;
 
 
 /*
- * Which worker process relays events, and how far it got; written by that
- * process only, but for the election.
+ * Which worker process relays events and numbers, and how far it got; written
+ * by that process only, but for the election.
  */
 
 typedef struct {
@@ -41,7 +50,10 @@ typedef struct {
     ngx_atomic_t                  unacked;      /* messages nchan may or may
                                                    not have */
     ngx_atomic_t                  resync;       /* subscribers must be told */
-    ngx_atomic_t                  bytes;        /* published, with headers */
+    ngx_atomic_t                  stats_at;     /* ngx_current_msec when the
+                                                   numbers were last read */
+    ngx_atomic_t                  bytes[NGX_HTTP_TASKFORGE_CHANNELS];
+                                                /* published, with headers */
 
     ngx_http_taskforge_ws_slot_t  slots[NGX_HTTP_TASKFORGE_WS_SLOTS];
 } ngx_http_taskforge_relay_shm_t;

@@ -1,411 +1,86 @@
 
-#include <math.h>
-
 #include "ngx_http_taskforge_stats.h"
-#include "ngx_http_taskforge_pg.h"
 #include "ngx_http_taskforge_reply.h"
-#include "ngx_http_taskforge_sql.h"
-
-
-#define NGX_HTTP_TASKFORGE_STATS_QUEUES  1000   /* shown */
-
-
-/* What ended today, up to a minute that changes no more. */
-
-struct ngx_http_taskforge_today_s {
-    int64_t      day;           /* microseconds since 1970 */
-    int64_t      until;
-    int64_t      completed;
-    int64_t      failed;
-    int64_t      buckets[NGX_HTTP_TASKFORGE_BUCKETS];
-};
-
-
-typedef struct {
-    int64_t                      by_status[TF_STATUS_COUNT];
-    int64_t                      by_level[TF_PRIORITY_MAX + 1];  /* queued */
-    int64_t                      workers;
-    tf_buf_t                     queues;     /* members of an object */
-    ngx_uint_t                   nqueues;
-    ngx_http_taskforge_today_t  *known;
-    ngx_http_taskforge_today_t   today;
-    int64_t                      recent;
-    double                       seconds;
-} ngx_http_taskforge_stats_t;
 
 
 static void ngx_http_taskforge_stats_cleanup(void *data);
-static void ngx_http_taskforge_stats_depths(ngx_http_request_t *r, void *data,
-    PGresult *res);
-static void ngx_http_taskforge_stats_queue(ngx_http_taskforge_stats_t *s,
-    PGresult *res, int row);
-static void ngx_http_taskforge_stats_today(ngx_http_request_t *r, void *data,
-    PGresult *res);
-static void ngx_http_taskforge_stats_ended(ngx_http_taskforge_today_t *today,
-    PGresult *res, int row, tf_status_t status, int64_t n);
-static void ngx_http_taskforge_stats_reply(ngx_http_request_t *r,
-    ngx_http_taskforge_stats_t *s);
-static void ngx_http_taskforge_stats_queued(tf_buf_t *out,
-    ngx_http_taskforge_stats_t *s);
+static void ngx_http_taskforge_stats_reply(void *data, PGresult *res,
+    tf_buf_t *json);
 
 
-static const tf_sql_t  ngx_http_taskforge_sql_depths = {
-    "tfr_depths", NGX_HTTP_TASKFORGE_SQL_DEPTHS " ORDER BY 1, 2", 0
-};
-
-static const tf_sql_t  ngx_http_taskforge_sql_today = {
-    "tfr_today", NGX_HTTP_TASKFORGE_SQL_TODAY, 1
-};
+typedef struct {
+    ngx_http_request_t          *request;
+    ngx_http_taskforge_stats_t   stats;
+} ngx_http_taskforge_stats_wait_t;
 
 
 void
 ngx_http_taskforge_stats(ngx_http_request_t *r)
 {
-    ngx_pool_cleanup_t              *cln;
-    ngx_http_taskforge_stats_t      *s;
-    ngx_http_taskforge_main_conf_t  *mcf;
+    ngx_int_t                         rc;
+    ngx_pool_cleanup_t               *cln;
+    ngx_http_taskforge_main_conf_t   *mcf;
+    ngx_http_taskforge_stats_wait_t  *wait;
 
     mcf = ngx_http_get_module_main_conf(r, ngx_http_taskforge_module);
 
-    /* kept by the process, so that each request reads the last minutes only */
-
-    if (mcf->today == NULL) {
-        mcf->today = ngx_pcalloc(ngx_cycle->pool,
-                                 sizeof(ngx_http_taskforge_today_t));
+    rc = NGX_ERROR;
+    cln = ngx_pool_cleanup_add(r->pool,
+                               sizeof(ngx_http_taskforge_stats_wait_t));
+    if (cln) {
+        wait = cln->data;
+        wait->request = r;
+        rc = ngx_http_taskforge_stats_read(&wait->stats, mcf,
+                                           ngx_http_taskforge_stats_reply,
+                                           wait);
     }
 
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_taskforge_stats_t));
-    if (cln == NULL || mcf->today == NULL) {
+    switch (rc) {
+
+    case NGX_OK:
+        cln->handler = ngx_http_taskforge_stats_cleanup;
+        break;
+
+    case NGX_DECLINED:
+        ngx_http_taskforge_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                   "the database is not available");
+        break;
+
+    default:
         ngx_http_taskforge_problem(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
                                    "out of memory");
-        return;
+        break;
     }
-
-    s = cln->data;
-    ngx_memzero(s, sizeof(ngx_http_taskforge_stats_t));
-    s->known = mcf->today;
-    cln->handler = ngx_http_taskforge_stats_cleanup;
-
-    (void) ngx_http_taskforge_pg_request(r, NGX_HTTP_TASKFORGE_PG_READ,
-                                         &ngx_http_taskforge_sql_depths, NULL,
-                                         NULL, ngx_http_taskforge_stats_depths,
-                                         s);
 }
 
 
 static void
 ngx_http_taskforge_stats_cleanup(void *data)
 {
-    ngx_http_taskforge_stats_t  *s = data;
+    ngx_http_taskforge_stats_wait_t  *wait = data;
 
-    tf_buf_free(&s->queues);
-}
-
-
-/* Columns: queue, priority, status, n; ordered by queue. */
-
-static void
-ngx_http_taskforge_stats_depths(ngx_http_request_t *r, void *data,
-    PGresult *res)
-{
-    int                          i, length, priority;
-    int64_t                      n;
-    uint8_t                      wire[8];
-    const char                  *value;
-    tf_status_t                  status;
-    ngx_http_taskforge_stats_t  *s = data;
-
-    if (ngx_http_taskforge_pg_check(r, res) != NGX_OK) {
-        return;
-    }
-
-    for (i = 0; i < PQntuples(res); i++) {
-        n = tf_pg_get_int8(PQgetvalue(res, i, 3));
-        priority = tf_pg_get_int2(PQgetvalue(res, i, 1));
-
-        if (!tf_status_parse(PQgetvalue(res, i, 2), PQgetlength(res, i, 2),
-                             &status))
-        {
-            s->workers = n;
-            continue;
-        }
-
-        s->by_status[status] += n;
-
-        if (status == TF_QUEUED && priority >= 0
-            && priority <= TF_PRIORITY_MAX)
-        {
-            s->by_level[priority] += n;
-        }
-
-        if (i + 1 == PQntuples(res)
-            || ngx_strcmp(PQgetvalue(res, i, 0), PQgetvalue(res, i + 1, 0))
-               != 0)
-        {
-            ngx_http_taskforge_stats_queue(s, res, i);
-        }
-    }
-
-    s->today = *s->known;
-
-    tf_pg_put_time(wire, s->today.until);
-    value = (const char *) wire;
-    length = sizeof(wire);
-
-    (void) ngx_http_taskforge_pg_request(r, NGX_HTTP_TASKFORGE_PG_READ,
-                                         &ngx_http_taskforge_sql_today, &value,
-                                         &length,
-                                         ngx_http_taskforge_stats_today, s);
-}
-
-
-/* A queue whose last row is this one: how many jobs wait in it. */
-
-static void
-ngx_http_taskforge_stats_queue(ngx_http_taskforge_stats_t *s, PGresult *res,
-    int row)
-{
-    int          i;
-    int64_t      n;
-    tf_status_t  status;
-
-    n = 0;
-
-    for (i = row;
-         i >= 0
-         && ngx_strcmp(PQgetvalue(res, i, 0), PQgetvalue(res, row, 0)) == 0;
-         i--)
-    {
-        if (tf_status_parse(PQgetvalue(res, i, 2), PQgetlength(res, i, 2),
-                            &status)
-            && status == TF_QUEUED)
-        {
-            n += tf_pg_get_int8(PQgetvalue(res, i, 3));
-        }
-    }
-
-    if (s->nqueues++ >= NGX_HTTP_TASKFORGE_STATS_QUEUES) {
-        return;
-    }
-
-    if (s->queues.len) {
-        tf_buf_addc(&s->queues, ',');
-    }
-
-    tf_json_str(&s->queues, PQgetvalue(res, row, 0),
-                PQgetlength(res, row, 0));
-    tf_buf_addc(&s->queues, ':');
-    tf_buf_addi(&s->queues, n);
-}
-
-
-/* Columns: day, border, seconds, closed, recent, status, bucket, n */
-
-static void
-ngx_http_taskforge_stats_today(ngx_http_request_t *r, void *data,
-    PGresult *res)
-{
-    int                          i;
-    int64_t                      n, day, border;
-    tf_status_t                  status;
-    ngx_http_taskforge_today_t  *known;
-    ngx_http_taskforge_stats_t  *s = data;
-
-    if (ngx_http_taskforge_pg_check(r, res) != NGX_OK) {
-        return;
-    }
-
-    known = s->known;
-    day = tf_pg_get_time(PQgetvalue(res, 0, 0));
-    border = tf_pg_get_time(PQgetvalue(res, 0, 1));
-    s->seconds = tf_pg_get_float8(PQgetvalue(res, 0, 2));
-
-    /* another request may have got there first: then this one adds nothing */
-
-    if (known->until != s->today.until) {
-        known = NULL;
-    }
-
-    if (s->today.day != day) {
-        ngx_memzero(&s->today, sizeof(ngx_http_taskforge_today_t));
-
-        if (known) {
-            ngx_memzero(known, sizeof(ngx_http_taskforge_today_t));
-        }
-    }
-
-    for (i = 0; i < PQntuples(res); i++) {
-
-        if (PQgetisnull(res, i, 5)
-            || !tf_status_parse(PQgetvalue(res, i, 5), PQgetlength(res, i, 5),
-                                &status))
-        {
-            continue;
-        }
-
-        n = tf_pg_get_int8(PQgetvalue(res, i, 7));
-
-        ngx_http_taskforge_stats_ended(&s->today, res, i, status, n);
-
-        if (known && *PQgetvalue(res, i, 3)) {
-            ngx_http_taskforge_stats_ended(known, res, i, status, n);
-        }
-
-        if (*PQgetvalue(res, i, 4)
-            && (status == TF_SUCCESS || status == TF_FAILED
-                || status == TF_DEAD_LETTER))
-        {
-            s->recent += n;
-        }
-    }
-
-    if (known) {
-        known->day = day;
-        known->until = ngx_max(border, day);
-    }
-
-    ngx_http_taskforge_stats_reply(r, s);
+    ngx_http_taskforge_stats_forget(&wait->stats);
 }
 
 
 static void
-ngx_http_taskforge_stats_ended(ngx_http_taskforge_today_t *today,
-    PGresult *res, int row, tf_status_t status, int64_t n)
+ngx_http_taskforge_stats_reply(void *data, PGresult *res, tf_buf_t *json)
 {
-    int  bucket;
+    ngx_connection_t                 *c;
+    ngx_http_request_t               *r;
+    ngx_http_taskforge_stats_wait_t  *wait = data;
 
-    if (status == TF_FAILED || status == TF_DEAD_LETTER) {
-        today->failed += n;
-        return;
+    r = wait->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    if (json) {
+        ngx_http_taskforge_reply_json(r, NGX_HTTP_OK, json);
+
+    } else {
+        (void) ngx_http_taskforge_pg_check(r, res);
     }
 
-    if (status != TF_SUCCESS) {
-        return;
-    }
-
-    today->completed += n;
-    bucket = tf_pg_get_int2(PQgetvalue(res, row, 6));
-
-    if (bucket >= 0 && bucket < NGX_HTTP_TASKFORGE_BUCKETS) {
-        today->buckets[bucket] += n;
-    }
-}
-
-
-static void
-ngx_http_taskforge_stats_reply(ngx_http_request_t *r,
-    ngx_http_taskforge_stats_t *s)
-{
-    int64_t   *n;
-    tf_buf_t   out;
-
-    out = (tf_buf_t) TF_BUF_INIT;
-    n = s->by_status;
-
-    tf_buf_addc(&out, '{');
-
-    ngx_http_taskforge_stats_queued(&out, s);
-
-    tf_json_kint(&out, "scheduled", n[TF_SCHEDULED]);
-    tf_json_kint(&out, "retrying", n[TF_RETRYING]);
-    tf_json_kint(&out, "active", n[TF_RUNNING]);
-    tf_json_kint(&out, "succeeded", n[TF_SUCCESS]);
-    tf_json_kint(&out, "failed", n[TF_FAILED]);
-    tf_json_kint(&out, "dead_letter", n[TF_DEAD_LETTER]);
-    tf_json_kint(&out, "cancelled", n[TF_CANCELLED]);
-    tf_json_kint(&out, "workers_online", s->workers);
-
-    tf_json_kint(&out, "completed_today", s->today.completed);
-    tf_json_kint(&out, "failed_today", s->today.failed);
-    tf_json_kdouble(&out, "p99_latency_ms",
-                    round(ngx_http_taskforge_percentile(s->today.buckets, 0.99)
-                          * 100000)
-                    / 100);
-    tf_json_kdouble(&out, "throughput_per_sec",
-                    round((double) s->recent / s->seconds * 100) / 100);
-
-    tf_buf_addc(&out, '}');
-
-    ngx_http_taskforge_reply_json(r, NGX_HTTP_OK, &out);
-    tf_buf_free(&out);
-}
-
-
-static void
-ngx_http_taskforge_stats_queued(tf_buf_t *out, ngx_http_taskforge_stats_t *s)
-{
-    int          i;
-    int64_t      n;
-    const char  *name;
-
-    tf_json_kint(out, "queued", s->by_status[TF_QUEUED]);
-
-    tf_json_key(out, "queued_by_priority");
-    tf_buf_addc(out, '{');
-
-    for (i = 0; i <= TF_PRIORITY_MAX; /* void */ ) {
-        name = tf_priority_name(i);
-
-        for (n = 0; i <= TF_PRIORITY_MAX && tf_priority_name(i) == name; i++) {
-            n += s->by_level[i];
-        }
-
-        tf_json_kint(out, name, n);
-    }
-
-    tf_buf_addc(out, '}');
-
-    tf_json_key(out, "queued_by_level");
-    tf_buf_addc(out, '[');
-
-    for (i = 0; i <= TF_PRIORITY_MAX; i++) {
-        if (i) {
-            tf_buf_addc(out, ',');
-        }
-
-        tf_buf_addi(out, s->by_level[i]);
-    }
-
-    tf_buf_addc(out, ']');
-
-    tf_json_key(out, "queued_by_queue");
-    tf_buf_addc(out, '{');
-    tf_buf_add(out, s->queues.data, s->queues.len);
-    tf_buf_addc(out, '}');
-}
-
-
-/*
- * Bucket b holds durations from 2^(b/4) to 2^((b+1)/4) microseconds; within
- * it the rank is interpolated, so the error is at most 19 %.
- */
-
-double
-ngx_http_taskforge_percentile(const int64_t *buckets, double p)
-{
-    int      b;
-    double   rank, before, all;
-
-    all = 0;
-    before = 0;
-
-    for (b = 0; b < NGX_HTTP_TASKFORGE_BUCKETS; b++) {
-        all += (double) buckets[b];
-    }
-
-    rank = p * all;
-
-    for (b = 0; b < NGX_HTTP_TASKFORGE_BUCKETS; b++) {
-        if (buckets[b] == 0) {
-            continue;
-        }
-
-        if (before + (double) buckets[b] >= rank) {
-            return exp2((b + (rank - before) / (double) buckets[b]) / 4) / 1e6;
-        }
-
-        before += (double) buckets[b];
-    }
-
-    return NAN;
+    ngx_http_run_posted_requests(c);
 }

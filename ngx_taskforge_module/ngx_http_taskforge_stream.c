@@ -100,6 +100,7 @@ ngx_http_taskforge_stream_handler(ngx_http_request_t *r)
     ngx_http_taskforge_subscriber_drop_args(r);
 
     rc = ngx_http_taskforge_subscriber_add(r, &ctx->subscriber,
+                                           NGX_HTTP_TASKFORGE_CHANNEL_EVENTS,
                                            ngx_http_taskforge_stream_end, ctx);
     if (rc != NGX_OK) {
         return (rc == NGX_DONE) ? NGX_DONE : NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -36,7 +36,8 @@ ngx_http_taskforge_subscriber_drop_args(ngx_http_request_t *r)
 ngx_int_t
 ngx_http_taskforge_subscriber_add(ngx_http_request_t *r,
     ngx_http_taskforge_subscriber_t *subscriber,
-    ngx_pool_cleanup_pt cleanup, void *data)
+    ngx_http_taskforge_channel_e channel, ngx_pool_cleanup_pt cleanup,
+    void *data)
 {
     ngx_pool_cleanup_t                *cln;
     ngx_http_taskforge_main_conf_t    *mcf;
@@ -54,8 +55,9 @@ ngx_http_taskforge_subscriber_add(ngx_http_request_t *r,
     }
 
     subscriber->shm = &ngx_http_taskforge_shm(mcf)->relay;
+    subscriber->channel = channel;
 
-    if (ngx_http_taskforge_relay_enter(subscriber->shm) != NGX_OK) {
+    if (ngx_http_taskforge_relay_enter(subscriber->shm, channel) != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "taskforge: too many worker processes have WebSockets "
                       "or event streams; see worker_shutdown_timeout");
@@ -69,7 +71,7 @@ ngx_http_taskforge_subscriber_add(ngx_http_request_t *r,
     cln->data = data;
 
     subscriber->connection = r->connection;
-    subscriber->bytes = subscriber->shm->bytes;
+    subscriber->bytes = subscriber->shm->bytes[channel];
 
     if (all->timer.handler == NULL) {
         ngx_queue_init(&all->queue);
@@ -95,7 +97,7 @@ ngx_http_taskforge_subscriber_remove(
 {
     ngx_queue_remove(&subscriber->queue);
 
-    ngx_http_taskforge_relay_leave(subscriber->shm);
+    ngx_http_taskforge_relay_leave(subscriber->shm, subscriber->channel);
 }
 
 
@@ -121,15 +123,16 @@ ngx_http_taskforge_subscriber_tick(ngx_event_t *ev)
     {
         subscriber = ngx_queue_data(q, ngx_http_taskforge_subscriber_t, queue);
 
-        behind = (ngx_atomic_int_t) (subscriber->shm->bytes
-                                     - subscriber->bytes);
+        behind = (ngx_atomic_int_t)
+                     (subscriber->shm->bytes[subscriber->channel]
+                      - subscriber->bytes);
 
         if (behind <= NGX_HTTP_TASKFORGE_SUBSCRIBER_BACKLOG) {
             continue;
         }
 
         ngx_log_error(NGX_LOG_INFO, subscriber->connection->log, 0,
-                      "client is %A bytes behind the events, closing",
+                      "client is %A bytes behind, closing",
                       behind);
 
         /* the request ends by its own events */

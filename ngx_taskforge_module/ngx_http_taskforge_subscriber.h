@@ -1,8 +1,8 @@
 
 /*
- * Who listens to the events on this process, over a WebSocket or an event
- * stream: counted in shared memory for the relay, and hung up on when it does
- * not keep up.
+ * Who listens to events or numbers on this process, over a WebSocket or an
+ * event stream: counted in shared memory for the relay, and hung up on when
+ * it does not keep up.
  */
 
 #ifndef _NGX_HTTP_TASKFORGE_SUBSCRIBER_H_INCLUDED_
@@ -17,6 +17,7 @@ typedef struct {
     ngx_queue_t                      queue;
     ngx_connection_t                *connection;
     ngx_http_taskforge_relay_shm_t  *shm;
+    ngx_http_taskforge_channel_e     channel;
 
     /* published before it came, and since then taken by it */
     ngx_atomic_uint_t                bytes;
@@ -45,7 +46,8 @@ char *ngx_http_taskforge_subscriber_merge(ngx_conf_t *cf, ngx_flag_t enable,
 
 ngx_int_t ngx_http_taskforge_subscriber_add(ngx_http_request_t *r,
     ngx_http_taskforge_subscriber_t *subscriber,
-    ngx_pool_cleanup_pt cleanup, void *data);
+    ngx_http_taskforge_channel_e channel, ngx_pool_cleanup_pt cleanup,
+    void *data);
 
 /* To be called by the cleanup. */
 

@@ -8,8 +8,13 @@
 #define NGX_HTTP_TASKFORGE_WS_BUFFER  512
 
 
+#define NGX_HTTP_TASKFORGE_WS_OFF    0
+#define NGX_HTTP_TASKFORGE_WS_ON     1
+#define NGX_HTTP_TASKFORGE_WS_STATS  2
+
+
 typedef struct {
-    ngx_flag_t                       enable;
+    ngx_uint_t                       enable;    /* as above */
 } ngx_http_taskforge_ws_loc_conf_t;
 
 
@@ -38,7 +43,7 @@ static ngx_uint_t ngx_http_taskforge_ws_has(ngx_str_t *value,
 static ngx_http_taskforge_ws_ctx_t *ngx_http_taskforge_ws_get_ctx(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_taskforge_ws_begin(ngx_http_request_t *r,
-    ngx_http_taskforge_ws_ctx_t *ctx);
+    ngx_http_taskforge_ws_ctx_t *ctx, ngx_http_taskforge_channel_e channel);
 static void ngx_http_taskforge_ws_end(void *data);
 static ssize_t ngx_http_taskforge_ws_recv(ngx_connection_t *c, u_char *buf,
     size_t size);
@@ -51,14 +56,22 @@ static char *ngx_http_taskforge_ws_merge_loc_conf(ngx_conf_t *cf,
 static ngx_int_t ngx_http_taskforge_ws_init(ngx_conf_t *cf);
 
 
+static ngx_conf_enum_t  ngx_http_taskforge_ws_values[] = {
+    { ngx_string("off"), NGX_HTTP_TASKFORGE_WS_OFF },
+    { ngx_string("on"), NGX_HTTP_TASKFORGE_WS_ON },
+    { ngx_string("stats"), NGX_HTTP_TASKFORGE_WS_STATS },
+    { ngx_null_string, 0 }
+};
+
+
 static ngx_command_t  ngx_http_taskforge_ws_commands[] = {
 
     { ngx_string("taskforge_ws"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
-      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_taskforge_ws_loc_conf_t, enable),
-      NULL },
+      ngx_http_taskforge_ws_values },
 
       ngx_null_command
 };
@@ -108,7 +121,7 @@ ngx_http_taskforge_ws_handler(ngx_http_request_t *r)
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_taskforge_ws_module);
 
-    if (!wlcf->enable || r != r->main
+    if (wlcf->enable == NGX_HTTP_TASKFORGE_WS_OFF || r != r->main
         || ngx_http_taskforge_ws_get_ctx(r))
     {
         return NGX_DECLINED;
@@ -127,7 +140,11 @@ ngx_http_taskforge_ws_handler(ngx_http_request_t *r)
 
     ngx_http_taskforge_subscriber_drop_args(r);
 
-    return ngx_http_taskforge_ws_begin(r, ctx);
+    return ngx_http_taskforge_ws_begin(r, ctx,
+                                       wlcf->enable
+                                       == NGX_HTTP_TASKFORGE_WS_STATS
+                                           ? NGX_HTTP_TASKFORGE_CHANNEL_STATS
+                                           : NGX_HTTP_TASKFORGE_CHANNEL_EVENTS);
 }
 
 
@@ -257,7 +274,7 @@ ngx_http_taskforge_ws_has(ngx_str_t *value, const char *token)
 
 static ngx_int_t
 ngx_http_taskforge_ws_begin(ngx_http_request_t *r,
-    ngx_http_taskforge_ws_ctx_t *ctx)
+    ngx_http_taskforge_ws_ctx_t *ctx, ngx_http_taskforge_channel_e channel)
 {
     u_char            *last;
     ngx_int_t          rc;
@@ -280,7 +297,7 @@ ngx_http_taskforge_ws_begin(ngx_http_request_t *r,
 
     r->header_in->last = last;
 
-    rc = ngx_http_taskforge_subscriber_add(r, &ctx->subscriber,
+    rc = ngx_http_taskforge_subscriber_add(r, &ctx->subscriber, channel,
                                            ngx_http_taskforge_ws_end, ctx);
     if (rc != NGX_OK) {
         return (rc == NGX_DONE) ? NGX_DONE : NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -413,7 +430,7 @@ ngx_http_taskforge_ws_create_loc_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    wlcf->enable = NGX_CONF_UNSET;
+    wlcf->enable = NGX_CONF_UNSET_UINT;
 
     return wlcf;
 }
@@ -426,7 +443,8 @@ ngx_http_taskforge_ws_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_http_taskforge_ws_loc_conf_t *prev = parent;
     ngx_http_taskforge_ws_loc_conf_t *conf = child;
 
-    ngx_conf_merge_value(conf->enable, prev->enable, 0);
+    ngx_conf_merge_uint_value(conf->enable, prev->enable,
+                              NGX_HTTP_TASKFORGE_WS_OFF);
 
     return ngx_http_taskforge_subscriber_merge(cf, conf->enable,
                                  "\"taskforge_ws\" needs \"taskforge_zone\"");

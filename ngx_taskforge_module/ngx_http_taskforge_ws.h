@@ -1,6 +1,6 @@
 
 /*
- * The guard of /ws, in front of proxy_pass to nchan.  It refuses what is no
+ * The guard of /ws and /ws/stats, in front of proxy_pass to nchan.  It refuses what is no
  * WebSocket, counts who listens, lets through of what clients send only what
  * nchan needs, and drops clients that do not keep up.
  */

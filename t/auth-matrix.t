@@ -76,7 +76,7 @@ for my $route (@routes) {
 }
 
 # what is no route of the API but a location of its own
-my %STREAMS = ('GET /ws' => 'TaskForge::WS', 'GET /events/stream' => 'TaskForge::SSE');
+my %STREAMS = ('GET /ws' => 'TaskForge::WS', 'GET /ws/stats' => 'TaskForge::WS', 'GET /events/stream' => 'TaskForge::SSE');
 $EXPECTED{$_} = [viewer => qw(read manage)] for keys %STREAMS;
 
 my $tf = TaskForge->start(auth => 1, parts => [qw(postgres redis nchan nginx)], edit => sub {
@@ -108,11 +108,11 @@ my %bad = (
 # 'in': neither 401 nor 403; what the route then says about an empty body is not the question here
 sub answer {
     my ($route, $credential) = @_;
+    my ($method, $path) = split / /, $route;
     if (my $class = $STREAMS{$route}) {
-        my $stream = eval { $class->connect(port => $tf->{port}, headers => {defined $credential ? (Authorization => "Bearer $credential") : ()}) };
+        my $stream = eval { $class->connect(port => $tf->{port}, path => $path, headers => {defined $credential ? (Authorization => "Bearer $credential") : ()}) };
         return $stream ? 'in' : $@ =~ /^HTTP\S+ (\d+)/ ? $1 : $@;
     }
-    my ($method, $path) = split / /, $route;
     $path =~ s/\{id\}/00000000-0000-7000-8000-000000000000/g;
     $path =~ s/\{(?:name|file)\}/reports/;
     my $r = $tf->http->request($method, "/api/v1$path", $method =~ /^P/ ? (body => {}) : (),

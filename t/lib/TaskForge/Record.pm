@@ -27,7 +27,7 @@ sub record {
 sub record_message {
     my ($path, $text) = @_;
     my $channel = $path =~ s/\?.*//sr;
-    return unless $ENV{TASKFORGE_RECORD} && $channel =~ m{^(?:/ws|/events/stream)$};
+    return unless $ENV{TASKFORGE_RECORD} && $channel =~ m{^(?:/ws|/ws/stats|/events/stream)$};
     my ($event) = $text =~ /"event":"(\w+)"/;
     record("$channel " . ($event // ''), channel => $channel, message => $text);
     return;
