@@ -290,14 +290,13 @@ int tf_job_where_param(tf_job_where_t *w, const void *data, size_t len)
     return ++w->n;
 }
 
-/* A text, which stays where it is. */
-static int text_param(tf_job_where_t *w, const char *text, size_t len)
+int tf_job_where_param_at(tf_job_where_t *w, const char *data, size_t len)
 {
     if (w->n == TF_FILTER_PARAMS) {
         w->failed = true;
         return 1;
     }
-    w->values[w->n] = text;
+    w->values[w->n] = data;
     w->lengths[w->n] = (int)len;
     return ++w->n;
 }
@@ -332,11 +331,13 @@ static void where_counted(tf_job_where_t *w, const tf_job_filter_t *f)
         both(w, text);
     }
     if (f->type.data) {
-        snprintf(text, sizeof(text), " AND type = $%d::text", text_param(w, f->type.data, f->type.len));
+        snprintf(text, sizeof(text), " AND type = $%d::text",
+                 tf_job_where_param_at(w, f->type.data, f->type.len));
         both(w, text);
     }
     if (f->queue.data) {
-        snprintf(text, sizeof(text), " AND queue = $%d::text", text_param(w, f->queue.data, f->queue.len));
+        snprintf(text, sizeof(text), " AND queue = $%d::text",
+                 tf_job_where_param_at(w, f->queue.data, f->queue.len));
         both(w, text);
     } else if (!f->internal && !f->has_id && !f->ids) {
         snprintf(text, sizeof(text), " AND left(queue, 1) <> '%c'", TF_QUEUE_INTERNAL);
@@ -347,6 +348,8 @@ static void where_counted(tf_job_where_t *w, const tf_job_filter_t *f)
 
 /* Ids are UUIDv7, so a moment is a place in the primary key, to the millisecond; created_at itself decides
  * within it. A second of slack: ids ascend even when a clock stepped back. */
+#define SLACK_MS 1000
+
 static void where_time(tf_job_where_t *w, int64_t us, const char *condition, int64_t slack_ms)
 {
     uint8_t id[16], wire[8];
@@ -374,7 +377,8 @@ static void where_search(tf_job_where_t *w, tf_str_t text)
         tf_buf_addc(&w->pattern, text.data[i]);
     }
     tf_buf_addc(&w->pattern, '%');
-    tf_buf_addf(&w->jobs, " AND name ILIKE $%d::text", text_param(w, w->pattern.data, w->pattern.len));
+    tf_buf_addf(&w->jobs, " AND name ILIKE $%d::text",
+                tf_job_where_param_at(w, w->pattern.data, w->pattern.len));
     w->countable = false;
 }
 
@@ -387,8 +391,8 @@ void tf_job_where(tf_job_where_t *w, const tf_job_filter_t *f)
     w->failed = false;
     w->n = 0;
     where_counted(w, f);
-    where_time(w, f->created_after, ">=", -1000);
-    where_time(w, f->created_before, "<", 1000);
+    where_time(w, f->created_after, ">=", -SLACK_MS);
+    where_time(w, f->created_before, "<", SLACK_MS);
     if (f->has_id) {
         tf_buf_addf(&w->jobs, " AND id = $%d::uuid", tf_job_where_param(w, f->id, sizeof(f->id)));
         w->countable = false;
@@ -407,10 +411,31 @@ void tf_job_where(tf_job_where_t *w, const tf_job_filter_t *f)
             tf_pgarray_bytes(&w->ids, f->ids[i], sizeof(f->ids[i]));
         }
         w->failed |= !tf_pgarray_end(&w->ids);
-        tf_buf_addf(&w->jobs, " AND id = ANY ($%d::uuid[])", text_param(w, w->ids.buf.data, w->ids.buf.len));
+        tf_buf_addf(&w->jobs, " AND id = ANY ($%d::uuid[])",
+                    tf_job_where_param_at(w, w->ids.buf.data, w->ids.buf.len));
         w->countable = false;
     }
     w->failed |= w->jobs.failed || w->counts.failed || w->pattern.failed;
+}
+
+void tf_job_where_ids(const tf_job_filter_t *f, const uint8_t *before, uint8_t since[16], uint8_t below[16])
+{
+    uint8_t created[16];
+
+    memset(since, 0, 16);
+    memset(below, 0xff, 16);
+    if (f->created_after != TF_TIME_NONE) {
+        tf_uuid_floor(f->created_after / 1000 - SLACK_MS, since);
+    }
+    if (before) {
+        memcpy(below, before, 16);
+    }
+    if (f->created_before != TF_TIME_NONE) {
+        tf_uuid_floor(f->created_before / 1000 + SLACK_MS, created);
+        if (memcmp(created, below, 16) < 0) {
+            memcpy(below, created, 16);
+        }
+    }
 }
 
 void tf_job_where_free(tf_job_where_t *w)

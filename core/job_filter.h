@@ -53,8 +53,8 @@ void tf_job_filter_parse(tf_job_filter_t *filter, const json_t *body, const char
 /* The conditions as SQL. Not to be copied: values point into it and into the filter. */
 typedef struct {
     tf_buf_t jobs;   /* " AND ..." for a SELECT ... FROM jobs WHERE true */
-    tf_buf_t counts; /* the same for job_counts, with the parameters up to ncounted; only if countable */
-    bool countable;  /* job_counts knows all the columns asked for */
+    tf_buf_t counts; /* the same for job_counts, as far as it knows the columns; parameters up to ncounted */
+    bool countable;  /* it knows all of them */
     bool failed;     /* out of memory */
     int n, ncounted; /* parameters, $1 to $n, all in binary */
     const char *values[TF_FILTER_PARAMS];
@@ -69,6 +69,13 @@ void tf_job_where(tf_job_where_t *where, const tf_job_filter_t *filter);
 
 /* Adds a parameter of up to 16 bytes, copied; returns its number. */
 int tf_job_where_param(tf_job_where_t *where, const void *data, size_t len);
+
+/* The same of any length; stays where it is. */
+int tf_job_where_param_at(tf_job_where_t *where, const char *data, size_t len);
+
+/* The ids that the conditions on created_at and `before` (NULL: none) leave: from since, before below. */
+void tf_job_where_ids(const tf_job_filter_t *filter, const uint8_t *before, uint8_t since[16],
+                      uint8_t below[16]);
 
 void tf_job_where_free(tf_job_where_t *where);
 

@@ -3,6 +3,12 @@
  * GET /jobs: a page of jobs, newest first.  The cursor is the id of the last
  * job of the page before, so a page costs the same wherever it is, and jobs
  * that arrive meanwhile neither shift nor double anything.
+ *
+ * What no index of jobs knows (a part of the name, a queue, a user, a
+ * priority) is searched for in two steps: first where such jobs can be, which
+ * job_ranges knows, then there.  A request searches only so far; its cursor
+ * then is the id before which the next one goes on, however few jobs were
+ * found.
  */
 
 #include "ngx_http_taskforge_jobs.h"
@@ -17,6 +23,11 @@
 #define NGX_HTTP_TASKFORGE_CURSOR_VERSION  1
 #define NGX_HTTP_TASKFORGE_CURSOR_LEN      17
 
+/* of one request: jobs that are looked at, bytes of job_ranges read for it */
+#define NGX_HTTP_TASKFORGE_SEARCH_JOBS     10000
+#define NGX_HTTP_TASKFORGE_SEARCH_BYTES    8000000
+#define NGX_HTTP_TASKFORGE_SEARCH_PARAMS   6
+
 
 typedef struct {
     ngx_http_request_t        *request;
@@ -26,12 +37,16 @@ typedef struct {
     tf_buf_t                   total;     /* the statement that counts */
     tf_buf_t                   out;       /* the answer */
     ngx_int_t                  limit;
+    uint8_t                    cursor[16];
+    uint8_t                    rest[16];  /* searched down to this id */
 
     tf_job_filter_t            filter;
     tf_job_where_t             where;
     int                        ntotal;    /* parameters of total */
 
     unsigned                   count:1;
+    unsigned                   has_cursor:1;
+    unsigned                   has_rest:1;
 } ngx_http_taskforge_list_t;
 
 
@@ -39,11 +54,19 @@ static void ngx_http_taskforge_list_filter(ngx_http_taskforge_list_t *l);
 static void ngx_http_taskforge_list_count(ngx_http_taskforge_list_t *l);
 static void ngx_http_taskforge_list_cursor(ngx_http_taskforge_list_t *l);
 static void ngx_http_taskforge_list_total(ngx_http_taskforge_list_t *l);
-static void ngx_http_taskforge_list_send(ngx_http_taskforge_list_t *l);
+static void ngx_http_taskforge_list_send(ngx_http_taskforge_list_t *l,
+    tf_buf_t *text);
+static ngx_uint_t ngx_http_taskforge_list_searches(
+    ngx_http_taskforge_list_t *l);
+static void ngx_http_taskforge_list_search(ngx_http_taskforge_list_t *l);
+static void ngx_http_taskforge_list_ranges(ngx_http_request_t *r, void *data,
+    PGresult *res);
+static ngx_uint_t ngx_http_taskforge_list_failed(ngx_http_taskforge_list_t *l,
+    tf_buf_t *text);
 static void ngx_http_taskforge_list_done(ngx_http_request_t *r, void *data,
     PGresult *res);
-static void ngx_http_taskforge_list_page(tf_buf_t *out, PGresult *res,
-    ngx_int_t limit, ngx_log_t *log);
+static void ngx_http_taskforge_list_page(ngx_http_taskforge_list_t *l,
+    PGresult *res);
 static void ngx_http_taskforge_list_counted(ngx_http_request_t *r,
     void *data, PGresult *res);
 static void ngx_http_taskforge_list_cleanup(void *data);
@@ -69,6 +92,7 @@ const ngx_str_t  ngx_http_taskforge_list_args[] = {
 void
 ngx_http_taskforge_jobs_list(ngx_http_request_t *r)
 {
+    tf_buf_t                    text;
     ngx_pool_cleanup_t         *cln;
     ngx_http_taskforge_list_t  *l;
 
@@ -106,7 +130,20 @@ ngx_http_taskforge_jobs_list(ngx_http_request_t *r)
         return;
     }
 
-    ngx_http_taskforge_list_send(l);
+    if (ngx_http_taskforge_list_searches(l)) {
+        ngx_http_taskforge_list_search(l);
+        return;
+    }
+
+    text = (tf_buf_t) TF_BUF_INIT;
+
+    /* one more than the page tells whether there is a next one */
+
+    tf_buf_addf(&text, "SELECT " TF_JOB_COLUMNS_LIGHT("") " FROM jobs "
+                "WHERE true%s ORDER BY id DESC LIMIT %d",
+                tf_buf_cstr(&l->where.jobs), (int) l->limit + 1);
+
+    ngx_http_taskforge_list_send(l, &text);
 }
 
 
@@ -192,7 +229,10 @@ ngx_http_taskforge_list_cursor(ngx_http_taskforge_list_t *l)
         return;
     }
 
-    n = tf_job_where_param(&l->where, raw + 1, 16);
+    ngx_memcpy(l->cursor, raw + 1, 16);
+    l->has_cursor = 1;
+
+    n = tf_job_where_param(&l->where, l->cursor, 16);
     tf_buf_addf(&l->where.jobs, " AND id < $%d::uuid", n);
 }
 
@@ -219,38 +259,191 @@ ngx_http_taskforge_list_total(ngx_http_taskforge_list_t *l)
 }
 
 
-static void
-ngx_http_taskforge_list_send(ngx_http_taskforge_list_t *l)
+/* Does no index bring what is asked for in its order?  An id needs none. */
+
+static ngx_uint_t
+ngx_http_taskforge_list_searches(ngx_http_taskforge_list_t *l)
 {
-    tf_buf_t             text = TF_BUF_INIT;
+    tf_job_filter_t  *f;
+
+    f = &l->filter;
+
+    return !f->has_id
+           && (f->search.data || f->queue.data || f->has_created_by
+               || f->priority_low > TF_PRIORITY_MIN
+               || f->priority_high < TF_PRIORITY_MAX);
+}
+
+
+/*
+ * First step: where such jobs can be, or, where the counters say that an index
+ * leads to few enough ("few"), nothing.
+ */
+
+static void
+ngx_http_taskforge_list_search(ngx_http_taskforge_list_t *l)
+{
+    int                  i, n, lengths[TF_FILTER_PARAMS];
+    uint8_t              levels[4], since[16], below[16];
+    tf_buf_t             text;
     tf_sql_t             sql;
+    ngx_uint_t           indexed;
+    const char          *values[TF_FILTER_PARAMS];
+    tf_job_filter_t     *f;
     ngx_http_request_t  *r;
 
     r = l->request;
+    f = &l->filter;
+    text = (tf_buf_t) TF_BUF_INIT;
 
-    /* one more than the page tells whether there is a next one */
+    tf_pg_put_int4(levels, (2 << f->priority_high) - (1 << f->priority_low));
+    tf_job_where_ids(f, l->has_cursor ? l->cursor : NULL, since, below);
 
-    tf_buf_addf(&text, "SELECT " TF_JOB_COLUMNS_LIGHT("") " FROM jobs "
-                "WHERE true%s ORDER BY id DESC LIMIT %d",
-                tf_buf_cstr(&l->where.jobs), (int) l->limit + 1);
+    indexed = f->type.data
+              || (f->statuses && !(f->statuses & TF_STATUS_BIT(TF_SUCCESS)));
 
-    if (text.failed || l->where.failed || l->where.jobs.failed
-        || l->total.failed)
-    {
-        tf_buf_free(&text);
-        ngx_http_taskforge_problem(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                                   "out of memory");
+    n = indexed ? l->where.ncounted : 0;
+
+    for (i = 0; i < n; i++) {
+        values[i] = l->where.values[i];
+        lengths[i] = l->where.lengths[i];
+    }
+
+    values[n] = f->search.data;
+    lengths[n] = (int) f->search.len;
+    values[n + 1] = f->queue.data;
+    lengths[n + 1] = (int) f->queue.len;
+    values[n + 2] = f->has_created_by ? (char *) f->created_by : NULL;
+    lengths[n + 2] = 16;
+    values[n + 3] = (char *) levels;
+    lengths[n + 3] = sizeof(levels);
+    values[n + 4] = (char *) since;
+    lengths[n + 4] = sizeof(since);
+    values[n + 5] = (char *) below;
+    lengths[n + 5] = sizeof(below);
+
+    tf_buf_adds(&text, "SELECT c.few, s.lows, s.highs, s.rest FROM (SELECT ");
+
+    if (indexed) {
+        tf_buf_addf(&text, "(SELECT coalesce(sum(n), 0) <= %d FROM job_counts "
+                    "WHERE true%s)", NGX_HTTP_TASKFORGE_SEARCH_JOBS,
+                    tf_buf_cstr(&l->where.counts));
+    } else {
+        tf_buf_adds(&text, "false");
+    }
+
+    tf_buf_addf(&text, " AS few) c, LATERAL search_job_ranges($%d::text, "
+                "$%d::text, $%d::uuid, $%d::int4, $%d::uuid, "
+                "CASE WHEN NOT c.few THEN $%d::uuid END, %d, %d) s",
+                n + 1, n + 2, n + 3, n + 4, n + 5, n + 6,
+                NGX_HTTP_TASKFORGE_SEARCH_JOBS,
+                NGX_HTTP_TASKFORGE_SEARCH_BYTES);
+
+    if (!ngx_http_taskforge_list_failed(l, &text)) {
+        sql.name = NULL;
+        sql.text = tf_buf_cstr(&text);
+        sql.nparams = n + NGX_HTTP_TASKFORGE_SEARCH_PARAMS;
+
+        (void) ngx_http_taskforge_pg_request(r, NGX_HTTP_TASKFORGE_PG_READ,
+                                             &sql, values, lengths,
+                                             ngx_http_taskforge_list_ranges,
+                                             l);
+    }
+
+    tf_buf_free(&text);
+}
+
+
+/* Second step: the jobs there. */
+
+static void
+ngx_http_taskforge_list_ranges(ngx_http_request_t *r, void *data,
+    PGresult *res)
+{
+    int                         limit, low, high;
+    tf_buf_t                    text;
+    ngx_http_taskforge_list_t  *l = data;
+
+    if (ngx_http_taskforge_pg_check(r, res) != NGX_OK) {
         return;
     }
 
-    sql.name = NULL;
-    sql.text = tf_buf_cstr(&text);
-    sql.nparams = l->where.n;
+    text = (tf_buf_t) TF_BUF_INIT;
+    limit = (int) l->limit + 1;
 
-    (void) ngx_http_taskforge_pg_request(r, NGX_HTTP_TASKFORGE_PG_READ, &sql,
-                                         l->where.values, l->where.lengths,
-                                         ngx_http_taskforge_list_done, l);
-    tf_buf_free(&text);
+    if (PQgetvalue(res, 0, 0)[0]) {
+
+        /*
+         * OFFSET 0 keeps LIMIT out of the plan: else it may be to walk down
+         * all jobs until a page is full, which it never is
+         */
+
+        tf_buf_addf(&text, "SELECT " TF_JOB_COLUMNS_LIGHT("j.") " FROM "
+                    "(SELECT * FROM jobs WHERE true%s OFFSET 0) j "
+                    "ORDER BY j.id DESC LIMIT %d",
+                    tf_buf_cstr(&l->where.jobs), limit);
+
+    } else {
+        low = tf_job_where_param_at(&l->where, PQgetvalue(res, 0, 1),
+                                    PQgetlength(res, 0, 1));
+        high = tf_job_where_param_at(&l->where, PQgetvalue(res, 0, 2),
+                                     PQgetlength(res, 0, 2));
+
+        tf_buf_addf(&text, "SELECT " TF_JOB_COLUMNS_LIGHT("j.") " FROM "
+                    "unnest($%d::uuid[], $%d::uuid[]) AS s(low, high) "
+                    "CROSS JOIN LATERAL (SELECT * FROM jobs "
+                    "WHERE id >= s.low AND id < s.high%s "
+                    "ORDER BY id DESC LIMIT %d) j "
+                    "ORDER BY j.id DESC LIMIT %d",
+                    low, high, tf_buf_cstr(&l->where.jobs), limit, limit);
+
+        if (!PQgetisnull(res, 0, 3)) {
+            ngx_memcpy(l->rest, PQgetvalue(res, 0, 3), sizeof(l->rest));
+            l->has_rest = 1;
+        }
+    }
+
+    ngx_http_taskforge_list_send(l, &text);
+}
+
+
+/* Out of memory: answered. */
+
+static ngx_uint_t
+ngx_http_taskforge_list_failed(ngx_http_taskforge_list_t *l, tf_buf_t *text)
+{
+    if (!text->failed && !l->where.failed && !l->where.jobs.failed
+        && !l->total.failed)
+    {
+        return 0;
+    }
+
+    ngx_http_taskforge_problem(l->request, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                               "out of memory");
+    return 1;
+}
+
+
+/* Sends the statement of the page, and frees its text. */
+
+static void
+ngx_http_taskforge_list_send(ngx_http_taskforge_list_t *l, tf_buf_t *text)
+{
+    tf_sql_t  sql;
+
+    if (!ngx_http_taskforge_list_failed(l, text)) {
+        sql.name = NULL;
+        sql.text = tf_buf_cstr(text);
+        sql.nparams = l->where.n;
+
+        (void) ngx_http_taskforge_pg_request(l->request,
+                                             NGX_HTTP_TASKFORGE_PG_READ, &sql,
+                                             l->where.values,
+                                             l->where.lengths,
+                                             ngx_http_taskforge_list_done, l);
+    }
+
+    tf_buf_free(text);
 }
 
 
@@ -264,7 +457,7 @@ ngx_http_taskforge_list_done(ngx_http_request_t *r, void *data, PGresult *res)
         return;
     }
 
-    ngx_http_taskforge_list_page(&l->out, res, l->limit, r->connection->log);
+    ngx_http_taskforge_list_page(l, res);
 
     if (!l->count) {
         tf_buf_addc(&l->out, '}');
@@ -285,17 +478,19 @@ ngx_http_taskforge_list_done(ngx_http_request_t *r, void *data, PGresult *res)
 /* {"items":[...],"next_cursor":...  without the closing brace */
 
 static void
-ngx_http_taskforge_list_page(tf_buf_t *out, PGresult *res, ngx_int_t limit,
-    ngx_log_t *log)
+ngx_http_taskforge_list_page(ngx_http_taskforge_list_t *l, PGresult *res)
 {
     u_char                        raw[NGX_HTTP_TASKFORGE_CURSOR_LEN];
     u_char                        text[24 + 4];
+    tf_buf_t                     *out;
     tf_job_t                      job;
     ngx_int_t                     n;
     ngx_str_t                     src, dst;
+    const uint8_t                *last;
     ngx_http_taskforge_pg_row_t   row = { res, 0 };
 
-    n = ngx_min(PQntuples(res), (int) limit);
+    out = &l->out;
+    n = ngx_min(PQntuples(res), (int) l->limit);
 
     tf_buf_adds(out, "{\"items\":[");
 
@@ -304,7 +499,7 @@ ngx_http_taskforge_list_page(tf_buf_t *out, PGresult *res, ngx_int_t limit,
         if (!tf_job_from_row(&job, &row, ngx_http_taskforge_pg_column, 0,
                              false))
         {
-            ngx_log_error(NGX_LOG_ERR, log, 0,
+            ngx_log_error(NGX_LOG_ERR, l->request->connection->log, 0,
                           "taskforge: a row of jobs cannot be read");
             out->failed = true;
             return;
@@ -319,13 +514,19 @@ ngx_http_taskforge_list_page(tf_buf_t *out, PGresult *res, ngx_int_t limit,
 
     tf_buf_addc(out, ']');
 
-    if (PQntuples(res) <= (int) limit) {
+    last = l->has_rest ? l->rest : NULL;
+
+    if (PQntuples(res) > (int) l->limit) {
+        last = job.id;
+    }
+
+    if (last == NULL) {
         tf_json_kraw(out, "next_cursor", NULL, 0);
         return;
     }
 
     raw[0] = NGX_HTTP_TASKFORGE_CURSOR_VERSION;
-    ngx_memcpy(raw + 1, job.id, 16);
+    ngx_memcpy(raw + 1, last, 16);
 
     src.data = raw;
     src.len = sizeof(raw);

@@ -48,6 +48,7 @@ static void work_up(void *data)
     tfs_rescue_start(&s->rescue);
     tfs_reconcile_start(&s->reconcile);
     tfs_stuck_start(&s->stuck);
+    tfs_ranges_start(&s->ranges);
     tfs_expiry_start(&s->expiry);
 }
 
@@ -60,6 +61,7 @@ static void work_down(void *data)
     tfs_rescue_stop(&s->rescue);
     tfs_reconcile_stop(&s->reconcile);
     tfs_stuck_stop(&s->stuck);
+    tfs_ranges_stop(&s->ranges);
     tfs_expiry_stop(&s->expiry);
 }
 
@@ -131,6 +133,7 @@ static void close_all(tfs_scheduler_t *s)
     tfs_rescue_close(&s->rescue);
     tfs_reconcile_close(&s->reconcile);
     tfs_stuck_close(&s->stuck);
+    tfs_ranges_close(&s->ranges);
     tfs_expiry_close(&s->expiry);
     tfs_janitor_close(&s->janitor);
     uv_close((uv_handle_t *)&s->turn, NULL);
@@ -183,6 +186,7 @@ static void init_connections(tfs_scheduler_t *s)
         &tfs_sql_now,           &tf_sql_active_queues,
         &tf_sql_lost_in_redis,  &tfs_sql_queue_states,
         &tfs_sql_mark_stuck,    &tf_sql_expire,
+        &tfs_sql_gather_ranges,
     };
 
     s->work = (tfd_pg_t){
@@ -225,6 +229,7 @@ static bool init(tfs_scheduler_t *s)
     tfs_rescue_init(&s->rescue, s);
     tfs_reconcile_init(&s->reconcile, s);
     tfs_stuck_init(&s->stuck, s);
+    tfs_ranges_init(&s->ranges, s);
     tfs_expiry_init(&s->expiry, s);
     tfs_janitor_init(&s->janitor, s);
     uv_prepare_init(&s->loop, &s->turn);

@@ -15,6 +15,7 @@
 #include "leader.h"
 #include "mirror.h"
 #include "daemon/pg.h"
+#include "ranges.h"
 #include "reconcile.h"
 #include "daemon/redis.h"
 #include "rescue.h"
@@ -46,6 +47,7 @@ typedef struct tfs_scheduler_s {
     tfs_rescue_t rescue;
     tfs_reconcile_t reconcile;
     tfs_stuck_t stuck;
+    tfs_ranges_t ranges;
     tfs_janitor_t janitor;
     tfs_stats_t stats;
     uv_prepare_t turn;

@@ -112,6 +112,12 @@ const tf_sql_t tfs_sql_dead_incarnations = {
     1,
 };
 
+const tf_sql_t tfs_sql_gather_ranges = {
+    "tfs_gather_ranges",
+    "SELECT gather_job_ranges($1, make_interval(secs => $2::int4))",
+    2,
+};
+
 const tf_sql_t tfs_sql_make_partitions = {
     "tfs_make_partitions",
     "SELECT make_partitions($1)",

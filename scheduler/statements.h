@@ -52,6 +52,10 @@ extern const tf_sql_t tfs_sql_mark_stuck;
 /* Of the incarnations in $1 int8[] those that are not alive: text. */
 extern const tf_sql_t tfs_sql_dead_incarnations;
 
+/* What lists search in. $1 jobs in a range int4, $2 seconds int4: how old they are at least. One row, int4: 0
+ * when nothing is left to do, else to be called again. */
+extern const tf_sql_t tfs_sql_gather_ranges;
+
 /* $1 weeks ahead int4. One row, int4: how many partitions were made. */
 extern const tf_sql_t tfs_sql_make_partitions;
 

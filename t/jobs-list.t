@@ -2,6 +2,7 @@
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
+use TaskForge::Rows;
 
 my $tf = TaskForge->start;
 
@@ -65,6 +66,67 @@ $tf->submit_batch(map { {type => 'noop', name => "bulk$_"} } 1 .. 500);
 my @before = map { $_->[0] } $tf->sql('SELECT id FROM jobs ORDER BY id DESC');
 my @seen = walk('?limit=37', sub { $tf->submit_batch(map { {type => 'noop', name => 'late'} } 1 .. 5) });
 is_deeply(\@seen, \@before, 'a walk shows all rows once although new ones arrive');
+
+# What no index knows is searched for a part of the table at a time: behind the newest jobs with what job_ranges says.
+$tf->stop_part('scheduler'); # it would make ranges of its own
+$tf->sql("DELETE FROM job_ranges");
+my $user = '0195d2a0-0000-7000-8000-00000000abcd';
+$tf->insert_jobs(1500, status => "'SUCCESS'", created_at => "now() - interval '2 hours'", name => "CASE WHEN g % 2 = 0 THEN 'Report ' || g END");
+$tf->insert_jobs(1, status => "'DEAD_LETTER'", created_at => "now() - interval '100 minutes'", name => "'Ärger mit REPORT 77%'",
+    queue => "'seldom'", priority => 10, created_by => "'$user'", type => "'sleep'");
+$tf->insert_jobs(1000, status => "'SUCCESS'", created_at => "now() - interval '90 minutes'", name => "'nightly'");
+$tf->insert_jobs(10500, status => "'SUCCESS'", created_at => "now() - interval '80 minutes'", type => "'noop'", queue => "'elsewhere'");
+my %searches = ( # and the same in SQL
+    'q=report%2077' => "name ILIKE '%report 77%'",
+    'q=rt%2077%25' => "name ILIKE '%rt 77\\%%'",
+    'q=%C3%A4rger' => "name LIKE 'Ärger%'",
+    'q=nobody' => 'false',
+    'q=nightly' => "name = 'nightly'",
+    'q=g' => "name ILIKE '%g%'",
+    'q=r&type=sleep' => "name ILIKE '%r%' AND type = 'sleep'",
+    'q=report&status=DEAD_LETTER' => "name ILIKE '%report%' AND status = 'DEAD_LETTER'",
+    'q=report&status=SUCCESS,DEAD_LETTER' => "name ILIKE '%report%'",
+    'queue=seldom' => "queue = 'seldom'",
+    'priority=critical' => 'priority > 8',
+    "created_by=$user" => "created_by = '$user'",
+    "created_by=$user&q=xyz" => 'false',
+    'queue=default&priority=normal&type=noop' => "queue = 'default' AND priority BETWEEN 4 AND 6 AND type = 'noop'",
+);
+sub searches {
+    my ($when) = @_;
+    my @wrong = grep {
+        my @ids = walk("?limit=500&$_");
+        my @right = map { $_->[0] } $tf->sql("SELECT id FROM jobs WHERE $searches{$_} ORDER BY id DESC");
+        "@ids" ne "@right";
+    } sort keys %searches;
+    is("@wrong", '', "every search finds all there is, once and in order, $when");
+    return;
+}
+sub gather { my ($size) = @_; 1 while $tf->sql_value("SELECT gather_job_ranges($size, interval '1 hour')"); return }
+
+searches('when nothing was gathered yet');
+my $page = list('?q=nobody');
+ok($page->{next_cursor} && !@{$page->{items}}, 'a request looks at so many jobs and no more: it may find none and have a next page');
+gather(1000);
+is($tf->sql_value('SELECT count(*) FROM job_ranges'), 13, 'ranges of a thousand jobs, behind the newest');
+is($tf->sql_value('SELECT sum(jobs) FROM job_ranges'), 13000, '... with every job in one of them');
+searches('in what was gathered, and before it');
+is(list('?q=nobody')->{next_cursor}, undef, 'where names were gathered, no job without the name is looked at');
+is(list('?q=77%25')->{items}[0]{queue}, 'seldom', 'a rare name is on the first page, however old');
+is(names('?q=77%25&created_before=' . $tf->sql_value("SELECT to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM jobs WHERE queue = 'seldom'")),
+    '', '... unless it is not of that time');
+my ($late) = $tf->insert_jobs(1, status => "'SUCCESS'", created_at => "now() - interval '99 minutes'", name => "'came late'");
+$tf->sql('UPDATE job_ranges SET young = true');
+gather(1000);
+is(names('?q=late&created_before=' . $tf->sql_value("SELECT to_char(now() - interval '1 hour', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')")), 'came late',
+    'a job that was committed behind its range is found when that is gathered again');
+$tf->sql("DELETE FROM jobs WHERE created_at < now() - interval '85 minutes'");
+gather(1000);
+cmp_ok($tf->sql_value('SELECT count(*) FROM job_ranges'), '<', 13, 'ranges without jobs are forgotten');
+is($tf->sql_value("SELECT count(*) FROM job_ranges WHERE low = '00000000-0000-0000-0000-000000000000'"), 1, '... and the first one begins where ids do');
+$tf->start_part('scheduler');
+$tf->sql('DELETE FROM job_ranges');
+ok(wait_until(60, sub { $tf->sql_value('SELECT count(*) FROM job_ranges WHERE NOT young') }), 'the scheduler gathers them');
 
 for my $bad (qw(status=DONE status= priority=11 priority=urgent queue=a%20b limit=0 limit=100000 limit=x cursor=x cursor=%00 created_after=yesterday
     count=about nosuch=1 q=%ff status=FAILED%00)) {

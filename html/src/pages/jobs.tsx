@@ -263,7 +263,7 @@ function JobTable({ filter }: { filter: Filter }) {
         ) : query.isPending ? (
           <Loading />
         ) : !jobs.length ? (
-          <Empty>{Object.keys(filter).length ? 'No job fits this filter.' : 'No job has been submitted yet.'}</Empty>
+          <Empty>{hasNextPage ? 'Searching older jobs…' : Object.keys(filter).length ? 'No job fits this filter.' : 'No job has been submitted yet.'}</Empty>
         ) : (
           <div role="table" aria-label="Jobs" aria-rowcount={hasNextPage ? -1 : jobs.length + 1}>
             <div role="rowgroup" className="overflow-hidden border-b border-line [scrollbar-gutter:stable]">
