@@ -4,12 +4,15 @@ package TaskForge::HTTP;
 
 use strict;
 use warnings;
+use Exporter 'import';
 use IO::Select;
 use IO::Socket::INET;
 use JSON::PP;
 use TaskForge::Record qw(record);
 use TaskForge::Secrets qw(heard secrets_of_answer secrets_of_request);
 use Time::HiRes qw(time);
+
+our @EXPORT_OK = qw(write_all);
 
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 
@@ -36,16 +39,20 @@ sub close {
 }
 
 # All of $bytes, or dies.
-sub send_raw {
-    my ($self, $bytes) = @_;
-    $self->connect unless $self->{socket};
+sub write_all {
+    my ($socket, $bytes) = @_;
     local $SIG{PIPE} = 'IGNORE';
     while (length $bytes) {
-        my $n = syswrite $self->{socket}, $bytes;
-        die "write: $!\n" unless defined $n;
+        my $n = syswrite($socket, $bytes) // die "write: $!\n";
         substr $bytes, 0, $n, '';
     }
     return;
+}
+
+sub send_raw {
+    my ($self, $bytes) = @_;
+    $self->connect unless $self->{socket};
+    return write_all($self->{socket}, $bytes);
 }
 
 # The text of one request. A reference as body is sent as JSON; headers override the defaults, undef removes one.

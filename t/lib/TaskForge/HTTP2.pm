@@ -6,6 +6,7 @@ package TaskForge::HTTP2;
 use strict;
 use warnings;
 use IO::Select;
+use TaskForge::HTTP qw(write_all);
 use TaskForge::Secrets qw(heard secrets_of_request);
 use Time::HiRes qw(time);
 
@@ -27,15 +28,7 @@ sub frame {
     return substr(pack('N', length $payload), 1) . pack('CCN', $TYPE{$type}, $flags, $stream) . $payload;
 }
 
-sub write {
-    my ($self, $bytes) = @_;
-    local $SIG{PIPE} = 'IGNORE';
-    while (length $bytes) {
-        my $n = syswrite($self->{socket}, $bytes) // die "write: $!\n";
-        substr $bytes, 0, $n, '';
-    }
-    return;
-}
+sub write { my ($self, $bytes) = @_; return write_all($self->{socket}, $bytes) }
 
 sub literal {
     my ($text) = @_;

@@ -1,40 +1,28 @@
 package TaskForge::S3;
 
 # An object store on loopback that speaks as much of S3 as data_pipeline does, and checks signatures (AWS Signature Version 4) by
-# itself. Objects are files in a directory of its own; what is below /public/ is served to anybody. Each connection has a process.
+# itself. Objects are files in a directory of its own; what is below /public/ is served to anybody.
 
 use strict;
 use warnings;
 use Digest::MD5 qw(md5_hex);
 use Digest::SHA qw(hmac_sha256 hmac_sha256_hex sha256_hex);
 use File::Path qw(make_path remove_tree);
-use IO::Socket::INET;
 use JSON::PP ();
+use parent 'TaskForge::Server';
 use TaskForge::Files qw(slurp spew);
-use TaskForge::Stack;
 
 our $PART_MIN = 5 << 20;
 
 # dir: a directory that is there; access_key, secret_key, region: those that signatures must be made with.
 sub start {
     my ($class, $dir, %o) = @_;
-    my $port = TaskForge::Stack::free_port();
-    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 64, ReuseAddr => 1) or die "listen: $!\n";
-    my $self = bless {access_key => 'AKIATEST', secret_key => 'not/a+real=secret', region => 'eu-test-1', %o, port => $port, dir => "$dir/s3",
-        log => "$dir/s3.requests", owner => $$}, $class;
-    make_path("$self->{dir}/objects", "$self->{dir}/uploads");
-    $self->{pid} = fork // die "fork: $!";
-    if (!$self->{pid}) {
-        setpgrp;
-        $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
-        eval { $self->serve($socket) };
-        require POSIX;
-        POSIX::_exit(0);
-    }
-    return $self;
+    make_path("$dir/s3/objects", "$dir/s3/uploads");
+    return $class->launch(['127.0.0.1'], access_key => 'AKIATEST', secret_key => 'not/a+real=secret', region => 'eu-test-1', %o, dir => "$dir/s3",
+        log => "$dir/s3.requests");
 }
 
-sub endpoint { return "http://127.0.0.1:$_[0]{port}" }
+sub endpoint { my ($self) = @_; return $self->url('') }
 
 # What TASKFORGE_CONNECTIONS_DIR needs to know of it.
 sub connection {
@@ -63,43 +51,13 @@ sub uploads { my ($self) = @_; return map { m{/([^/]+)$} } glob "$self->{dir}/up
 # "PUT /lake/key?query 200 bytes=0-" of every request so far.
 sub requests { my ($self) = @_; return -e $self->{log} ? split /\n/, slurp($self->{log}) : () }
 
-sub serve {
-    my ($self, $socket) = @_;
-    local $SIG{CHLD} = 'IGNORE';
-    while (my $client = $socket->accept) {
-        if (!(fork // die "fork: $!")) {
-            eval { 1 while $self->exchange($client) };
-            require POSIX;
-            POSIX::_exit(0);
-        }
-        close $client;
-    }
-    return;
-}
-
-sub exchange {
-    my ($self, $client) = @_;
-    my $line = <$client> // return 0;
-    my ($method, $target) = $line =~ /^([A-Z]+) (\S+) HTTP\/1\.1\r\n$/ or die "not HTTP: $line";
-    my %headers;
-    while (defined($line = <$client>) && $line ne "\r\n") {
-        my ($name, $value) = $line =~ /^([^:]+):\s*(.*?)\r\n$/ or die "not a header: $line";
-        $headers{lc $name} = $value;
-    }
-    my $body = '';
-    my $length = $headers{'content-length'} // 0;
-    while (length $body < $length) {
-        read($client, $body, $length - length $body, length $body) or die 'cut off';
-    }
-    my ($path, $query) = split /\?/, $target, 2;
-    my $request = {method => $method, path => $path, query => $query // '', headers => \%headers, body => $body};
-    my ($status, $text, @more) = $self->decide($request);
+sub respond {
+    my ($self, $client, $r) = @_;
+    my ($status, $text, @headers) = $self->decide($r);
     open my $out, '>>', $self->{log} or die "$self->{log}: $!";
-    syswrite $out, join(' ', $method, $target, $status, $headers{range} // ()) . "\n";
+    syswrite $out, join(' ', $r->{method}, $r->{target}, $status, $r->{headers}{range} // ()) . "\n";
     close $out;
-    local $SIG{PIPE} = 'IGNORE';
-    print {$client} join "\r\n", "HTTP/1.1 $status X", @more, 'Content-Length: ' . length $text, '', $method eq 'HEAD' ? '' : $text;
-    return $client->flush;
+    return $self->reply($client, $r, $status, $text, @headers);
 }
 
 sub refusal { my ($status, $code) = @_; return ($status, "<?xml version=\"1.0\"?><Error><Code>$code</Code><Message>No &amp; no.</Message></Error>") }
@@ -192,15 +150,6 @@ sub complete {
     $self->object("$name\0job", slurp("$upload/job"));
     remove_tree($upload);
     return (200, '<CompleteMultipartUploadResult/>');
-}
-
-sub DESTROY {
-    my ($self) = @_;
-    local ($?, $!);
-    return if $self->{owner} != $$;
-    kill 'KILL', -$self->{pid};
-    waitpid $self->{pid}, 0;
-    return;
 }
 
 1;

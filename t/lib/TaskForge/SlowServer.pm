@@ -11,32 +11,19 @@ use warnings;
 use IO::Select;
 use IO::Socket::INET;
 use JSON::PP ();
-use POSIX ();
+use parent 'TaskForge::Server';
 use Time::HiRes qw(time);
 
-sub start {
-    my ($class) = @_;
-    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1024) // die "listen: $!";
-    my $self = bless {socket => $socket, port => $socket->sockport, owner => $$, open => {}, now => 0, most => 0, served => 0}, $class;
-    $self->{pid} = fork // die "fork: $!";
-    if (!$self->{pid}) {
-        $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
-        $SIG{PIPE} = 'IGNORE';
-        eval { $self->serve; 1 } or warn $@;
-        POSIX::_exit(0);
-    }
-    return $self;
-}
+sub start { my ($class) = @_; return $class->launch(['127.0.0.1'], open => {}, now => 0, most => 0, served => 0) }
 
-sub url { my ($self, $path) = @_; return "http://127.0.0.1:$self->{port}$path" }
-
+# All of them in this process.
 sub serve {
-    my ($self) = @_;
-    my $select = $self->{select} = IO::Select->new($self->{socket});
+    my ($self, $listening) = @_;
+    my $select = $self->{select} = IO::Select->new($listening);
     while (1) {
         my ($next) = sort { $a <=> $b } map { $_->{due} // () } values %{$self->{open}};
         for my $socket ($select->can_read($next ? ($next > time ? $next - time : 0) : undef)) {
-            if ($socket == $self->{socket}) {
+            if ($socket == $listening) {
                 my $client = $socket->accept // next;
                 $select->add($client);
                 $self->{open}{$client} = {socket => $client, got => ''};
@@ -97,15 +84,6 @@ sub ask {
         sysread $socket, $text, 4096, length $text or die 'no stats';
     }
     return JSON::PP::decode_json($text =~ s/\A.*\r\n//sr);
-}
-
-sub DESTROY {
-    my ($self) = @_;
-    local ($?, $!);
-    return if $self->{owner} != $$;
-    kill 'KILL', $self->{pid};
-    waitpid $self->{pid}, 0;
-    return;
 }
 
 1;

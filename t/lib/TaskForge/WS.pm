@@ -9,6 +9,7 @@ use IO::Select;
 use IO::Socket::INET;
 use JSON::PP;
 use MIME::Base64 qw(encode_base64);
+use TaskForge::HTTP qw(write_all);
 use TaskForge::Record qw(record_message);
 use TaskForge::Secrets qw(heard secrets_of_request);
 use Time::HiRes qw(time);
@@ -40,15 +41,7 @@ sub connect {
     return $self;
 }
 
-sub write {
-    my ($self, $bytes) = @_;
-    local $SIG{PIPE} = 'IGNORE';
-    while (length $bytes) {
-        my $n = syswrite($self->{socket}, $bytes) // die "write: $!\n";
-        substr $bytes, 0, $n, '';
-    }
-    return;
-}
+sub write { my ($self, $bytes) = @_; return write_all($self->{socket}, $bytes) }
 
 # More bytes; 0 when the time is over or the server closed (then {closed} is set).
 sub fill {

@@ -1,7 +1,7 @@
 package TaskForge::WebServer;
 
 # An HTTP server on loopback for whoever is to fetch something: pages as a test wants them, and answers that are slow, broken,
-# huge or packed. Writes down every request. Each connection has a process of its own, so that one that hangs holds up nobody.
+# huge or packed. Writes down every request.
 #
 #   my $web = TaskForge::WebServer->start($home, {'/a' => 'text', '/b' => {json => {x => 1}}, '/shop/*' => sub { my ($request) = @_; ... }});
 #   $web->url('/a'); $web->requests('/a');
@@ -19,8 +19,7 @@ package TaskForge::WebServer;
 #   cut => n        the connection is closed after so many bytes of the body   raw => 'bytes'   all of the answer, as it is
 #   hang => 1       no answer at all
 #
-# A request is {method, target, path, query, args => {name => value}, headers => {lower case}, body, number (from 1, of this target), to
-# (the address), at}.
+# A request is TaskForge::Server's, with args => {name => value} and number (from 1, of this target).
 #
 # Without a route there is, for everybody:
 #   /ok  /echo (the request as JSON)  /json  /gzip  /chunked  /binary (500, any bytes)  /slow/SECONDS  /hang  /drip (a byte every 0.1 s)
@@ -32,14 +31,10 @@ use strict;
 use warnings;
 use Compress::Raw::Zlib qw(Z_OK Z_BEST_SPEED WANT_GZIP);
 use IO::Compress::Gzip qw(gzip);
-use IO::Select;
-use IO::Socket::INET;
 use JSON::PP ();
-use POSIX ();
-use Socket qw(IPPROTO_TCP TCP_NODELAY);
+use parent 'TaskForge::Server';
 use TaskForge::Files qw(slurp);
-use TaskForge::Stack;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(sleep);
 
 my $PIECE = 65536; # bytes
 my $json = JSON::PP->new->latin1->canonical->allow_nonref;
@@ -70,97 +65,35 @@ my %FIXED = (
     'bad-chunk' => sub { {raw => "HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nnot a chunk\r\n"} },
 );
 
-# Listens on 127.0.0.1 and 127.0.0.2, on one port. dir: where the requests are written.
+# Listens on 127.0.0.1 and 127.0.0.2. dir: where the requests are written.
 sub start {
     my ($class, $dir, $routes) = @_;
-    for (1 .. 100) {
-        my $port = TaskForge::Stack::free_port();
-        my @sockets = map { IO::Socket::INET->new(LocalAddr => $_, LocalPort => $port, Listen => 128, ReuseAddr => 1) // () } '127.0.0.1', '127.0.0.2';
-        next if @sockets < 2;
-        my $self = bless {port => $port, file => "$dir/requests.$port", routes => $routes // {}, owner => $$}, $class;
-        $self->{pid} = fork // die "fork: $!";
-        if (!$self->{pid}) {
-            setpgrp;
-            $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
-            eval { $self->serve(@sockets) };
-            POSIX::_exit(0);
-        }
-        return $self;
-    }
-    die "no free port\n";
+    return $class->launch(['127.0.0.1', '127.0.0.2'], record => "$dir/requests", routes => $routes // {});
 }
 
-sub url { my ($self, $target, $address) = @_; return 'http://' . ($address // '127.0.0.1') . ":$self->{port}$target" }
-
-# What came so far, oldest first; with a target, what came for it. Each with the status of its answer.
-sub requests {
-    my ($self, $target) = @_;
-    return () unless -e $self->{file};
-    # the last line may be half written
-    my @requests = map { /\n\z/ ? $json->decode($_) : () } split /^/, slurp($self->{file});
-    return grep { !defined $target || $_->{target} eq $target } @requests;
-}
-
-# ---- the server
-
-sub serve {
-    my ($self, @sockets) = @_;
-    local $SIG{CHLD} = 'IGNORE';
-    my $select = IO::Select->new(@sockets);
-    while (1) {
-        for my $socket ($select->can_read) {
-            my $client = $socket->accept // next;
-            if (!(fork // die "fork: $!")) {
-                local $SIG{PIPE} = 'IGNORE';
-                local $SIG{CHLD} = 'DEFAULT';
-                $client->setsockopt(IPPROTO_TCP, TCP_NODELAY, 1);
-                eval { 1 while $self->exchange($client); 1 } or warn "WebServer: $@";
-                POSIX::_exit(0);
-            }
-            close $client;
-        }
-    }
-    return;
-}
-
-# One request and its answer; false when the connection is done with.
-sub exchange {
-    my ($self, $client) = @_;
-    my $request = $self->read_request($client) // return 0;
+sub respond {
+    my ($self, $client, $request) = @_;
+    $self->complete($request);
     my $answer = $self->decide($request);
     $answer = {body => $answer} if !ref $answer;
-    open my $out, '>>', $self->{file} or die "$self->{file}: $!";
-    syswrite $out, $json->encode({%$request, status => $answer->{status} // 200}) . "\n";
-    close $out;
+    $self->record($request, $answer->{status} // 200);
     sleep $answer->{delay} if $answer->{delay};
     if ($answer->{hang}) { sleep 300; return 0 }
     if (defined $answer->{raw}) { print {$client} $answer->{raw}; return 0 }
     return send_answer($client, $request->{method}, $answer);
 }
 
-sub read_request {
-    my ($self, $client) = @_;
-    my $line = <$client> // return;
-    my ($method, $target) = $line =~ /^([A-Z]+) (\S+) HTTP\/1\.1\r\n$/ or die "not HTTP: $line";
-    my ($path, $query) = split /\?/, $target, 2;
-    my %request = (method => $method, target => $target, path => $path, query => $query // '', at => time, to => $client->sockhost, body => '', headers => {});
-    while (defined($line = <$client>) && $line ne "\r\n") {
-        my ($name, $value) = $line =~ /^([^:\s]+):\s*(.*?)\r\n$/ or die "not a header: $line";
-        die "twice: $name\n" if exists $request{headers}{lc $name};
-        $request{headers}{lc $name} = $value;
-    }
-    my $length = $request{headers}{'content-length'} // 0;
-    while (length $request{body} < $length) {
-        read($client, $request{body}, $length - length $request{body}, length $request{body}) or die "cut off\n";
-    }
-    for my $pair (split /&/, $request{query}) {
+# Adds what the routes want of a request.
+sub complete {
+    my ($self, $request) = @_;
+    $request->{args} = {};
+    for my $pair (split /&/, $request->{query}) {
         my ($name, $value) = map { s/\+/ /gr =~ s/%([0-9a-fA-F]{2})/chr hex $1/ger } split(/=/, $pair, 2), '';
-        $request{args}{$name} = $value;
+        $request->{args}{$name} = $value;
     }
-    $request{args} //= {};
-    my $key = $json->encode($target);
-    $request{number} = 1 + (() = (-e $self->{file} ? slurp($self->{file}) : '') =~ /"target":\Q$key\E/g);
-    return \%request;
+    my $key = $json->encode($request->{target});
+    $request->{number} = 1 + (() = (-e $self->{record} ? slurp($self->{record}) : '') =~ /"target":\Q$key\E/g);
+    return;
 }
 
 sub decide {
@@ -298,15 +231,6 @@ sub openai_answer {
     @events = (": welcome\r\n\r\nevent: ping\r\ndata: {}\r\n\r\n", map { (": still here\r\n", s/\n/\r\n/gr) } @events) if $model eq 'split';
     @events = join('', @events) =~ /(.{1,3})/gs if $model eq 'split';
     return {type => 'text/event-stream', pause => $model eq 'split' ? 0 : $o{pause}, cut => $cut, chunks => sub { my $next = shift @events; return ref $next ? $next->() : $next }};
-}
-
-sub DESTROY {
-    my ($self) = @_;
-    local ($?, $!);
-    return if $self->{owner} != $$;
-    kill 'KILL', -$self->{pid};
-    waitpid $self->{pid}, 0;
-    return;
 }
 
 1;
