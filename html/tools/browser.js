@@ -1,13 +1,13 @@
 // Debian's Chromium, driven by playwright-core.
 import { chromium } from 'playwright-core';
 
+export const EXECUTABLE = process.env.CHROMIUM ?? '/usr/bin/chromium';
 /** As root Chromium has no sandbox; what it opens here is our own. */
-export function launch() {
-  return chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [...(process.getuid?.() === 0 ? ['--no-sandbox'] : []), '--disable-gpu', '--disable-dev-shm-usage', '--force-color-profile=srgb'],
-  });
-}
+export const ARGUMENTS = [
+  ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []), '--disable-gpu', '--disable-dev-shm-usage', '--force-color-profile=srgb',
+];
+
+export const launch = () => chromium.launch({ executablePath: EXECUTABLE, args: ARGUMENTS });
 
 export async function signIn(page, url, username, password) {
   await page.goto(url);

@@ -6,7 +6,8 @@ import { createConnection } from 'node:net';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 
-import { client, launch, signIn } from './browser.js';
+import { client } from './browser.js';
+import { DevTools } from './devtools.js';
 
 const USAGE = 'usage: ADMIN_PASSWORD=... node html/tools/soak.js [--url URL] [--redis SOCKET] [--minutes N] [--rate EVENTS_PER_SECOND]\n'
   + '         [--pages overview,jobs,job] [--every SECONDS]';
@@ -148,7 +149,7 @@ class Producer {
 }
 
 /** Runs in the page before everything else: counts what the WebSocket brings and what the screen shows. Nothing of it grows. */
-function instrument({ kind }) {
+function instrument(kind) {
   const TIME = /\d{4}-\d\d-\d\dT[\d:.]+Z/;
   const soak = { events: 0, messages: 0, frames: 0, longest: 0, since: performance.now(), delays: new Uint32Array(5000), waiting: [] };
   globalThis.soak = soak;
@@ -214,9 +215,7 @@ function harvest() {
 
 /** Memory that the renderers among a browser's processes hold, in MB. */
 async function renderersMb(browser) {
-  const session = await browser.newBrowserCDPSession();
-  const { processInfo } = await session.send('SystemInfo.getProcessInfo');
-  await session.detach();
+  const { processInfo } = await browser.send('SystemInfo.getProcessInfo');
   const kb = processInfo.filter(({ type }) => type === 'renderer').map(({ id }) => {
     try {
       return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${id}/status`, 'utf8'))[1]);
@@ -230,36 +229,40 @@ async function renderersMb(browser) {
 class Tab {
   samples = [];
 
-  static async open(context, kind, set, job) {
+  static async open(browser, kind, set, job) {
     const tab = new Tab();
     tab.kind = kind;
-    tab.page = await context.newPage();
-    tab.page.on('pageerror', (error) => console.log(`# ${kind}: ${error}`));
-    await tab.page.addInitScript(instrument, { kind });
-    const path = { overview: '/', jobs: '/jobs', job: `/jobs/${job}` }[kind];
-    await signIn(tab.page, set.url + path, set.username, set.password);
-    await tab.page.getByRole('status').filter({ hasText: 'Live' }).first().waitFor();
-    tab.session = await context.newCDPSession(tab.page);
-    await tab.session.send('Performance.enable', { timeDomain: 'threadTicks' });
-    await tab.session.send('HeapProfiler.enable');
+    tab.page = await browser.open();
+    await tab.page.before(instrument, kind);
+    await tab.page.go(`${set.url}/icon.svg`);
+    await tab.page.call(async (username, password) => {
+      const answer = await fetch('/api/v1/auth/login', {
+        method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ username, password }),
+      });
+      localStorage.setItem('taskforge.refresh', (await answer.json()).refresh_token); // src/lib/session.ts goes on with it
+    }, set.username, set.password);
+    await tab.page.go(set.url + { overview: '/', jobs: '/jobs', job: `/jobs/${job}` }[kind]);
+    await tab.page.until(() => document.querySelector('[role=status]')?.textContent.includes('Live'), `${kind} is live`);
+    await tab.page.send('Performance.enable', { timeDomain: 'threadTicks' });
+    await tab.page.send('HeapProfiler.enable');
     return tab;
   }
 
   async metrics() {
-    const { metrics } = await this.session.send('Performance.getMetrics');
+    const { metrics } = await this.page.send('Performance.getMetrics');
     return Object.fromEntries(metrics.map(({ name, value }) => [name, value]));
   }
 
   async sample(minute) {
-    const seen = await this.page.evaluate(harvest);
+    const seen = await this.page.call(harvest);
     const { TaskDuration } = await this.metrics();
-    await this.session.send('HeapProfiler.collectGarbage');
-    const { usedSize } = await this.session.send('Runtime.getHeapUsage');
+    await this.page.send('HeapProfiler.collectGarbage');
+    const { usedSize } = await this.page.send('Runtime.getHeapUsage');
     const { Nodes, JSEventListeners } = await this.metrics();
     const cpu = this.task === undefined ? null : (TaskDuration - this.task) / seen.seconds;
     this.task = (await this.metrics()).TaskDuration;
     // the collection itself is not the page's frame
-    await this.page.evaluate(() => requestAnimationFrame(() => Object.assign(globalThis.soak, { longest: 0 })));
+    await this.page.call(() => { requestAnimationFrame(() => { globalThis.soak.longest = 0; }); });
     const one = { minute, ...seen, heap: usedSize / 1e6, nodes: Nodes, listeners: JSEventListeners, cpu };
     this.samples.push(one);
     return one;
@@ -350,21 +353,21 @@ async function main() {
   const jobs = await submitter(set);
   const followed = await jobs.one();
   let marked = await jobs.one();
-  const browser = await launch();
+  const browser = new DevTools();
   const tabs = [];
   for (const kind of set.pages) {
-    // an account of its own tab: tabs of one context would take turns with one refresh token
-    const context = await browser.newContext({ viewport: { width: 1280, height: 860 } });
-    tabs.push(await Tab.open(context, kind, set, followed));
+    tabs.push(await Tab.open(browser, kind, set, followed));
   }
-  const mark = (id) => Promise.all(tabs.map((tab) => tab.page.evaluate((value) => { globalThis.soakMark = value; }, id)));
+  const mark = (id) => Promise.all(tabs.map((tab) => tab.page.call((value) => { globalThis.soakMark = value; }, id)));
   await mark(marked);
   const producer = new Producer(set.redis, set.rate);
   producer.marked = [followed, marked];
   producer.start();
   line(columns.map(([name, width]) => name.padStart(width)));
   const start = performance.now();
-  for (let round = 1; performance.now() - start < set.minutes * 60_000; round++) {
+  let enough = false;
+  process.once('SIGINT', () => { enough = true; });
+  for (let round = 1; !enough && performance.now() - start < set.minutes * 60_000; round++) {
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, start + round * set.every * 1000 - performance.now())));
     const rss = await renderersMb(browser);
     for (const tab of tabs) {
