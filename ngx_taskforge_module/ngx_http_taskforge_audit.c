@@ -59,12 +59,6 @@ ngx_http_taskforge_audit_list(ngx_http_request_t *r)
 
     ctx = ngx_http_taskforge_get_ctx(r);
 
-    if (ngx_http_taskforge_page(r, &limit, cursor, sizeof(cursor), &found)
-        != NGX_OK)
-    {
-        return;
-    }
-
     object = ngx_http_taskforge_arg(ctx, "object");
     actor = ngx_http_taskforge_arg(ctx, "actor");
 
@@ -83,10 +77,10 @@ ngx_http_taskforge_audit_list(ngx_http_request_t *r)
                                      "must be the id of a user");
     }
 
-    if (errors.len) {
-        ngx_http_taskforge_problem_errors(r, NGX_HTTP_BAD_REQUEST, &errors,
-                                          "the query has errors");
-        tf_buf_free(&errors);
+    if (ngx_http_taskforge_page(r, &limit, cursor, sizeof(cursor), &found,
+                                &errors)
+        != NGX_OK)
+    {
         return;
     }
 

@@ -1,5 +1,6 @@
 
 #include "ngx_http_taskforge_body.h"
+#include "ngx_http_taskforge_handshake.h"
 #include "ngx_http_taskforge_reply.h"
 #include "submission.h"
 
@@ -12,6 +13,8 @@ static json_t *ngx_http_taskforge_body_any(tf_str_t text, bool batch,
     char *error, size_t size);
 static json_t *ngx_http_taskforge_body_parse(ngx_http_request_t *r,
     ngx_http_taskforge_body_parse_pt parse, ngx_uint_t batch, tf_str_t *text);
+static void ngx_http_taskforge_body_refuse(ngx_http_request_t *r,
+    const char *error);
 static ngx_int_t ngx_http_taskforge_body_text(ngx_http_request_t *r,
     tf_str_t *text);
 static void ngx_http_taskforge_body_free(void *data);
@@ -30,7 +33,9 @@ ngx_http_taskforge_body_type(ngx_http_request_t *r)
      * and a browser asks nobody, but one of this type it may not.
      */
 
-    if (r->headers_in.content_type == NULL) {
+    if (r->headers_in.content_type == NULL
+        || r->headers_in.content_type->value.len == 0)
+    {
         ngx_http_taskforge_problem(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
                                    "the body must be application/json, and "
                                    "Content-Type must say so");
@@ -111,7 +116,7 @@ ngx_http_taskforge_body_parse(ngx_http_request_t *r,
     body = parse(raw, batch, error, sizeof(error));
 
     if (body == NULL) {
-        ngx_http_taskforge_problem(r, NGX_HTTP_BAD_REQUEST, "%s", error);
+        ngx_http_taskforge_body_refuse(r, error);
         return NULL;
     }
 
@@ -130,6 +135,42 @@ static void
 ngx_http_taskforge_body_free(void *data)
 {
     json_decref(data);
+}
+
+
+/*
+ * Whoever sent a compressed body is told that, and not where its first bytes
+ * are no JSON.  Nobody else pays for looking.
+ */
+
+static void
+ngx_http_taskforge_body_refuse(ngx_http_request_t *r, const char *error)
+{
+    ngx_str_t  *encoding;
+
+    encoding = ngx_http_taskforge_header_in(r, "Content-Encoding");
+
+    if (encoding == NULL
+        || (encoding->len == 8
+            && ngx_strncasecmp(encoding->data, (u_char *) "identity", 8) == 0))
+    {
+        ngx_http_taskforge_problem(r, NGX_HTTP_BAD_REQUEST, "%s", error);
+        return;
+    }
+
+    if (ngx_http_taskforge_header_add(r, "Accept-Encoding",
+                                      (u_char *) "identity", 8)
+        != NGX_OK)
+    {
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return;
+    }
+
+    ngx_http_taskforge_problem(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                               "the body must not be compressed "
+                               "(Content-Encoding: %.*s)",
+                               (int) ngx_min(encoding->len, 100),
+                               encoding->data);
 }
 
 

@@ -10,7 +10,7 @@
 #include "ngx_http_taskforge_module.h"
 
 
-/* NGX_OK: the Content-Type is application/json or absent; else answers 415. */
+/* NGX_OK: the Content-Type is application/json; else answers 415. */
 
 ngx_int_t ngx_http_taskforge_body_type(ngx_http_request_t *r);
 
@@ -18,7 +18,8 @@ ngx_int_t ngx_http_taskforge_body_type(ngx_http_request_t *r);
 /*
  * The body, already read, parsed; it and its text live as long as the
  * request.  text may be NULL.
- * NULL: the request has been answered (400 with the place of the error).
+ * NULL: the request has been answered (400 with the place of the error, or
+ * 415 when it is no JSON because it is compressed).
  */
 
 json_t *ngx_http_taskforge_body_json(ngx_http_request_t *r, tf_str_t *text);

@@ -16,7 +16,11 @@ static ngx_int_t ngx_http_taskforge_route_match(const ngx_str_t *pattern,
 static size_t ngx_http_taskforge_route_hole(const u_char *hole, u_char *p,
     u_char *last, ngx_http_taskforge_ctx_t *ctx, uint8_t **id);
 static void ngx_http_taskforge_route_none(ngx_http_request_t *r,
-    ngx_uint_t allow);
+    ngx_http_taskforge_ctx_t *ctx, ngx_uint_t allow);
+static void ngx_http_taskforge_route_unknown(ngx_http_request_t *r,
+    ngx_http_taskforge_ctx_t *ctx);
+static ngx_int_t ngx_http_taskforge_route_shorter(ngx_http_request_t *r,
+    ngx_http_taskforge_ctx_t *ctx);
 static ngx_int_t ngx_http_taskforge_route_args(ngx_http_request_t *r,
     ngx_http_taskforge_ctx_t *ctx);
 static ngx_int_t ngx_http_taskforge_route_arg(ngx_http_request_t *r,
@@ -58,7 +62,7 @@ ngx_http_taskforge_route_handler(ngx_http_request_t *r)
     if (ctx->route == NULL
         && ngx_http_taskforge_route_find(r, ctx, &allow) != NGX_OK)
     {
-        ngx_http_taskforge_route_none(r, allow);
+        ngx_http_taskforge_route_none(r, ctx, allow);
         return NGX_DONE;
     }
 
@@ -232,21 +236,19 @@ ngx_http_taskforge_route_hole(const u_char *hole, u_char *p, u_char *last,
 
 
 static void
-ngx_http_taskforge_route_none(ngx_http_request_t *r, ngx_uint_t allow)
+ngx_http_taskforge_route_none(ngx_http_request_t *r,
+    ngx_http_taskforge_ctx_t *ctx, ngx_uint_t allow)
 {
     u_char      *value, *p;
     ngx_uint_t   i;
 
     if (allow == 0) {
-        ngx_http_taskforge_problem(r, NGX_HTTP_NOT_FOUND,
-                                   "there is nothing here; an id is a UUID, "
-                                   "the name of a queue is 1 to %d letters, "
-                                   "digits, '.', '_' or '-'",
-                                   TF_QUEUE_NAME_MAX);
+        ngx_http_taskforge_route_unknown(r, ctx);
         return;
     }
 
-    value = ngx_pnalloc(r->pool, sizeof("GET, HEAD, POST, PUT, PATCH, DELETE"));
+    value = ngx_pnalloc(r->pool, sizeof("GET, HEAD, POST, PUT, PATCH, DELETE, "
+                                        "OPTIONS"));
     if (value == NULL) {
         ngx_http_finalize_request(r, NGX_ERROR);
         return;
@@ -256,10 +258,11 @@ ngx_http_taskforge_route_none(ngx_http_request_t *r, ngx_uint_t allow)
 
     for (i = 0; ngx_http_taskforge_methods[i].method; i++) {
         if (allow & ngx_http_taskforge_methods[i].method) {
-            p = ngx_sprintf(p, "%s%s", p == value ? "" : ", ",
-                            ngx_http_taskforge_methods[i].name);
+            p = ngx_sprintf(p, "%s, ", ngx_http_taskforge_methods[i].name);
         }
     }
+
+    p = ngx_sprintf(p, "OPTIONS");
 
     if (ngx_http_taskforge_header_add(r, "Allow", value, p - value) != NGX_OK)
     {
@@ -267,9 +270,83 @@ ngx_http_taskforge_route_none(ngx_http_request_t *r, ngx_uint_t allow)
         return;
     }
 
+    if (r->method == NGX_HTTP_OPTIONS) {
+        ngx_http_taskforge_reply_empty(r, NGX_HTTP_NO_CONTENT);
+        return;
+    }
+
     ngx_http_taskforge_problem(r, NGX_HTTP_NOT_ALLOWED,
                                "the method is not allowed here; allowed: %.*s",
                                (int) (p - value), value);
+}
+
+
+/* 308 to where it is right without its last slash, else 404. */
+
+static void
+ngx_http_taskforge_route_unknown(ngx_http_request_t *r,
+    ngx_http_taskforge_ctx_t *ctx)
+{
+    u_char  *location, *p;
+
+    if (ngx_http_taskforge_route_shorter(r, ctx) != NGX_OK) {
+        ngx_http_taskforge_problem(r, NGX_HTTP_NOT_FOUND,
+                                   "there is nothing here; an id is a UUID, "
+                                   "the name of a queue is 1 to %d letters, "
+                                   "digits, '.', '_' or '-'",
+                                   TF_QUEUE_NAME_MAX);
+        return;
+    }
+
+    /*
+     * Made of the path that matched a route: it has nothing to be escaped,
+     * and does not begin with two slashes, as what was sent may.
+     */
+
+    location = ngx_pnalloc(r->pool, r->uri.len + r->args.len);
+    if (location == NULL) {
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return;
+    }
+
+    p = ngx_cpymem(location, r->uri.data, r->uri.len - 1);
+
+    if (r->args.len) {
+        *p++ = '?';
+        p = ngx_cpymem(p, r->args.data, r->args.len);
+    }
+
+    if (ngx_http_taskforge_header_add(r, "Location", location, p - location)
+        != NGX_OK)
+    {
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return;
+    }
+
+    ngx_http_taskforge_reply_empty(r, NGX_HTTP_PERMANENT_REDIRECT);
+}
+
+
+static ngx_int_t
+ngx_http_taskforge_route_shorter(ngx_http_request_t *r,
+    ngx_http_taskforge_ctx_t *ctx)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  allow;
+
+    if (r->uri.len == 0 || r->uri.data[r->uri.len - 1] != '/') {
+        return NGX_DECLINED;
+    }
+
+    r->uri.len--;
+    rc = ngx_http_taskforge_route_find(r, ctx, &allow);
+    r->uri.len++;
+
+    /* what is at the shorter path does not answer here */
+
+    ctx->route = NULL;
+
+    return (rc == NGX_OK || allow) ? NGX_OK : NGX_DECLINED;
 }
 
 
@@ -307,16 +384,62 @@ ngx_http_taskforge_route_args(ngx_http_request_t *r,
         ngx_http_taskforge_problem(r, NGX_HTTP_BAD_REQUEST,
                                    "the query has too many parameters or a "
                                    "broken escape");
-
-    } else if (errors.len) {
-        ngx_http_taskforge_problem_errors(r, NGX_HTTP_TASKFORGE_INVALID,
-                                          &errors, "the query is not valid");
-        rc = NGX_ERROR;
+        tf_buf_free(&errors);
+        return NGX_ERROR;
     }
+
+    if (errors.len == 0) {
+        return NGX_OK;
+    }
+
+    if (ctx->route->args == NULL) {
+        return ngx_http_taskforge_args_check(r, &errors);
+    }
+
+    /* the handler has more to say: errors come all at once */
+
+    ctx->args_errors.data = errors.failed ? NULL
+                                          : ngx_pnalloc(r->pool, errors.len);
+
+    if (ctx->args_errors.data == NULL) {
+        tf_buf_free(&errors);
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(ctx->args_errors.data, errors.data, errors.len);
+    ctx->args_errors.len = errors.len;
 
     tf_buf_free(&errors);
 
-    return rc;
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_taskforge_args_check(ngx_http_request_t *r, tf_buf_t *errors)
+{
+    ngx_http_taskforge_ctx_t  *ctx;
+
+    ctx = ngx_http_taskforge_get_ctx(r);
+
+    if (ctx->args_errors.len) {
+        if (errors->len) {
+            tf_buf_addc(errors, ',');
+        }
+
+        tf_buf_add(errors, ctx->args_errors.data, ctx->args_errors.len);
+    }
+
+    if (errors->len == 0) {
+        return NGX_OK;
+    }
+
+    ngx_http_taskforge_problem_errors(r, NGX_HTTP_TASKFORGE_INVALID, errors,
+                                      "the query is not valid");
+    tf_buf_free(errors);
+
+    return NGX_ERROR;
 }
 
 

@@ -232,11 +232,8 @@ ngx_http_taskforge_events(ngx_http_request_t *r)
                                      "1795342546123-0-3");
     }
 
-    if (errors.len) {
+    if (ngx_http_taskforge_args_check(r, &errors) != NGX_OK) {
         ngx_free(e);
-        ngx_http_taskforge_problem_errors(r, NGX_HTTP_BAD_REQUEST, &errors,
-                                          "the query has errors");
-        tf_buf_free(&errors);
         return;
     }
 

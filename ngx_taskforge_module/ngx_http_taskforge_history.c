@@ -97,14 +97,14 @@ ngx_http_taskforge_history(ngx_http_request_t *r)
         window++;
     }
 
-    if (window->step == 0) {
-        errors = (tf_buf_t) TF_BUF_INIT;
+    errors = (tf_buf_t) TF_BUF_INIT;
 
+    if (window->step == 0) {
         ngx_http_taskforge_error_add(&errors, "parameter", "window", 6,
                                      "must be hour or day");
-        ngx_http_taskforge_problem_errors(r, NGX_HTTP_BAD_REQUEST, &errors,
-                                          "the query has errors");
-        tf_buf_free(&errors);
+    }
+
+    if (ngx_http_taskforge_args_check(r, &errors) != NGX_OK) {
         return;
     }
 

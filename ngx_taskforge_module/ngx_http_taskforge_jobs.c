@@ -154,10 +154,7 @@ ngx_http_taskforge_jobs_logs(ngx_http_request_t *r)
                                      "is not a next_cursor of this log");
     }
 
-    if (errors.len) {
-        ngx_http_taskforge_problem_errors(r, NGX_HTTP_BAD_REQUEST, &errors,
-                                          "the query has errors");
-        tf_buf_free(&errors);
+    if (ngx_http_taskforge_args_check(r, &errors) != NGX_OK) {
         return;
     }
 

@@ -124,9 +124,7 @@ ngx_http_taskforge_jobs_list(ngx_http_request_t *r)
     ngx_http_taskforge_list_total(l);
     ngx_http_taskforge_list_cursor(l);
 
-    if (l->errors.len) {
-        ngx_http_taskforge_problem_errors(r, NGX_HTTP_BAD_REQUEST, &l->errors,
-                                          "the query has errors");
+    if (ngx_http_taskforge_args_check(r, &l->errors) != NGX_OK) {
         return;
     }
 

@@ -133,6 +133,8 @@ typedef struct {
 
     ngx_http_taskforge_arg_t      args[NGX_HTTP_TASKFORGE_MAX_ARGS];
     ngx_uint_t                    nargs;
+    ngx_str_t                     args_errors;  /* of unknown and doubled
+                                                   parameters, as errors[] */
 
     /*
      * The caller, set by the access phase.  identity is NULL, and user and

@@ -15,24 +15,26 @@ static void ngx_http_taskforge_page_end(tf_buf_t *out, const char *id,
 
 ngx_int_t
 ngx_http_taskforge_page(ngx_http_request_t *r, ngx_int_t *limit,
-    uint8_t *cursor, size_t id_len, ngx_uint_t *found)
+    uint8_t *cursor, size_t id_len, ngx_uint_t *found, tf_buf_t *errors)
 {
     u_char                     raw[64];
-    tf_buf_t                   errors;
-    ngx_int_t                  rc;
+    tf_buf_t                   own;
     ngx_str_t                 *arg, decoded;
     ngx_http_taskforge_ctx_t  *ctx;
 
-    errors = (tf_buf_t) TF_BUF_INIT;
-    rc = NGX_OK;
+    own = (tf_buf_t) TF_BUF_INIT;
     *found = 0;
+
+    if (errors == NULL) {
+        errors = &own;
+    }
 
     ctx = ngx_http_taskforge_get_ctx(r);
 
     *limit = ngx_http_taskforge_arg_int(ctx, "limit", 1,
                                         NGX_HTTP_TASKFORGE_PAGE_MAX,
                                         NGX_HTTP_TASKFORGE_PAGE_DEFAULT,
-                                        &errors);
+                                        errors);
 
     arg = ngx_http_taskforge_arg(ctx, "cursor");
 
@@ -43,7 +45,7 @@ ngx_http_taskforge_page(ngx_http_request_t *r, ngx_int_t *limit,
         if (arg->len > 24 || ngx_decode_base64url(&decoded, arg) != NGX_OK
             || decoded.len != id_len)
         {
-            ngx_http_taskforge_error_add(&errors, "parameter", "cursor", 6,
+            ngx_http_taskforge_error_add(errors, "parameter", "cursor", 6,
                                          "is not a next_cursor of this list");
         } else {
             ngx_memcpy(cursor, raw, id_len);
@@ -51,15 +53,7 @@ ngx_http_taskforge_page(ngx_http_request_t *r, ngx_int_t *limit,
         }
     }
 
-    if (errors.len) {
-        ngx_http_taskforge_problem_errors(r, NGX_HTTP_BAD_REQUEST, &errors,
-                                          "the query has errors");
-        rc = NGX_ERROR;
-    }
-
-    tf_buf_free(&errors);
-
-    return rc;
+    return ngx_http_taskforge_args_check(r, errors);
 }
 
 

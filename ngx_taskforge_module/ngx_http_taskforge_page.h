@@ -24,12 +24,13 @@ typedef void (*ngx_http_taskforge_page_write_pt)(ngx_http_request_t *r,
 
 /*
  * limit and cursor of the query; the cursor has id_len bytes, as PostgreSQL
- * sends the first column.  cursor: filled, when *found is set.  NGX_ERROR:
- * answered.
+ * sends the first column.  cursor: filled, when *found is set.  errors: what
+ * the caller found wrong with its own parameters; NULL: it has none.  It is
+ * freed.  NGX_ERROR: answered.
  */
 
 ngx_int_t ngx_http_taskforge_page(ngx_http_request_t *r, ngx_int_t *limit,
-    uint8_t *cursor, size_t id_len, ngx_uint_t *found);
+    uint8_t *cursor, size_t id_len, ngx_uint_t *found, tf_buf_t *errors);
 
 
 /*

@@ -111,10 +111,7 @@ ngx_http_taskforge_queues_list(ngx_http_request_t *r)
                                      "is not a next_cursor of this list");
     }
 
-    if (errors.len) {
-        ngx_http_taskforge_problem_errors(r, NGX_HTTP_BAD_REQUEST, &errors,
-                                          "the query has errors");
-        tf_buf_free(&errors);
+    if (ngx_http_taskforge_args_check(r, &errors) != NGX_OK) {
         return;
     }
 

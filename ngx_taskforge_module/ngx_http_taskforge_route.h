@@ -2,8 +2,8 @@
 /*
  * The one table of routes (ngx_http_taskforge_route.c), which says who may
  * call and how a route is named in metrics; and who looks into it
- * (ngx_http_taskforge_dispatch.c), which answers 404, 405 with Allow and
- * unknown query parameters.
+ * (ngx_http_taskforge_dispatch.c), which answers 404, 405 with Allow, OPTIONS
+ * and unknown query parameters.
  */
 
 #ifndef _NGX_HTTP_TASKFORGE_ROUTE_H_INCLUDED_
@@ -55,6 +55,17 @@ ngx_int_t ngx_http_taskforge_route_handler(ngx_http_request_t *r);
 
 ngx_int_t ngx_http_taskforge_route_find(ngx_http_request_t *r,
     ngx_http_taskforge_ctx_t *ctx, ngx_uint_t *allow);
+
+
+/*
+ * Each handler of a route with query parameters calls this before it does
+ * anything else: errors is what is wrong with their values; what the route
+ * found, unknown and doubled ones, is added.  NGX_ERROR: there was something,
+ * and the request has been answered.  errors is freed.
+ */
+
+ngx_int_t ngx_http_taskforge_args_check(ngx_http_request_t *r,
+    tf_buf_t *errors);
 
 
 /* A query parameter by name; NULL: not given. */

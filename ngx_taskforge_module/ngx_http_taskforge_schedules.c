@@ -119,7 +119,8 @@ ngx_http_taskforge_schedules_list(ngx_http_request_t *r)
     ngx_uint_t                     found;
     ngx_http_taskforge_sql_args_t  args;
 
-    if (ngx_http_taskforge_page(r, &limit, cursor, sizeof(cursor), &found)
+    if (ngx_http_taskforge_page(r, &limit, cursor, sizeof(cursor), &found,
+                                NULL)
         != NGX_OK)
     {
         return;
@@ -161,7 +162,8 @@ ngx_http_taskforge_schedules_ticks(ngx_http_request_t *r)
     ngx_http_taskforge_ctx_t      *ctx;
     ngx_http_taskforge_sql_args_t  args;
 
-    if (ngx_http_taskforge_page(r, &limit, cursor, sizeof(cursor), &found)
+    if (ngx_http_taskforge_page(r, &limit, cursor, sizeof(cursor), &found,
+                                NULL)
         != NGX_OK)
     {
         return;

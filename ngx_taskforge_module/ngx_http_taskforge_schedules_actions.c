@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_taskforge_schedules.h"
+#include "ngx_http_taskforge_jobs.h"
 #include "ngx_http_taskforge_publish.h"
 #include "ngx_http_taskforge_reply.h"
 #include "ngx_http_taskforge_schedules_sql.h"
@@ -279,6 +280,10 @@ ngx_http_taskforge_schedule_job(ngx_http_request_t *r, void *data,
     {
         ngx_http_taskforge_problem(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
                                    "the job was made, but cannot be read");
+        return;
+    }
+
+    if (ngx_http_taskforge_jobs_location(r, job.id) != NGX_OK) {
         return;
     }
 

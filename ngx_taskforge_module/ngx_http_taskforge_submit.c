@@ -12,6 +12,7 @@
 #include "ngx_http_taskforge_reply.h"
 #include "ngx_http_taskforge_submit.h"
 #include "ngx_http_taskforge_traceparent.h"
+#include "json_error.h"
 #include "json_slice.h"
 
 
@@ -100,6 +101,7 @@ ngx_http_taskforge_submit_batch(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_taskforge_submit_shape(ngx_http_request_t *r, json_t *body)
 {
+    char         pointer[TF_JSON_POINTER_SIZE];
     size_t       n;
     json_t      *value;
     tf_buf_t     errors;
@@ -111,8 +113,8 @@ ngx_http_taskforge_submit_shape(ngx_http_request_t *r, json_t *body)
 
     json_object_foreach(body, key, value) {
         if (ngx_strcmp(key, "jobs") != 0 && ngx_strcmp(key, "atomic") != 0) {
-            ngx_http_taskforge_error_add(&errors, "pointer", "#", 1,
-                                         "unknown field \"%.64s\"", key);
+            tf_json_error(&errors, tf_json_pointer(pointer, "#", key),
+                          "unknown field \"%.64s\"", key);
         }
     }
 

@@ -95,7 +95,8 @@ ngx_http_taskforge_users_list(ngx_http_request_t *r)
     ngx_uint_t                     found;
     ngx_http_taskforge_sql_args_t  args;
 
-    if (ngx_http_taskforge_page(r, &limit, cursor, sizeof(cursor), &found)
+    if (ngx_http_taskforge_page(r, &limit, cursor, sizeof(cursor), &found,
+                                NULL)
         != NGX_OK)
     {
         return;

@@ -73,12 +73,6 @@ ngx_http_taskforge_workers_list(ngx_http_request_t *r)
 
     ctx = ngx_http_taskforge_get_ctx(r);
 
-    if (ngx_http_taskforge_page(r, &limit, cursor, sizeof(cursor), &found)
-        != NGX_OK)
-    {
-        return;
-    }
-
     errors = (tf_buf_t) TF_BUF_INIT;
     ngx_str_null(&none);
 
@@ -96,10 +90,10 @@ ngx_http_taskforge_workers_list(ngx_http_request_t *r)
                                      "must be the name of a pool");
     }
 
-    if (errors.len) {
-        ngx_http_taskforge_problem_errors(r, NGX_HTTP_BAD_REQUEST, &errors,
-                                          "the query has errors");
-        tf_buf_free(&errors);
+    if (ngx_http_taskforge_page(r, &limit, cursor, sizeof(cursor), &found,
+                                &errors)
+        != NGX_OK)
+    {
         return;
     }
 

@@ -34,7 +34,7 @@ is_deeply [map { $_->{action} } @{rows("actor=$id")}],
 is_deeply [map { $_->{action} } @{rows("actor=$id&object=$job")}], [qw(job.delete job.cancel)], '... to one object';
 my $page = call(GET => '/audit?limit=4')->json;
 is_deeply [map { $_->{id} } @{$page->{items}}, @{rows("limit=4&cursor=$page->{next_cursor}")}], [reverse 1 .. 6], 'page by page';
-ok call(GET => '/audit?actor=root')->is_problem(400), 'an actor is named by id: 400';
+ok call(GET => '/audit?actor=root')->is_problem(422), 'an actor is named by id: 422';
 
 ok !defined broken(), 'the chain is whole';
 my $owner = sub { $tf->sql('BEGIN', $_[0], 'SELECT id, problem FROM audit_verify()', 'ROLLBACK') };

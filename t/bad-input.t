@@ -78,8 +78,26 @@ subtest 'HTTP' => sub {
     }
     is($tf->http->get("$jobs/01939d3e-0000-7000-8000-000000000000%00")->status, 400, 'a NUL in a path is refused by nginx itself');
     is($tf->api->request('PUT', $jobs)->status, 405, "PUT $jobs is 405");
-    is($tf->api->request('PUT', $jobs)->header('allow'), 'GET, HEAD, POST', 'Allow lists what is there');
+    is($tf->api->request('PUT', $jobs)->header('allow'), 'GET, HEAD, POST, OPTIONS', 'Allow lists what is there');
+    my $options = $tf->api->request('OPTIONS', $jobs);
+    is($options->status, 204, 'OPTIONS: 204');
+    is($options->header('allow'), 'GET, HEAD, POST, OPTIONS', '... with the same Allow');
+    ok($tf->api->request('OPTIONS', '/api/v1/nosuch')->is_problem(404), '... where there is something');
     is($tf->get('/api/v1/nosuch')->json->{instance}, '/api/v1/nosuch', 'instance is the path');
+
+    for (['POST', "$jobs/", $jobs], ['GET', "$jobs/?limit=1&q=a%20b", "$jobs?limit=1&q=a%20b"], ['PUT', "$jobs/batch/", "$jobs/batch"], ['GET', "/$jobs/", $jobs]) {
+        my ($method, $path, $to) = @$_;
+        my $r = $tf->api->request($method, $path);
+        is($r->status, 308, "$method $path: a slash too many is a 308");
+        is($r->header('location'), $to, '... to where it is right, on this host');
+    }
+    ok($tf->get('/api/v1/nosuch/')->is_problem(404), 'where there is nothing without the slash either: 404');
+
+    my $gzip = "\x1f\x8b\x08\0\0\0\0\0";
+    my $packed = refused('a compressed body', 415, $gzip, headers => {'Content-Encoding' => 'gzip'}, says => qr/Content-Encoding: gzip/);
+    is($packed->header('accept-encoding'), 'identity', '... and what would be taken');
+    refused('one that does not say so', 400, $gzip, says => qr/line 1, column 1/);
+    is($tf->post($jobs, '{"type":"noop"}', headers => {'Content-Encoding' => 'identity'})->status, 202, 'identity is no compression');
 
     my $huge = $tf->http;
     my $r = $huge->post($jobs, '{"type":"noop","payload":{"x":"' . 'x' x 1_200_000 . '"}}');
@@ -87,6 +105,23 @@ subtest 'HTTP' => sub {
     my $large = $tf->http->post($jobs, '{"type":"noop","payload":{"x":"' . 'x' x 900_000 . '"}}');
     is($large->status, 202, 'one of 900 KB is accepted');
     is(length $tf->job($large->json->{id})->{payload}{x}, 900_000, 'and kept whole');
+};
+
+subtest 'queries' => sub {
+    my $id = '01939d3e-0000-7000-8000-000000000000';
+    my %wrong = (
+        '/jobs' => 'status=DONE&limit=0', "/jobs/$id" => '', "/jobs/$id/logs" => 'limit=0&cursor=x', "/jobs/$id/files" => '', '/workers' => 'status=busy&pool=a%20b&limit=0&cursor=x',
+        '/queues' => 'limit=0&cursor=a%20b', '/events' => 'since=x&limit=0', '/stats' => '', '/stats/history' => 'window=year', '/schedules' => 'limit=0&cursor=x',
+        "/schedules/$id/ticks" => 'limit=0',
+    );
+    for my $path (sort keys %wrong) {
+        my $r = $tf->get("/api/v1$path?nosuch=1&$wrong{$path}");
+        ok($r->is_problem(422), "$path with a query full of errors: 422") or diag $r->status, ' ', $r->body;
+        is_deeply([sort map { $_->{parameter} } @{$r->json->{errors}}], [sort 'nosuch', $wrong{$path} =~ /(\w+)=/g], '... which names them all at once');
+    }
+    my $r = $tf->get("$jobs?limit=1&limit=2&limit=3");
+    is_deeply([map { "$_->{parameter} $_->{detail}" } @{$r->json->{errors}}], [('limit is given twice') x 2], 'a parameter that is there several times');
+    ok($tf->get("$jobs?q=%zz")->is_problem(400), 'a broken escape: 400');
 };
 
 subtest 'chunked and slow' => sub {
@@ -128,11 +163,9 @@ subtest 'garbage' => sub {
         "POST $jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "GET /" . 'a' x 40_000 . " HTTP/1.1\r\nHost: x\r\n\r\n", join('', map { chr(1 + ($_ * 7919) % 255) } 1 .. 500) . "\r\n\r\n") {
         my $http = $tf->http(timeout => 3);
-        my $status = eval {
-            $http->send_raw($bytes);
-            my $r = $http->read_response;
-            $r ? $r->status : 'closed';
-        } // $@;
+        my $r = eval { $http->send_raw($bytes); $http->read_response };
+        my $status = $r ? $r->status : $@ || 'closed';
+        ok(!$r || $r->is_problem($status), 'what nginx itself refuses is a problem too') or diag $r->status, ' ', $r->header('content-type');
         like($status, qr/^(4\d\d|505|closed|.*(?:not HTTP|connection closed|reset))/i, 'garbage is refused or the connection closed: ' . substr $status, 0, 30);
     }
     is($tf->get('/livez')->status, 200, 'the server goes on');

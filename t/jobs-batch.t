@@ -40,7 +40,9 @@ subtest 'bounds' => sub {
     ok(batch({jobs => [map { {type => 'noop'} } 0 .. 1000]})->is_problem(422), '1,001 jobs are refused');
     ok(batch({})->is_problem(422), 'jobs is required');
     ok(batch({jobs => {}})->is_problem(422), 'jobs must be an array');
-    ok(batch({jobs => [{type => 'noop'}], other => 1})->is_problem(422), 'an unknown field is refused');
+    my $unknown = batch({jobs => [{type => 'noop'}], other => 1});
+    ok($unknown->is_problem(422), 'an unknown field is refused');
+    is($unknown->json->{errors}[0]{pointer}, '#/other', '... and named');
     ok(batch([])->is_problem(422) || batch([])->is_problem(400), 'an array is no batch');
     is($tf->sql_value("SELECT count(*) FROM jobs"), 1004, 'none of these wrote a row');
 };

@@ -85,7 +85,7 @@ is_deeply([$r->status, $r->body, $r->header('content-length')], [200, '', 0], 'a
 ok($tf->get("$base/$_")->is_problem(404), "no such file: $_") for qw(missing ..%2f..%2fetc%2fpasswd .hidden), 'x' x 129;
 my $post = $tf->post($pdf->{url}, {});
 ok($post->is_problem(405), 'a file cannot be posted to');
-is($post->header('allow'), 'GET, HEAD', '... Allow says what can be done');
+is($post->header('allow'), 'GET, HEAD, OPTIONS', '... Allow says what can be done');
 is($tf->get("$pdf->{url}?x=1")->status, 422, 'unknown query parameters are refused');
 
 # ---- conditions and ranges ----

@@ -23,7 +23,7 @@ is_deeply([@$q{qw(state paused waiting scheduled retrying running length max_len
 ok($tf->get("$api/queues/nobody")->is_problem(404), 'a queue that nothing knows: 404');
 ok($tf->get("$api/queues/a%20b")->is_problem(404), 'what cannot be the name of a queue: 404');
 ok($tf->get("$api/queues/" . 'x' x 65)->is_problem(404), '... nor can a longer one');
-is($tf->get("$api/queues/reports/pause")->header('Allow'), 'POST', 'GET of an action: 405 that says POST');
+is($tf->get("$api/queues/reports/pause")->header('Allow'), 'POST, OPTIONS', 'GET of an action: 405 that says POST');
 
 # pause
 my $r = act('reports', 'pause');
@@ -117,7 +117,7 @@ ok(scalar(grep { $_->{name} eq '_webhooks' } @{$tf->get("$api/queues?internal=1"
 my $page = $tf->get("$api/queues?limit=1")->json;
 is_deeply([map { $_->{name} } @{$page->{items}}, @{$tf->get("$api/queues?limit=1&cursor=$page->{next_cursor}")->json->{items}}],
     [qw(default reports)], 'page by page');
-ok($tf->get("$api/queues?$_")->is_problem($_ =~ /colour/ ? 422 : 400), "queues?$_ is refused") for qw(limit=0 internal=yes cursor=a%20b colour=red);
+ok($tf->get("$api/queues?$_")->is_problem(422), "queues?$_ is refused") for qw(limit=0 internal=yes cursor=a%20b colour=red);
 
 # the audit
 my @audit = map { $_->[0] } $tf->sql("SELECT action FROM audit_log WHERE object = 'reports' ORDER BY id");

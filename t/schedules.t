@@ -201,6 +201,7 @@ subtest 'run now' => sub {
     is($r->status, 202, 'run: 202') or diag $r->body;
     my $job = $r->json;
     is_deeply([@$job{qw(type status schedule_id created_by)}], ['noop', 'QUEUED', $s->{id}, $root], '... with the job');
+    is($r->header('location'), "/api/v1/jobs/$job->{id}", '... and where it is');
     is($tf->wait_for_end_of($job->{id}, \&call)->{status}, 'SUCCESS', '... which runs');
     is_deeply([ticks($s->{id})], [], '... and is no tick');
     is(call(GET => "/schedules/$s->{id}")->json->{next_run_at}, $s->{next_run_at}, '... the next one comes as before');

@@ -36,7 +36,7 @@ for ($hour, $day) {
 }
 is_deeply([map { scalar @{$_->{items}}, $_->{step_seconds} } $hour, $day], [60, 60, 96, 900], 'in steps of a minute, and of 15');
 is_deeply([sort map { $_->{at} } @{$day->{items}}], [map { $_->{at} } @{$day->{items}}], 'the oldest first');
-ok($tf->get('/api/v1/stats/history?window=year')->is_problem(400), 'of a year there is none: 400');
+ok($tf->get('/api/v1/stats/history?window=year')->is_problem(422), 'of a year there is none: 422');
 
 my %types = map { $_->{type} => $_ } @{$tf->get('/api/v1/job-types')->json->{items}};
 is($types{sleep}{payload_schema}{properties}{seconds}{maximum}, 3600, 'types have the schema of their payload');

@@ -41,7 +41,7 @@ is_deeply([map { $_->{pool} } workers('?pool=default&status=online')], ['default
 my $page = $tf->get("$api/workers?limit=1")->json;
 is(scalar @{$page->{items}}, 1, 'page by page');
 isnt($tf->get("$api/workers?limit=1&cursor=$page->{next_cursor}")->json->{items}[0]{id}, $page->{items}[0]{id}, '... each once');
-ok($tf->get("$api/workers?$_")->is_problem(400), "workers?$_: 400") for qw(status=asleep pool=a%20b limit=0 cursor=x);
+ok($tf->get("$api/workers?$_")->is_problem(422), "workers?$_: 422") for qw(status=asleep pool=a%20b limit=0 cursor=x);
 
 # forgotten
 my $id = named('gone')->{id};
