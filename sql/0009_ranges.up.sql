@@ -38,7 +38,7 @@ $$;
 -- than `settle`; or gathers one again an hour later, so that a job which was committed that much later than its id says (a
 -- clock that was slow) is in it; or forgets those whose jobs are gone.
 CREATE FUNCTION gather_job_ranges(size integer, settle interval) RETURNS integer
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_sort = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   first uuid;
   past  uuid;
@@ -69,7 +69,7 @@ BEGIN
   END IF;
 
   SELECT j.id INTO first FROM jobs j ORDER BY j.id LIMIT 1;
-  DELETE FROM job_ranges r WHERE r.high <= first;
+  DELETE FROM job_ranges r WHERE r.low < first AND r.high <= first; -- job_ranges_pkey
   IF FOUND THEN
     UPDATE job_ranges r SET low = uuid_zero() WHERE r.low = (SELECT o.low FROM job_ranges o ORDER BY o.low LIMIT 1);
   END IF;
@@ -81,7 +81,7 @@ END $$;
 -- without reading more than about `most_bytes`. rest: the search goes on before this id; NULL: that was all.
 CREATE FUNCTION search_job_ranges(wanted text, of_queue text, of_user uuid, of_levels integer, since uuid, below uuid,
                                   most_jobs integer, most_bytes integer, OUT lows uuid[], OUT highs uuid[], OUT rest uuid)
-LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_sort = off AS $$
+LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   needle text := lower(wanted);
   jobs   bigint := 0;

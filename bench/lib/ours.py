@@ -101,7 +101,7 @@ class Ours:
     def reset(self):
         """Empty tables and queues, and no checkpoint due, for the next part. Only while nobody holds a job."""
         self.redis("DEL", *(f"{QUEUE}:p{level}" for level in range(11)))
-        self.sql("TRUNCATE jobs, job_errors, job_logs, job_counts, job_throughput")
+        self.sql("TRUNCATE jobs, job_ranges, job_errors, job_logs, job_counts, job_throughput")
         self.sql("CHECKPOINT", role="postgres")
 
     def recount(self, expected, name):

@@ -89,8 +89,10 @@ def table(r):
             rows.append(row(f"{what}, p99", ms(latency["p99"]), "ms", floor=floor, aim=aim, more_is_better=False))
             rows.append(row(f"{what}, p99.9", ms(latency["p99.9"]), "ms"))
             rows.append(row(f"{what}, max", ms(latency["max"]), "ms"))
-    for key, what in (("list", "the first page of the list"), ("list_failed", "the same of failed jobs"), ("list_queue", "of a small queue"),
-                      ("search", "a search by name"), ("summary", "the summary"), ("stats", "GET /stats"), ("history", "the history of a day")):
+    for key, what in (("list", "the first page of the list"), ("list_deep", "page 1,000 of the list"),
+                      ("list_failed", "the first page of failed jobs"), ("list_queue", "of a small queue"), ("search", "search: a rare name"),
+                      ("search_none", "search: a name that nobody has"), ("search_all", "search: a name that all have"),
+                      ("search_short", "search: one letter that no name has"), ("search_failed", "search among failed jobs"), ("summary", "the summary"), ("stats", "GET /stats"), ("history", "the history of a day")):
         page = get(f"pages_{key}")
         if page:
             rows.append(row(f"{what} beside {number(get('pages_jobs'))} jobs, first byte, p50", ms(page["p50"]), "ms",

@@ -79,6 +79,32 @@ static void test_internal_queues(void **state)
     tf_job_where_free(&where);
 }
 
+static void test_ids_of_a_time(void **state)
+{
+    static const uint8_t cursor[16] = {0x01, 0x80};
+    tf_job_filter_t filter;
+    uint8_t since[16], below[16], expected[16];
+
+    tf_job_filter_init(&filter);
+    tf_job_where_ids(&filter, NULL, since, below);
+    for (int i = 0; i < 16; i++) {
+        assert_int_equal(since[i], 0);
+        assert_int_equal(below[i], 0xff);
+    }
+    tf_job_where_ids(&filter, cursor, since, below);
+    assert_memory_equal(below, cursor, 16);
+
+    assert_null(tf_job_filter_set(&filter, "created_after", "2026-11-22T13:00:00Z", 20, NULL));
+    assert_null(tf_job_filter_set(&filter, "created_before", "2026-11-22T14:00:00Z", 20, NULL));
+    tf_job_where_ids(&filter, NULL, since, below);
+    tf_uuid_floor(1795352399000, expected); /* a second of slack */
+    assert_memory_equal(since, expected, 16);
+    tf_uuid_floor(1795356001000, expected);
+    assert_memory_equal(below, expected, 16);
+    tf_job_where_ids(&filter, cursor, since, below); /* the earlier of the two */
+    assert_memory_equal(below, cursor, 16);
+}
+
 static void test_refused(void **state)
 {
     static const char *const bad[][2] = {
@@ -198,6 +224,7 @@ int main(void)
         cmocka_unit_test(test_conditions),
         cmocka_unit_test(test_search_is_no_pattern),
         cmocka_unit_test(test_internal_queues),
+        cmocka_unit_test(test_ids_of_a_time),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_everything_at_once),
         cmocka_unit_test(test_no_status_means_all_that_can_be_changed),
