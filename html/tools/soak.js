@@ -187,6 +187,8 @@ function instrument(kind) {
         soak.delays[Math.min(soak.delays.length - 1, Math.max(0, Date.now() - soak.waiting[n]))]++;
       }
       soak.waiting.splice(0, n);
+    } else {
+      soak.waiting.length = 0; // nothing there that could show it: the marked job is not in the list yet
     }
     requestAnimationFrame(frame);
   };
@@ -234,13 +236,7 @@ class Tab {
     tab.kind = kind;
     tab.page = await browser.open();
     await tab.page.before(instrument, kind);
-    await tab.page.go(`${set.url}/icon.svg`);
-    await tab.page.call(async (username, password) => {
-      const answer = await fetch('/api/v1/auth/login', {
-        method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ username, password }),
-      });
-      localStorage.setItem('taskforge.refresh', (await answer.json()).refresh_token); // src/lib/session.ts goes on with it
-    }, set.username, set.password);
+    await tab.page.signIn(set.url, set.username, set.password);
     await tab.page.go(set.url + { overview: '/', jobs: '/jobs', job: `/jobs/${job}` }[kind]);
     await tab.page.until(() => document.querySelector('[role=status]')?.textContent.includes('Live'), `${kind} is live`);
     await tab.page.send('Performance.enable', { timeDomain: 'threadTicks' });
@@ -313,7 +309,7 @@ function verdict({ kind, samples }) {
   const frames = median(warm.map((sample) => sample.frames / sample.seconds));
   const late = warm.map((sample) => sample.p99).filter((ms) => ms !== null);
   return [
-    say(rise < Math.max(1, heap * 0.05), `heap ${heap.toFixed(1)} MB, ${rise.toFixed(2)} MB more after ${span.toFixed(0)} min (${((rise / span) * 60).toFixed(2)} MB an hour)`),
+    say(rise < Math.max(1, heap * 0.05), `heap ${heap.toFixed(1)} MB, ${rise.toFixed(2)} MB more after ${span.toFixed(1)} min`),
     say(nodes < 500 && listeners < 100, `DOM nodes ${nodes.toFixed(0)}, listeners ${listeners.toFixed(0)} more`),
     say(frames >= FRAMES * 0.95, `${frames.toFixed(1)} frames per second (median), the longest took ${Math.max(...warm.map((sample) => sample.longest)).toFixed(0)} ms`),
     say(late.length && median(late) < LATE_MS, `99 of 100 events shown within ${late.length ? median(late) : '-'} ms (median of the samples)`),

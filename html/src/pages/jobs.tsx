@@ -1,6 +1,6 @@
 import { useInfiniteQuery, useQueryClient, type InfiniteData } from '@tanstack/react-query';
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { useCallback, useEffect, useMemo, useRef, useState, type FormEvent } from 'react';
+import { memo, useCallback, useEffect, useMemo, useRef, useState, type FormEvent } from 'react';
 import { Link, useLocation, useSearch } from 'wouter';
 
 import { api, explain, ok, type Job } from '../lib/api';
@@ -308,7 +308,7 @@ interface RowProps {
   onToggle: ((id: string) => void) | undefined;
 }
 
-function JobRow({ job, index, top, selected, onToggle }: RowProps) {
+const JobRow = memo(function JobRow({ job, index, top, selected, onToggle }: RowProps) {
   return (
     <div
       role="row"
@@ -336,7 +336,7 @@ function JobRow({ job, index, top, selected, onToggle }: RowProps) {
       <span role="cell" className="hidden whitespace-nowrap text-right tabular-nums lg:block"><Elapsed since={job.status === 'RUNNING' ? job.started_at : null} seconds={job.duration_seconds} /></span>
     </div>
   );
-}
+});
 
 export function Progress({ value }: { value: number }) {
   return (
