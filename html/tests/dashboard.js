@@ -170,6 +170,25 @@ await ok('a file that a job made is downloaded', async () => {
   same([download.suggestedFilename(), readFileSync(await download.path(), 'utf8')], ['page.html', EVIL]);
 });
 
+await ok('what a job came from and what came of it is drawn, and leads there', async () => {
+  const { id: schedule } = await api('POST', '/schedules', {
+    name: 'tells somebody', cron: '@yearly', job: { type: 'noop', name: 'has a flow', webhook_url: 'https://hooks.invalid/' },
+  });
+  const { id } = await api('POST', `/schedules/${schedule}/run`);
+  await settled(id, 'SUCCESS');
+  await page.goto(`${url}/jobs/${id}`);
+  const flow = page.getByRole('list', { name: 'Flow' });
+  await flow.getByRole('listitem').filter({ hasText: 'Schedule' }).getByRole('link', { name: 'tells somebody' }).waitFor();
+  const delivery = flow.getByRole('listitem').filter({ hasText: 'Webhook of has a flow' });
+  await delivery.getByText(/^(Failed|Retrying)$/).waitFor();
+  await checkAccess(page);
+  await delivery.getByRole('link', { name: 'job.success' }).click();
+  // the way to the delivery, from its own page: schedule, job, delivery
+  await flow.getByRole('listitem').filter({ hasText: 'Made for of tells somebody' }).getByRole('link', { name: 'has a flow' }).waitFor();
+  same(await flow.getByRole('listitem').count(), 3);
+  await api('DELETE', `/schedules/${schedule}`);
+});
+
 await ok('a failed job is retried', async () => {
   const { items } = await api('GET', '/jobs?q=fails+at+once');
   await page.goto(`${url}/jobs/${items[0].id}`);

@@ -5,7 +5,7 @@ import { bulkFilter, mayChange } from '../src/lib/bulk';
 import { cronWords } from '../src/lib/cron';
 import { filterOf, searchOf, toggled } from '../src/lib/filters';
 import { count, duration, percent, quantile, relative } from '../src/lib/format';
-import { fieldsOf, initialPayload, textOf, valueOf, withMember, type Field } from '../src/lib/schema-form';
+import { arranged, fieldsOf, hintOf, initialPayload, isWanted, textOf, valueOf, withMember, type Field } from '../src/lib/schema-form';
 
 const schema = {
   type: 'object',
@@ -50,8 +50,52 @@ describe('a form from a schema', () => {
     expect(withMember({ dataset: 'x', other: 1 }, 'dataset', undefined)).toEqual({ other: 1 });
     expect(withMember({ other: 1 }, 'dataset', 'y')).toEqual({ other: 1, dataset: 'y' });
   });
-  it('begins with the defaults', () => {
-    expect(initialPayload(schema)).toEqual({ operation: 'aggregate' });
+  it('begins with what must be there, and leaves the defaults of the rest to the handler', () => {
+    expect(initialPayload(schema)).toEqual({});
+    expect(initialPayload({ ...schema, required: ['rows', 'operation'] })).toEqual({ rows: 1, operation: 'aggregate' });
+  });
+});
+
+describe('a form from the schema of a type that takes this or that', () => {
+  const call = fieldsOf({
+    properties: {
+      method: { enum: ['GET', 'POST'], default: 'GET' },
+      url: { type: 'string' },
+      endpoint: { type: 'string', deprecated: true },
+      file: { type: 'string' },
+      status: { type: 'array', items: { anyOf: [{ type: 'integer' }, { enum: ['2xx', '5xx'] }] }, default: ['2xx'] },
+      ports: { type: 'array', items: { type: 'integer' } },
+      to: { type: ['string', 'array'], items: { type: 'string' } },
+      source: { type: ['string', 'object'] },
+      amount: { type: ['number', 'string'], exclusiveMinimum: 0 },
+    },
+    anyOf: [{ required: ['url'] }, { required: ['endpoint'] }, { required: ['file'] }],
+  });
+  const one = (name: string): Field => call.find((field) => field.name === name) ?? field(name);
+  it('wants one of them, and says which', () => {
+    expect(call[0]?.name).toBe('url');
+    expect(hintOf(one('url'), call)).toBe('or file');
+    expect(isWanted(one('url'), {})).toBe(true);
+    expect(isWanted(one('url'), { file: 'x' })).toBe(false);
+    expect(isWanted(one('file'), {})).toBe(false);
+  });
+  it('shows what is used, the rest when asked, and no old names', () => {
+    const { first, more } = arranged(call, { ports: [1] });
+    expect(first.map((field) => field.name)).toEqual(['url', 'method', 'status', 'ports']);
+    expect(more.map((field) => field.name)).toEqual(['file', 'to', 'source', 'amount']);
+    expect(arranged(call, { endpoint: 'x' }).first.map((field) => field.name)).toEqual(['url', 'method', 'endpoint', 'status']);
+  });
+  it('takes numbers and words in one list, one address or many, a text or an object', () => {
+    expect(valueOf(one('status'), '200, 5xx')).toEqual([200, '5xx']);
+    expect(valueOf(one('ports'), '22, 443')).toEqual([22, 443]);
+    expect(() => valueOf(one('ports'), '22, ssh')).toThrow('whole numbers');
+    expect(valueOf(one('to'), 'ada@example.com')).toBe('ada@example.com');
+    expect(valueOf(one('to'), 'ada@example.com, bob@example.com')).toEqual(['ada@example.com', 'bob@example.com']);
+    expect(valueOf(one('to'), '["a, b"]')).toEqual(['a, b']);
+    expect(valueOf(one('source'), 'file:x.csv')).toBe('file:x.csv');
+    expect(valueOf(one('source'), '{"file": "x.csv"}')).toEqual({ file: 'x.csv' });
+    expect(valueOf(one('amount'), '19.99')).toBe(19.99);
+    expect(() => valueOf(one('amount'), '0')).toThrow('must be more than 0');
   });
 });
 
@@ -77,13 +121,14 @@ describe('words', () => {
   it('say what a cron expression means', () => {
     expect(cronWords('0 3 * * *')).toBe('At 03:00');
     expect(cronWords('@every 1h30m')).toBe('Every 1 hour 30 minutes');
-    expect(cronWords('@every 60s')).toBe('Every 60 seconds');
+    expect(cronWords('@every 60s')).toBe('Every minute');
+    expect(cronWords('@every 90s')).toBe('Every 1 minute 30 seconds');
     expect(cronWords('@every 1m')).toBe('Every minute');
     expect(cronWords('@daily')).toBe('Every day at midnight');
     expect(cronWords('nonsense')).toBeNull();
   });
   it('say how long and how many', () => {
-    expect([0.0000042, 0.0123, 2.345, 75, 3600, 90061].map(duration)).toEqual(['4 µs', '12 ms', '2.3 s', '1 min 15 s', '1 h', '1 d 1 h']);
+    expect([0, 0.0000042, 0.0123, 2.345, 75, 3600, 90061].map(duration)).toEqual(['0 s', '4 µs', '12 ms', '2.3 s', '1 min 15 s', '1 h', '1 d 1 h']);
     expect(duration(null)).toBe('–');
     expect(count(1234567)).toBe('1.2M');
     expect([1, 0.99999, 0.5].map(percent)).toEqual(['100 %', '99.99 %', '50.0 %']);

@@ -28,25 +28,37 @@ async function fill(api) {
     jobs.push({ type: 'data_processing', name: `sales of ${month}`, payload: { dataset: `sales_${month}` } });
   }
   jobs.push({ type: 'sleep', name: 'newsletter', payload: { seconds: 1 }, delay_seconds: 3600 });
+  jobs.push({ type: 'file_conversion', name: 'sales as a spreadsheet', payload: { input: 'sales_q1.csv', to: 'xlsx' } });
+  jobs.push({ type: 'api_call', name: 'stock of the warehouse', payload: { url: 'https://warehouse.example.com/stock' }, max_retries: 0 });
   jobs.push({ type: 'noop', name: 'close the month', queue: 'accounting', priority: 'critical' });
   for (let i = 0; i < 12; i++) {
     shipping.push({ type: 'sleep', name: `ship order ${2000 + i}`, payload: { seconds: 40 }, priority: ['low', 'normal', 'high'][i % 3] });
   }
-  const { items } = await api('POST', '/jobs/batch', { jobs });
-  const names = new Set((await api('GET', '/schedules?limit=50')).items.map((schedule) => schedule.name));
+  await api('POST', '/jobs/batch', { jobs });
+  const report = {
+    type: 'report_generation', name: 'report of the day', webhook_url: 'https://shop.example.com/hooks/reports',
+    payload: { report_type: 'operations', date_range: 'last_24_hours', format: 'both' }, metadata: { team: 'operations' },
+  };
   for (const schedule of [
     { name: 'nightly totals', description: 'What the shop sold, by region.', cron: '0 3 * * *', time_zone: 'Europe/Berlin', job: types[0] },
+    { name: 'daily report', description: 'What ran, for the morning meeting.', cron: '0 6 * * 1-5', time_zone: 'Europe/Berlin', job: report },
     { name: 'ping the bank', cron: '@every 5m', time_zone: 'UTC', job: { type: 'noop' } },
   ]) {
-    if (!names.has(schedule.name)) {
+    if (!(await scheduleOf(api, schedule.name))) {
       await api('POST', '/schedules', schedule);
     }
   }
   await api('POST', '/queues/accounting/pause');
-  await new Promise((resolve) => setTimeout(resolve, 25_000));
+  await new Promise((resolve) => setTimeout(resolve, 20_000));
+  const { id } = await api('POST', `/schedules/${(await scheduleOf(api, 'daily report')).id}/run`);
+  await new Promise((resolve) => setTimeout(resolve, 5000));
   await api('POST', '/jobs/batch', { jobs: shipping });
   await new Promise((resolve) => setTimeout(resolve, 3000));
-  return items.find((item) => item.job?.name === 'sales by region').job.id;
+  return id;
+}
+
+async function scheduleOf(api, name) {
+  return (await api('GET', '/schedules?limit=50')).items.find((schedule) => schedule.name === name);
 }
 
 const api = await client(url, username, password);
@@ -77,13 +89,14 @@ for (const [device, viewport] of Object.entries({ desktop: { width: 1280, height
   for (const [name, path] of Object.entries(pages)) {
     await page.goto(url + path);
     await page.waitForLoadState('networkidle').catch(() => null);
+    // all of what a job has
+    await page.setViewportSize(name === 'job' ? { ...viewport, height: viewport.width > 1000 ? 1240 : 2200 } : viewport);
     await page.waitForTimeout(name === 'overview' ? 2500 : 600);
     await (name === 'api-docs' ? page.screenshot({ path: `${directory}/${name}-${device}-light.png` }) : shoot(name));
   }
   await page.goto(`${url}/jobs`);
   await page.getByRole('button', { name: 'Submit a job' }).click();
-  await page.getByRole('dialog').getByLabel('Type', { exact: true }).fill('data_processing');
-  await page.getByRole('dialog').getByLabel('dataset *').fill('sales_q1');
+  await page.getByRole('dialog').getByLabel('Start from').selectOption('Large orders, into a file');
   await shoot('submit');
   await context.close();
 }

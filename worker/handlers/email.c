@@ -287,54 +287,44 @@ static tfw_outcome_t email_run(tfw_run_t *run)
 
 /* ---- schemas ---- */
 
-#define ADDRESSES(title)                                                                                     \
-    "{\"type\":[\"string\",\"array\"],\"minLength\":3,\"minItems\":1,\"items\":{\"type\":\"string\","        \
-    "\"minLength\":3},\"title\":\"" title "\",\"description\":\"an address, or a list of them: "             \
-    "ada@example.com, Ada <ada@example.com>\"}"
+/* clang-format off */
+#define ADDRESSES(title, more) \
+    "{\"type\":[\"string\",\"array\"],\"minLength\":3,\"minItems\":1,\"items\":{\"type\":\"string\",\"minLength\":3}," \
+        "\"title\":\"" title "\",\"description\":\"an address, or a list of them: ada@example.com, Ada <ada@example.com>\"" more "}"
 
-#define PROPERTIES                                                                                           \
-    "\"to\":" ADDRESSES("To") ",\"cc\":" ADDRESSES("Cc") ",\"bcc\":" ADDRESSES(                              \
-        "Bcc") ","                                                                                           \
-               "\"recipients\":" ADDRESSES("More recipients, as to") ",\"recipient\":" ADDRESSES(            \
-                   "The same as to") ","                                                                     \
-                                     "\"reply_to\":{\"type\":\"string\",\"minLength\":3,\"title\":\"Reply "  \
-                                     "to\",\"format\":\"email\"},"                                           \
-                                     "\"subject\":{\"type\":\"string\",\"maxLength\":998,\"title\":"         \
-                                     "\"Subject\"},"                                                         \
-                                     "\"body\":{\"type\":\"string\",\"title\":\"Text\",\"description\":"     \
-                                     "\"plain text\"},"                                                      \
-                                     "\"text\":{\"type\":\"string\",\"description\":\"the same as body\"},"  \
-                                     "\"html\":{\"type\":\"string\",\"title\":\"HTML\",\"description\":"     \
-                                     "\"beside or instead of the text\"},"                                   \
-                                     "\"template\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":64,"   \
-                                     "\"title\":\"Template\","                                               \
-                                     "\"description\":\"a name in the directory of templates, instead of "   \
-                                     "texts here\"},"                                                        \
-                                     "\"variables\":{\"type\":\"object\",\"title\":\"Variables of the "      \
-                                     "template\"},"                                                          \
-                                     "\"attachments\":{\"type\":\"array\",\"maxItems\":20,\"title\":"        \
-                                     "\"Attachments\",\"items\":{"                                           \
-                                     "\"type\":\"object\",\"properties\":{"                                  \
-                                     "\"path\":{\"type\":\"string\",\"minLength\":1,\"description\":\"a "    \
-                                     "file in the data directory\"},"                                        \
-                                     "\"name\":{\"type\":\"string\",\"minLength\":1,\"description\":"        \
-                                     "\"default: that of the file\"},"                                       \
-                                     "\"content_type\":{\"type\":\"string\",\"default\":\"application/"      \
-                                     "octet-stream\"}},"                                                     \
-                                     "\"required\":[\"path\"],\"additionalProperties\":false}}"
+#define PROPERTIES \
+    "\"to\":" ADDRESSES("To", "") "," \
+    "\"subject\":{\"type\":\"string\",\"maxLength\":998,\"title\":\"Subject\"}," \
+    "\"body\":{\"type\":\"string\",\"title\":\"Text\",\"description\":\"plain text\"}," \
+    "\"html\":{\"type\":\"string\",\"title\":\"HTML\",\"description\":\"beside or instead of the text\"}," \
+    "\"cc\":" ADDRESSES("Cc", "") "," \
+    "\"bcc\":" ADDRESSES("Bcc", "") "," \
+    "\"reply_to\":{\"type\":\"string\",\"minLength\":3,\"title\":\"Reply to\",\"format\":\"email\"}," \
+    "\"template\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":64,\"title\":\"Template\"," \
+        "\"description\":\"a name in the directory of templates, instead of texts here\"}," \
+    "\"variables\":{\"type\":\"object\",\"title\":\"Variables of the template\"}," \
+    "\"attachments\":{\"type\":\"array\",\"maxItems\":20,\"title\":\"Attachments\",\"items\":{\"type\":\"object\",\"properties\":{" \
+        "\"path\":{\"type\":\"string\",\"minLength\":1,\"description\":\"a file in the data directory\"}," \
+        "\"name\":{\"type\":\"string\",\"minLength\":1,\"description\":\"default: that of the file\"}," \
+        "\"content_type\":{\"type\":\"string\",\"default\":\"application/octet-stream\"}}," \
+        "\"required\":[\"path\"],\"additionalProperties\":false}}," \
+    "\"recipients\":" ADDRESSES("More recipients, as to", "") "," \
+    "\"recipient\":" ADDRESSES("The same as to", ",\"deprecated\":true") "," \
+    "\"text\":{\"type\":\"string\",\"description\":\"the same as body\",\"deprecated\":true}"
 
-#define SCHEMA(rest)                                                                                         \
-    "{\"$schema\":\"https://json-schema.org/draft/2020-12/"                                                  \
-    "schema\",\"type\":\"object\",\"properties\":{" PROPERTIES "},\"additionalProperties\":false," rest "}"
+#define SCHEMA(rest) \
+    "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\",\"type\":\"object\",\"properties\":{" PROPERTIES "}," \
+    "\"additionalProperties\":false," rest "}"
+/* clang-format on */
 
 #define TIMEOUT_SECONDS 900 /* a server may take ten minutes for the last answer */
 
 TF_HANDLER(email) = {
     .type = "email",
     .description = "Sends a mail: text, HTML, templates, attachments.",
-    .payload_schema = SCHEMA(
-        "\"anyOf\":[{\"required\":[\"to\"]},{\"required\":[\"recipients\"]},{\"required\":["
-        "\"recipient\"]}]"),
+    .payload_schema = SCHEMA("\"allOf\":[{\"anyOf\":[{\"required\":[\"to\"]},{\"required\":[\"recipients\"]},"
+                             "{\"required\":[\"recipient\"]}]},{\"anyOf\":[{\"required\":[\"subject\"]},{"
+                             "\"required\":[\"template\"]}]}]"),
     .max_retries = 3,
     .timeout_seconds = TIMEOUT_SECONDS,
     .retry = {TF_RETRY_BASE_MS, TF_RETRY_MAX_MS, true},

@@ -418,8 +418,8 @@ TF_HANDLER(file_conversion) = {
             "\"description\":\"of the file that is made\"},"
         "\"options\":{\"type\":\"object\",\"description\":\"each goes with some formats\","
             "\"properties\":{" OPTIONS "},\"additionalProperties\":false},"
-        "\"filename\":{" INPUT ",\"description\":\"another name of input\"},"
-        "\"format\":{" TO ",\"description\":\"another name of to\"}},"
+        "\"filename\":{" INPUT ",\"description\":\"another name of input\",\"deprecated\":true},"
+        "\"format\":{" TO ",\"description\":\"another name of to\",\"deprecated\":true}},"
         "\"allOf\":[{\"anyOf\":[{\"required\":[\"input\"]},{\"required\":[\"filename\"]}]},"
         "{\"anyOf\":[{\"required\":[\"to\"]},{\"required\":[\"format\"]}]}],\"additionalProperties\":false}",
     .max_retries = 3,

@@ -11,11 +11,20 @@ const NAMED: Record<string, string> = {
   '@hourly': 'Every hour',
 };
 
-const UNITS: Record<string, string> = { d: 'day', h: 'hour', m: 'minute', s: 'second' };
+const SECONDS: Record<string, number> = { d: 86400, h: 3600, m: 60, s: 1 };
+const UNITS: [string, number][] = [['day', 86400], ['hour', 3600], ['minute', 60], ['second', 1]];
 
-/** "1h30m" → "1 hour 30 minutes", "1m" → "minute" */
+/** "1h30m" → "1 hour 30 minutes", "60s" → "minute" */
 function everyWords(text: string): string {
-  const parts = [...text.matchAll(/(\d+)([dhms])/g)].map(([, n = '', unit = '']) => ({ n: Number(n), unit: UNITS[unit] ?? unit }));
+  let rest = [...text.matchAll(/(\d+)([dhms])/g)].reduce((sum, [, n = '', unit = '']) => sum + Number(n) * (SECONDS[unit] ?? 0), 0);
+  const parts: { n: number; unit: string }[] = [];
+  for (const [unit, size] of UNITS) {
+    const n = Math.floor(rest / size);
+    rest -= n * size;
+    if (n) {
+      parts.push({ n, unit });
+    }
+  }
   const [only] = parts;
   return parts.length === 1 && only?.n === 1 ? only.unit : parts.map(({ n, unit }) => `${n} ${unit}${n === 1 ? '' : 's'}`).join(' ');
 }

@@ -10,6 +10,8 @@ export const count = (n: number): string => (Math.abs(n) < 100_000 ? number.form
 export const percent = (share: number): string => `${share === 1 ? 100 : (Math.floor(share * 10_000) / 100).toFixed(share > 0.99 ? 2 : 1)} %`;
 export const localTime = (time: string): string => local.format(new Date(time));
 export const clockTime = (time: string): string => clock.format(new Date(time));
+/** "2026-11-23 02:19:02.277108 UTC" */
+export const utcTime = (time: string): string => `${time.replace('T', ' ').replace('Z', '')} UTC`;
 export const shortTime = (time: string): string => dayAndTime.format(new Date(time));
 
 /** In units of 1000, as files are sold: 312 B, 31.5 kB, 12 MB. */
@@ -19,10 +21,13 @@ export function fileSize(bytes: number): string {
   return `${value < 99.95 && power ? Number(value.toFixed(1)) : Math.round(value)} ${['B', 'kB', 'MB', 'GB'][power]}`;
 }
 
-/** 0.0042 → "4.2 ms", 75 → "1 min 15 s"; null → "–" */
+/** 0.0042 → "4.2 ms", 75 → "1 min 15 s"; 0 → "0 s"; null → "–" */
 export function duration(seconds: number | null | undefined): string {
   if (seconds === null || seconds === undefined) {
     return '–';
+  }
+  if (seconds === 0) {
+    return '0 s';
   }
   if (seconds < 0.001) {
     return `${Math.round(seconds * 1e6)} µs`;

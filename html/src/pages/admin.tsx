@@ -1,5 +1,6 @@
 import { useInfiniteQuery, useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
+import { Link } from 'wouter';
 
 import { api, explain, ok, type AuditRow, type Role, type User } from '../lib/api';
 import { useMe } from '../lib/me';
@@ -111,14 +112,24 @@ function Audit() {
   );
 }
 
+/** Where what was changed can be looked at. */
+function pageOf({ action, object }: AuditRow): string | null {
+  const [kind] = action.split('.');
+  if (!object || action.endsWith('.delete')) {
+    return null;
+  }
+  return kind === 'job' ? `/jobs/${object}` : kind === 'schedule' ? `/schedules#${object}` : kind === 'queue' ? `/jobs?queue=${encodeURIComponent(object)}` : null;
+}
+
 function AuditLine({ row }: { row: AuditRow }) {
   const [open, setOpen] = useState(false);
+  const page = pageOf(row);
   return (
     <li className="px-4 py-2">
       <div className="flex flex-wrap items-baseline justify-between gap-x-4">
         <span className="min-w-0 break-words">
           <span className="font-medium">{row.actor_name ?? 'TaskForge'}</span> <span className="font-mono text-xs">{row.action}</span>{' '}
-          <span className="break-all text-xs text-muted">{row.object}</span>
+          <span className="break-all text-xs text-muted">{page ? <Link href={page} className="row-link">{row.object}</Link> : row.object}</span>
         </span>
         <span className="flex items-center gap-3 text-xs text-muted">
           {row.address}

@@ -57,8 +57,8 @@ function BulkDialog({ action, filter, onClose, onDone }: { action: Action; filte
   });
   const run = useMutation({
     mutationFn: () => ok(api.POST('/jobs/actions', { body: { action, filter } })),
-    onSuccess: () => {
-      say(`${statusWords(action)} is under way, in the background.`);
+    onSuccess: (made) => {
+      say(`${statusWords(action)} is under way, in the background.`, 'id' in made ? { href: `/jobs/${made.id}`, words: 'Follow it' } : undefined);
       setTimeout(() => void queryClient.invalidateQueries({ queryKey: ['jobs'] }), 1500);
       onDone();
     },

@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useEffect, useRef, useState } from 'react';
 
 import { api, ok, type JobWhole, type LogLine } from '../lib/api';
-import { clockTime } from '../lib/format';
+import { clockTime, utcTime } from '../lib/format';
 import { isFinal } from '../lib/patch';
 import { Empty, Panel } from '../ui/panel';
 
@@ -60,7 +60,7 @@ export function JobLog({ job }: { job: JobWhole }) {
         <div ref={box} role="log" aria-label="Log" tabIndex={0} className="max-h-96 overflow-auto px-4 py-3 font-mono text-xs">
           {lines.map((line, index) => (
             <div key={index} className="flex gap-3">
-              <span className="shrink-0 text-muted" title={`${line.timestamp} UTC, attempt ${line.attempt}`}>{clockTime(line.timestamp)}</span>
+              <span className="shrink-0 text-muted" title={`${utcTime(line.timestamp)}, attempt ${line.attempt}`}>{clockTime(line.timestamp)}</span>
               <span className={`whitespace-pre-wrap break-all ${COLOURS[line.level]}`}>{line.message}</span>
             </div>
           ))}

@@ -1,4 +1,5 @@
 import type { JobWhole } from '../lib/api';
+import { duration } from '../lib/format';
 import { isFinal } from '../lib/patch';
 import { FILL, statusWords, TONES } from '../ui/status';
 import { Time } from '../ui/time';
@@ -34,6 +35,12 @@ function stepsOf(job: JobWhole): Step[] {
   return steps;
 }
 
+/** How long after the step before it. */
+function after(step: Step, before: Step | undefined): string {
+  const seconds = step.at && before?.at ? (Date.parse(step.at) - Date.parse(before.at)) / 1000 : 0;
+  return seconds > 0 ? `+${duration(seconds)}` : '';
+}
+
 export function JobTimeline({ job }: { job: JobWhole }) {
   return (
     <ol className="p-4">
@@ -43,7 +50,10 @@ export function JobTimeline({ job }: { job: JobWhole }) {
           <span aria-hidden className={`relative mt-1.5 size-2.5 shrink-0 rounded-full ${step.fill}`} />
           <span className="min-w-0 flex-1">
             <span className="block font-medium">{step.words}</span>
-            <span className="text-xs text-muted">{step.at && <Time at={step.at} exact />}</span>
+            <span className="flex flex-wrap justify-between gap-x-3 text-xs text-muted">
+              {step.at && <Time at={step.at} exact />}
+              <span className="whitespace-nowrap tabular-nums">{after(step, all[index - 1])}</span>
+            </span>
           </span>
         </li>
       ))}

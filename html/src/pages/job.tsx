@@ -14,6 +14,7 @@ import { Elapsed, Time } from '../ui/time';
 import { complain, say } from '../ui/toast';
 import { Deliveries } from './deliveries';
 import { JobFiles } from './job-files';
+import { JobFlow } from './job-flow';
 import { JobLog } from './job-log';
 import { JobTimeline } from './job-timeline';
 import { Progress } from './jobs';
@@ -43,6 +44,7 @@ function JobView({ job }: { job: JobWhole }) {
           <div role="alert" className="panel whitespace-pre-wrap break-words border-bad px-4 py-3 text-bad">{job.error}</div>
         )}
         {!isFinal(job.status) && job.status !== 'RUNNING' && <Why job={job} />}
+        <JobFlow job={job} />
         <div className="grid gap-4 lg:grid-cols-[minmax(0,2fr)_minmax(0,1fr)]">
           <div className="min-w-0 space-y-4">
             <Panel title="Payload"><JsonTree value={job.payload} label="payload" /></Panel>
@@ -138,7 +140,7 @@ function Why({ job }: { job: JobWhole }) {
         {(data) => (
           <ul className="space-y-1 px-4 py-3">
             {data.reasons.map((reason) => (
-              <li key={reason.code}>
+              <li key={reason.code} className="first-letter:uppercase">
                 {reason.detail}
                 {reason.due_at && <span className="text-muted"> (<Time at={reason.due_at} />)</span>}
               </li>
@@ -191,18 +193,31 @@ function Facts({ job }: { job: JobWhole }) {
     ['Schedule', job.schedule_id && <Link key="schedule" href={`/schedules#${job.schedule_id}`} className="row-link">its schedule</Link>],
     ['Parent', job.parent_id && <Link key="parent" href={`/jobs/${job.parent_id}`} className="row-link break-all">{job.parent_id}</Link>],
     ['Trace', job.traceparent],
-    ...Object.entries(job.metadata ?? {}),
   ];
+  const metadata = Object.entries(job.metadata ?? {});
   return (
-    <Panel title="About it">
-      <dl className="grid grid-cols-[6rem_minmax(0,1fr)] gap-x-3 gap-y-2 p-4">
-        {facts.filter(([, value]) => value).map(([name, value]) => (
-          <div key={name} className="contents">
-            <dt className="truncate text-muted">{name}</dt>
-            <dd className="break-words">{value}</dd>
-          </div>
-        ))}
-      </dl>
-    </Panel>
+    <>
+      <Panel title="About it">
+        <Pairs pairs={facts.filter(([, value]) => value)} />
+      </Panel>
+      {metadata.length > 0 && (
+        <Panel title="Metadata">
+          <Pairs pairs={metadata} />
+        </Panel>
+      )}
+    </>
+  );
+}
+
+function Pairs({ pairs }: { pairs: [string, ReactNode][] }) {
+  return (
+    <dl className="grid grid-cols-[6rem_minmax(0,1fr)] gap-x-3 gap-y-2 p-4">
+      {pairs.map(([name, value]) => (
+        <div key={name} className="contents">
+          <dt className="break-words text-muted">{name}</dt>
+          <dd className="max-h-40 overflow-y-auto [overflow-wrap:anywhere]">{value}</dd>
+        </div>
+      ))}
+    </dl>
   );
 }

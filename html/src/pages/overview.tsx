@@ -3,7 +3,7 @@ import { memo, useMemo, useState, type ReactNode } from 'react';
 import { Link } from 'wouter';
 
 import { api, ok, type Event, type Job, type Queue, type Stats, type Summary } from '../lib/api';
-import { clockTime, count, duration, percent, quantile } from '../lib/format';
+import { clockTime, count, duration, percent, quantile, utcTime } from '../lib/format';
 import { useLive } from '../lib/live';
 import { STATUSES } from '../lib/presets';
 import { Chart } from '../ui/chart';
@@ -66,7 +66,7 @@ function Figures({ stats, summary }: { stats: Stats; summary: Summary | undefine
       <Figure label="Queued" value={count(stats.queued)} href="/jobs?status=QUEUED" note={levels.map(([name, n]) => `${count(n)} ${name}`).join(', ')} />
       <Figure label="Running" value={count(stats.active)} href="/jobs?status=RUNNING" note={`${count(stats.scheduled)} scheduled, ${count(stats.retrying)} retrying`} />
       <Figure label="Succeeded" value={count(stats.succeeded)} href="/jobs?status=SUCCESS" note={`${count(stats.completed_today)} today`} />
-      <Figure label="Failed" value={count(stats.failed + stats.dead_letter)} href="/jobs?status=FAILED,DEAD_LETTER" note={`${count(stats.dead_letter)} dead letters, ${count(stats.failed_today)} today`} />
+      <Figure label="Failed" value={count(stats.failed + stats.dead_letter)} href="/jobs?status=FAILED,DEAD_LETTER" note={`${count(stats.dead_letter)} dead ${stats.dead_letter === 1 ? 'letter' : 'letters'}, ${count(stats.failed_today)} today`} />
       <Figure label="Workers" value={count(stats.workers_online)} href="/workers" note={workersNote} />
       <Figure label="Throughput" value={`${stats.throughput_per_sec.toFixed(stats.throughput_per_sec < 10 ? 2 : 0)}/s`} note="over the last minute" />
       <Figure
@@ -228,7 +228,7 @@ function Depths({ queues }: { queues: Queue[] }) {
       <thead className="text-left text-xs text-muted">
         <tr>
           <th scope="col" className="px-4 py-2 font-medium">Queue</th>
-          <th scope="col" className="px-2 py-2 font-medium">State</th>
+          <th scope="col" className="hidden px-2 py-2 font-medium sm:table-cell">State</th>
           <th scope="col" className="px-2 py-2 text-right font-medium">Waiting</th>
           <th scope="col" className="px-4 py-2 text-right font-medium">Oldest</th>
         </tr>
@@ -236,10 +236,11 @@ function Depths({ queues }: { queues: Queue[] }) {
       <tbody>
         {queues.slice(0, 8).map((queue) => (
           <tr key={queue.name} className="border-t border-line">
-            <td className="max-w-40 truncate px-4 py-2">
-              <Link href={`/jobs?queue=${encodeURIComponent(queue.name)}`} className="row-link">{queue.name}</Link>
+            <td className="w-full max-w-0 px-4 py-2">
+              <Link href={`/jobs?queue=${encodeURIComponent(queue.name)}`} className="row-link block truncate" title={queue.name}>{queue.name}</Link>
+              {queue.state !== 'active' && <span className="text-xs sm:hidden"><QueueState state={queue.state} /></span>}
             </td>
-            <td className="px-2 py-2"><QueueState state={queue.state} /></td>
+            <td className="hidden px-2 py-2 sm:table-cell"><QueueState state={queue.state} /></td>
             <td className="px-2 py-2 text-right">{count(queue.waiting)}</td>
             <td className="whitespace-nowrap px-4 py-2 text-right">{duration(queue.oldest_age_seconds)}</td>
           </tr>
@@ -297,7 +298,7 @@ function Feed() {
 const FeedLine = memo(function FeedLine({ event }: { event: Event }) {
   return (
     <li className="grid grid-cols-[5.5rem_minmax(0,1fr)_auto] items-baseline gap-3 px-4 py-1.5">
-      <span className="text-xs text-muted tabular-nums" title={`${event.ts} UTC`}>{clockTime(event.ts)}</span>
+      <span className="text-xs text-muted tabular-nums" title={utcTime(event.ts)}>{clockTime(event.ts)}</span>
       {event.job ? (
         <>
           <Link href={`/jobs/${event.job.id}`} className="row-link truncate">{event.job.name ?? event.job.type}</Link>

@@ -1,71 +1,130 @@
-import { useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 
-import { fieldsOf, textOf, valueOf, withMember, type Field as Member, type Schema } from '../lib/schema-form';
+import { arranged, exampleOf, fieldsOf, hintOf, isLong, isWanted, textOf, valueOf, withMember, type Field as Member, type Schema } from '../lib/schema-form';
 import { Field } from '../ui/field';
 
 interface Props {
   schema: Schema | undefined;
   payload: Record<string, unknown>;
-  error: string | undefined;
+  /** what the server says is wrong: "payload", or "payload/" and a member */
+  errors: Record<string, string>;
   onChange: (payload: Record<string, unknown>) => void;
 }
 
 /** A form where the type says what its payload is, else JSON. */
-export function PayloadForm({ schema, payload, error, onChange }: Props) {
+export function PayloadForm({ schema, payload, errors, onChange }: Props) {
   const fields = schema ? fieldsOf(schema) : [];
+  // a field does not move while somebody types
+  const [{ first, more }] = useState(() => arranged(fields, payload));
+  const latest = useRef(payload);
+  latest.current = payload;
   if (!fields.length) {
-    return <PayloadJson payload={payload} error={error} onChange={onChange} />;
+    return <PayloadJson payload={payload} error={errors.payload} onChange={onChange} />;
   }
+  const form = (members: Member[]) => (
+    <div className="grid gap-3 sm:grid-cols-2">
+      {members.map((field) => (
+        <MemberField
+          key={field.name}
+          field={field}
+          hint={hintOf(field, fields)}
+          wanted={isWanted(field, payload)}
+          value={payload[field.name]}
+          error={errors[`payload/${field.name}`]}
+          onChange={(value) => onChange((latest.current = withMember(latest.current, field.name, value)))}
+        />
+      ))}
+    </div>
+  );
   return (
-    <fieldset className="space-y-3 rounded border border-line p-3">
-      <legend className="px-1 text-xs font-medium">Payload</legend>
-      <div className="grid gap-3 sm:grid-cols-2">
-        {fields.map((field) => (
-          <MemberField key={field.name} field={field} payload={payload} onChange={onChange} />
-        ))}
-      </div>
-      {error && <p role="alert" className="text-xs text-bad">{error}</p>}
+    <fieldset className="space-y-3 rounded border border-line px-3 pb-3 pt-2">
+      <legend className="px-1 text-xs font-medium">Payload <span className="font-normal text-muted">(* must be filled in)</span></legend>
+      {form(first)}
+      {more.length > 0 && (
+        <details>
+          <summary className="cursor-pointer text-xs">
+            <span className="font-medium">{more.length} more</span> <span className="text-muted">{more.map((field) => field.name).join(', ')}</span>
+          </summary>
+          <div className="mt-3">{form(more)}</div>
+        </details>
+      )}
+      {errors.payload && <p role="alert" className="text-xs text-bad">{errors.payload}</p>}
     </fieldset>
   );
 }
 
-function MemberField({ field, payload, onChange }: { field: Member; payload: Props['payload']; onChange: Props['onChange'] }) {
-  const [text, setText] = useState(textOf(field, payload[field.name]));
+interface MemberProps {
+  field: Member;
+  hint: string;
+  wanted: boolean;
+  value: unknown;
+  error: string | undefined;
+  onChange: (value: unknown) => void;
+}
+
+function MemberField({ field, hint, wanted, value, error, onChange }: MemberProps) {
+  const [text, setText] = useState(() => textOf(field, value));
   const [wrong, setWrong] = useState<string | undefined>();
-  const type = (value: string) => {
-    setText(value);
+  const element = useRef<HTMLInputElement & HTMLTextAreaElement>(null);
+  // what is wrong is not sent without it: the browser goes to it instead
+  useEffect(() => element.current?.setCustomValidity(wrong ?? ''), [wrong]);
+  const type = (typed: string) => {
+    setText(typed);
     try {
-      onChange(withMember(payload, field.name, valueOf(field, value)));
+      onChange(valueOf(field, typed));
       setWrong(undefined);
-    } catch (error) {
-      setWrong(error instanceof Error ? error.message : String(error));
+    } catch (thrown) {
+      setWrong(thrown instanceof Error ? thrown.message : String(thrown));
     }
   };
-  const hint = [field.description, field.kind === 'list' && 'with commas between'].filter(Boolean).join(', ');
+  const long = isLong(field);
+  const lines = text.split('\n').length + Math.floor(text.length / 80);
+  const shared = { required: wanted, value: text, placeholder: exampleOf(field) };
+  const standard = field.schema.default === undefined ? '–' : `${textOf(field, field.schema.default)} (default)`;
   return (
-    <Field label={field.required ? `${field.name} *` : field.name} hint={hint} error={wrong}>
-      {field.kind === 'choice' || field.kind === 'boolean' ? (
-        <select className="input" value={text} onChange={(event) => type(event.target.value)}>
-          {!field.required && <option value="">–</option>}
-          {(field.kind === 'boolean' ? ['true', 'false'] : field.choices).map((choice) => (
-            <option key={choice}>{choice}</option>
-          ))}
-        </select>
-      ) : (
-        <input className="input" inputMode={field.kind === 'number' || field.kind === 'integer' ? 'decimal' : 'text'} required={field.required} value={text} onChange={(event) => type(event.target.value)} />
-      )}
-    </Field>
+    <div className={long ? 'sm:col-span-2' : ''}>
+      <Field label={field.required || field.group[0] === field.name ? `${field.name} *` : field.name} hint={hint} error={wrong ?? error}>
+        {field.kind === 'choice' || field.kind === 'boolean' ? (
+          <select className="input" required={wanted} value={text} onChange={(event) => type(event.target.value)}>
+            {(!field.required || !text) && <option value="">{standard}</option>}
+            {(field.kind === 'boolean' ? ['true', 'false'] : field.choices).map((choice) => (
+              <option key={choice}>{choice}</option>
+            ))}
+          </select>
+        ) : long ? (
+          <textarea
+            ref={element}
+            className={`input ${field.kind === 'json' ? '' : 'prose'}`}
+            rows={Math.min(Math.max(lines, field.kind === 'json' ? 2 : 1), 10)}
+            spellCheck={false}
+            {...shared}
+            onChange={(event) => type(event.target.value)}
+          />
+        ) : (
+          <input
+            ref={element}
+            className="input"
+            inputMode={field.kind === 'number' || field.kind === 'integer' ? 'decimal' : 'text'}
+            {...shared}
+            onChange={(event) => type(event.target.value)}
+          />
+        )}
+      </Field>
+    </div>
   );
 }
 
-function PayloadJson({ payload, error, onChange }: Omit<Props, 'schema'>) {
-  const [text, setText] = useState(JSON.stringify(payload, null, 2));
+function PayloadJson({ payload, error, onChange }: { payload: Props['payload']; error: string | undefined; onChange: Props['onChange'] }) {
+  const [text, setText] = useState(() => JSON.stringify(payload, null, 2));
   const [wrong, setWrong] = useState<string | undefined>();
+  const element = useRef<HTMLTextAreaElement>(null);
+  useEffect(() => element.current?.setCustomValidity(wrong ?? ''), [wrong]);
   return (
     <Field label="Payload, JSON" hint="An object" error={wrong ?? error}>
       <textarea
+        ref={element}
         className="input"
-        rows={5}
+        rows={Math.min(Math.max(text.split('\n').length, 4), 12)}
         spellCheck={false}
         value={text}
         onChange={(event) => {

@@ -39,6 +39,8 @@ export default function Queues() {
   );
 }
 
+const levelName = (level: number): string => (level <= 3 ? 'low' : level <= 6 ? 'normal' : level <= 8 ? 'high' : 'critical');
+
 function QueueCard({ queue }: { queue: Queue }) {
   const figures: [string, string][] = [
     ['Waiting', count(queue.waiting)],
@@ -53,7 +55,7 @@ function QueueCard({ queue }: { queue: Queue }) {
     <li className="panel p-4" aria-label={queue.name}>
       <div className="flex flex-wrap items-center justify-between gap-2">
         <h2 className="flex min-w-0 flex-wrap items-center gap-x-3">
-          <Link href={`/jobs?queue=${encodeURIComponent(queue.name)}`} className="row-link truncate text-base">{queue.name}</Link>
+          <Link href={`/jobs?queue=${encodeURIComponent(queue.name)}`} className="row-link text-base font-semibold [overflow-wrap:anywhere]">{queue.name}</Link>
           <QueueState state={queue.state} />
         </h2>
         <Orders queue={queue} />
@@ -69,7 +71,7 @@ function QueueCard({ queue }: { queue: Queue }) {
       {queue.levels.length > 0 && (
         <ul aria-label="Waiting by priority" className="mt-3 flex flex-wrap gap-x-4 gap-y-1 text-xs text-muted">
           {queue.levels.map((level) => (
-            <li key={level.priority}>level {level.priority}: {count(level.waiting)}, oldest {duration(level.oldest_age_seconds)}</li>
+            <li key={level.priority}>{levelName(level.priority)} ({level.priority}): {count(level.waiting)}, oldest {duration(level.oldest_age_seconds)}</li>
           ))}
         </ul>
       )}

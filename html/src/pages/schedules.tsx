@@ -1,5 +1,5 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 import { Link } from 'wouter';
 
 import { api, ok, type Schedule } from '../lib/api';
@@ -21,6 +21,13 @@ export default function Schedules() {
     refetchInterval: 10_000,
   });
   const items = schedules.data?.items ?? [];
+  // a link to one of them: it is there only when all are loaded
+  const loaded = schedules.isSuccess;
+  useEffect(() => {
+    if (loaded && location.hash) {
+      document.getElementById(location.hash.slice(1))?.scrollIntoView({ block: 'center' });
+    }
+  }, [loaded]);
   return (
     <>
       <PageHead
@@ -57,7 +64,7 @@ function ScheduleCard({ schedule }: { schedule: Schedule }) {
         <Orders schedule={schedule} onTicks={() => setAsking('ticks')} />
       </div>
       {schedule.description && <p className="break-words text-muted">{schedule.description}</p>}
-      <dl className="grid gap-3 sm:grid-cols-2 lg:grid-cols-4">
+      <dl className="grid grid-cols-2 gap-3 lg:grid-cols-4">
         <div>
           <dt className="text-xs text-muted">When</dt>
           <dd>{words ?? schedule.cron}</dd>
@@ -75,11 +82,13 @@ function ScheduleCard({ schedule }: { schedule: Schedule }) {
             {schedule.last_job_id ? <Link href={`/jobs/${schedule.last_job_id}`} className="row-link">{statusWords(schedule.last_outcome ?? '')}</Link> : statusWords(schedule.last_outcome ?? '')}
           </dd>
         </div>
-        <div>
-          <dt className="text-xs text-muted">Job</dt>
-          <dd className="truncate">{jobWords(schedule.job) || '–'}</dd>
-          <dd className="text-xs text-muted">{schedule.builtin ? '' : `overlap: ${schedule.overlap.replace('_', ' ')}`}</dd>
-        </div>
+        {!schedule.builtin && (
+          <div>
+            <dt className="text-xs text-muted">Job</dt>
+            <dd className="truncate" title={jobWords(schedule.job)}>{jobWords(schedule.job)}</dd>
+            <dd className="text-xs text-muted">overlap: {schedule.overlap.replace('_', ' ')}</dd>
+          </div>
+        )}
       </dl>
       {schedule.pause_note && <p className="break-words text-xs text-muted">Paused: {schedule.pause_note}</p>}
       {schedule.next_runs.length > 1 && !schedule.paused && (

@@ -1,16 +1,17 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
-import { useState } from 'react';
+import { useRef, useState } from 'react';
 
 import { api, ApiError, explain, ok, type Submission } from '../lib/api';
 import { useJobTypes } from '../lib/job-types';
 import { PRESETS, PRIORITIES } from '../lib/presets';
 import { initialPayload } from '../lib/schema-form';
+import { Combobox } from '../ui/combobox';
 import { Dialog } from '../ui/dialog';
 import { Field } from '../ui/field';
 import { complain, say } from '../ui/toast';
 import { PayloadForm } from './payload-form';
 
-const TIMES = [1, 5, 10, 20];
+const TIMES = [5, 10, 20];
 
 interface Props {
   initial: Submission | undefined;
@@ -21,21 +22,23 @@ interface Props {
 export default function SubmitDialog({ initial, onClose }: Props) {
   const types = useJobTypes();
   const [job, setJob] = useState<Submission>(initial ?? { type: 'noop' });
+  // the fields of the payload are made anew when all of it is another
+  const [edition, setEdition] = useState(0);
   const [json, setJson] = useState<string | null>(null);
+  const form = useRef<HTMLFormElement>(null);
   const [trouble, setTrouble] = useState<unknown>(null);
   const queryClient = useQueryClient();
   const send = useMutation({
     mutationFn: async (times: number) => {
       const body = json === null ? job : parse(json);
-      if (times === 1) {
-        await ok(api.POST('/jobs', { body }));
-      } else {
+      if (times > 1) {
         await submitMany(body, times);
+        return null;
       }
-      return times;
+      return await ok(api.POST('/jobs', { body }));
     },
-    onSuccess: (times) => {
-      say(times === 1 ? 'Submitted.' : `${times} jobs submitted.`);
+    onSuccess: (made, times) => {
+      say(made ? 'Submitted.' : `${times} jobs submitted.`, made ? { href: `/jobs/${made.id}`, words: 'Show it' } : undefined);
       for (const key of ['jobs', 'stats']) {
         void queryClient.invalidateQueries({ queryKey: [key] });
       }
@@ -45,13 +48,27 @@ export default function SubmitDialog({ initial, onClose }: Props) {
   });
   const fields = trouble instanceof ApiError ? trouble.fields : {};
   const set = (change: Partial<Submission>) => setJob({ ...job, ...change });
+  const setWhole = (whole: Submission) => {
+    setJob(whole);
+    setEdition(edition + 1);
+    setTrouble(null);
+  };
+  const setType = (type: string) => {
+    const known = types.find((one) => one.type === type);
+    if (known && type !== job.type) {
+      setWhole({ ...job, type, payload: initialPayload(known.schema) });
+    } else {
+      set({ type });
+    }
+  };
+  const known = types.find((one) => one.type === job.type);
   const toggleJson = () => {
     if (json === null) {
       setJson(JSON.stringify(job, null, 2));
       return;
     }
     try {
-      setJob(parse(json));
+      setWhole(parse(json));
       setJson(null);
     } catch (error) {
       complain(error);
@@ -60,6 +77,7 @@ export default function SubmitDialog({ initial, onClose }: Props) {
   return (
     <Dialog title="Submit a job" wide onClose={onClose}>
       <form
+        ref={form}
         className="space-y-4"
         onSubmit={(event) => {
           event.preventDefault();
@@ -74,7 +92,7 @@ export default function SubmitDialog({ initial, onClose }: Props) {
               onChange={(event) => {
                 const preset = PRESETS[Number(event.target.value)];
                 if (preset && event.target.value) {
-                  setJob(preset.job);
+                  setWhole(preset.job);
                   setJson(json === null ? null : JSON.stringify(preset.job, null, 2));
                 }
               }}
@@ -96,24 +114,9 @@ export default function SubmitDialog({ initial, onClose }: Props) {
         ) : (
           <>
             <div className="grid gap-3 sm:grid-cols-2">
-              <Field label="Type" error={fields.type} hint={types.find((one) => one.type === job.type)?.description}>
-                <input
-                  className="input"
-                  list="job-types"
-                  required
-                  value={job.type}
-                  onChange={(event) => {
-                    const type = event.target.value;
-                    const known = types.find((one) => one.type === type);
-                    setJob({ ...job, type, ...(known ? { payload: initialPayload(known.schema) } : {}) });
-                  }}
-                />
+              <Field label="Type" error={fields.type} hint={known?.description ?? (types.length ? 'No worker knows this type.' : undefined)}>
+                <Combobox options={types.map((one) => ({ value: one.type, note: one.description }))} value={job.type} onChange={setType} />
               </Field>
-              <datalist id="job-types">
-                {types.map((one) => (
-                  <option key={one.type} value={one.type} />
-                ))}
-              </datalist>
               <Field label="Name" error={fields.name} hint="For people">
                 <input className="input" maxLength={200} value={job.name ?? ''} onChange={(event) => set({ name: event.target.value || undefined })} />
               </Field>
@@ -129,10 +132,10 @@ export default function SubmitDialog({ initial, onClose }: Props) {
               </Field>
             </div>
             <PayloadForm
-              key={job.type}
-              schema={types.find((one) => one.type === job.type)?.schema}
+              key={`${edition} ${known?.type ?? ''}`}
+              schema={known?.schema}
               payload={job.payload ?? {}}
-              error={fields.payload}
+              errors={fields}
               onChange={(payload) => set({ payload })}
             />
             <details>
@@ -149,10 +152,10 @@ export default function SubmitDialog({ initial, onClose }: Props) {
             {trouble !== null && <p role="alert" className="text-bad">{explain(trouble)}</p>}
           </>
         )}
-        <div className="flex flex-wrap items-center justify-end gap-2">
+        <div className="sticky -bottom-px z-10 -mx-4 !-mb-4 flex flex-wrap items-center justify-end gap-2 border-t border-line bg-surface px-4 py-3">
           <span className="mr-auto text-xs text-muted">Or several at once:</span>
-          {TIMES.slice(1).map((times) => (
-            <button key={times} type="button" className="button" disabled={send.isPending} onClick={() => send.mutate(times)}>
+          {TIMES.map((times) => (
+            <button key={times} type="button" className="button" disabled={send.isPending} onClick={() => form.current?.reportValidity() && send.mutate(times)}>
               × {times}
             </button>
           ))}

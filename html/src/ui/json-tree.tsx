@@ -2,7 +2,7 @@ import { useState } from 'react';
 
 const SHOWN = 100;
 
-/** JSON as a tree that opens and closes; everything is text, whatever it holds. */
+/** JSON as a tree that opens and closes; everything is text, whatever it holds. What is closed is not there yet. */
 export function JsonTree({ value, label }: { value: unknown; label: string }) {
   const [copied, setCopied] = useState(false);
   const clipboard = navigator.clipboard as Clipboard | undefined;
@@ -30,6 +30,9 @@ export function JsonTree({ value, label }: { value: unknown; label: string }) {
 }
 
 function Node({ name, value, depth }: { name?: string; value: unknown; depth: number }) {
+  const size = value !== null && typeof value === 'object' ? Object.keys(value).length : 0;
+  const [open, setOpen] = useState(depth < 2 || size <= 3);
+  const [shown, setShown] = useState(SHOWN);
   const prefix = name === undefined ? null : <span className="text-muted">{name}: </span>;
   if (value === null || typeof value !== 'object') {
     return (
@@ -50,17 +53,23 @@ function Node({ name, value, depth }: { name?: string; value: unknown; depth: nu
     );
   }
   return (
-    <details open={depth < 2 || entries.length <= 3}>
+    <details open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary className="cursor-pointer marker:text-muted">
         {prefix}
         <span className="text-muted">{list ? `[${entries.length}]` : `{${entries.length}}`}</span>
       </summary>
-      <div className="border-l border-line pl-4">
-        {entries.slice(0, SHOWN).map(([key, member]) => (
-          <Node key={key} name={key} value={member} depth={depth + 1} />
-        ))}
-        {entries.length > SHOWN && <div className="text-muted">… {entries.length - SHOWN} more</div>}
-      </div>
+      {open && (
+        <div className="border-l border-line pl-4">
+          {entries.slice(0, shown).map(([key, member]) => (
+            <Node key={key} name={key} value={member} depth={depth + 1} />
+          ))}
+          {size > shown && (
+            <button type="button" className="text-muted underline underline-offset-2 hover:text-ink" onClick={() => setShown(shown + SHOWN)}>
+              {size - shown} more
+            </button>
+          )}
+        </div>
+      )}
     </details>
   );
 }

@@ -17,9 +17,9 @@ export function Panel({ title, aside, children, className = '' }: { title: strin
 
 export function PageHead({ title, aside, note }: { title: ReactNode; aside?: ReactNode; note?: ReactNode }) {
   return (
-    <div className="mb-4 flex flex-wrap items-center justify-between gap-x-4 gap-y-2">
-      <div className="min-w-0">
-        <h1 className="truncate">{title}</h1>
+    <div className="mb-4 flex flex-wrap items-start justify-between gap-x-4 gap-y-2">
+      <div className="min-w-0 flex-1 basis-40">
+        <h1 className="[overflow-wrap:anywhere]">{title}</h1>
         {note && <p className="text-muted">{note}</p>}
       </div>
       {aside && <div className="flex flex-wrap items-center gap-2">{aside}</div>}
@@ -28,7 +28,7 @@ export function PageHead({ title, aside, note }: { title: ReactNode; aside?: Rea
 }
 
 export function Empty({ children }: { children: ReactNode }) {
-  return <div className="px-4 py-12 text-center text-muted">{children}</div>;
+  return <div className="px-4 py-8 text-center text-muted">{children}</div>;
 }
 
 /** What a query has, or that it is on its way, or why it is not there. */

@@ -1,6 +1,6 @@
 import { useSyncExternalStore } from 'react';
 
-import { duration, localTime, relative } from '../lib/format';
+import { duration, localTime, relative, utcTime } from '../lib/format';
 
 // one clock for the whole page
 let now = Date.now();
@@ -34,7 +34,7 @@ export function Time({ at, exact }: { at: string | null | undefined; exact?: boo
     return <span className="text-muted">–</span>;
   }
   return (
-    <time dateTime={at} title={`${at.replace('T', ' ').replace('Z', '')} UTC`} className="whitespace-nowrap">
+    <time dateTime={at} title={exact ? utcTime(at) : `${localTime(at)}\n${utcTime(at)}`} className={exact ? '' : 'whitespace-nowrap'}>
       {exact ? localTime(at) : relative(at, current)}
     </time>
   );

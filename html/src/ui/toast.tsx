@@ -1,11 +1,19 @@
 import { useSyncExternalStore } from 'react';
+import { Link } from 'wouter';
 
 import { explain } from '../lib/api';
+
+/** Where there is more about it. */
+interface More {
+  href: string;
+  words: string;
+}
 
 interface Toast {
   id: number;
   text: string;
   bad: boolean;
+  more: More | undefined;
 }
 
 let toasts: Toast[] = [];
@@ -17,13 +25,13 @@ function set(value: Toast[]): void {
   listeners.forEach((listener) => listener());
 }
 
-function add(text: string, bad: boolean): void {
+function add(text: string, bad: boolean, more?: More): void {
   const id = next++;
-  set([...toasts.slice(-3), { id, text, bad }]);
-  setTimeout(() => set(toasts.filter((toast) => toast.id !== id)), bad ? 9000 : 4000);
+  set([...toasts.slice(-3), { id, text, bad, more }]);
+  setTimeout(() => set(toasts.filter((toast) => toast.id !== id)), bad || more ? 9000 : 4000);
 }
 
-export const say = (text: string): void => add(text, false);
+export const say = (text: string, more?: More): void => add(text, false, more);
 export const complain = (error: unknown): void => add(explain(error), true);
 
 const subscribe = (listener: () => void) => {
@@ -41,7 +49,9 @@ export function Toasts() {
           role={toast.bad ? 'alert' : 'status'}
           className={`arrive pointer-events-auto flex max-w-md items-start gap-3 break-words rounded-lg border bg-surface px-3 py-2 shadow-lg ${toast.bad ? 'border-bad text-bad' : 'border-line'}`}
         >
-          <span className="min-w-0">{toast.text}</span>
+          <span className="min-w-0">
+            {toast.text} {toast.more && <Link href={toast.more.href} className="font-medium underline underline-offset-2">{toast.more.words}</Link>}
+          </span>
           <button type="button" aria-label="Dismiss" className="text-muted hover:text-ink" onClick={() => set(toasts.filter((one) => one.id !== toast.id))}>
             ✕
           </button>
