@@ -356,14 +356,32 @@ bool tf_address_from(tf_address_t *address, const struct sockaddr *from)
     return false;
 }
 
-const char *tf_outgoing_refusal(const tf_outgoing_t *outgoing, tf_str_t host, const tf_address_t *address)
+/* What an address stands for: within NAT64 it is one of IPv4. */
+static tf_address_t real_address(const tf_address_t *address)
 {
-    tf_address_t real = *address, net;
-    int bits;
+    tf_address_t real = *address;
 
     if (memcmp(real.bytes, nat64, sizeof(nat64)) == 0) {
         memcpy(real.bytes, mapped, sizeof(mapped));
     }
+    return real;
+}
+
+bool tf_outgoing_denies(const tf_outgoing_t *outgoing, tf_str_t host, const tf_address_t *address)
+{
+    tf_address_t real;
+
+    if (address) {
+        real = real_address(address);
+    }
+    return listed(outgoing->deny, outgoing->ndeny, host, address ? &real : NULL);
+}
+
+const char *tf_outgoing_refusal(const tf_outgoing_t *outgoing, tf_str_t host, const tf_address_t *address)
+{
+    tf_address_t real = real_address(address), net;
+    int bits;
+
     if (listed(outgoing->deny, outgoing->ndeny, host, &real)) {
         return "is on the list of denied addresses";
     }

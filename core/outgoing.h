@@ -63,7 +63,11 @@ bool tf_address_from(tf_address_t *address, const struct sockaddr *from);
  * clouds' metadata services). An IPv4 address within an IPv6 one (mapped, NAT64) is judged as what it is. */
 const char *tf_outgoing_refusal(const tf_outgoing_t *outgoing, tf_str_t host, const tf_address_t *address);
 
-/* The same for a URL before its name is resolved: names on the list of denials, and literal addresses. */
+/* Whether the list of denials names the host, or its address; NULL: that is not known yet. */
+bool tf_outgoing_denies(const tf_outgoing_t *outgoing, tf_str_t host, const tf_address_t *address);
+
+/* The same as tf_outgoing_refusal for a URL before its name is resolved: names on the list of denials, and
+ * literal addresses. */
 const char *tf_outgoing_url_refusal(const tf_outgoing_t *outgoing, const tf_url_t *url);
 
 /* Whether the list of what is allowed names the URL's host: as it is, by a domain above it, or, if it is an

@@ -21,6 +21,7 @@ $tf->start_part($_) for qw(nginx scheduler worker);
 $tf->start_part('worker2', TASKFORGE_WORKER_QUEUES => 'none', TASKFORGE_AI_URL => '', TASKFORGE_WORKER_CONCURRENCY => 1, TASKFORGE_WORKER_INTERNAL => 'off');
 $tf->start_part('worker3', TASKFORGE_WORKER_QUEUES => 'stranger', TASKFORGE_AI_KEY => 'sk-another', TASKFORGE_AI_MODELS => 'tiny,echo', TASKFORGE_AI_TIMEOUT_SECONDS => 1,
     TASKFORGE_WORKER_CONCURRENCY => 2, TASKFORGE_WORKER_INTERNAL => 'off');
+$tf->start_part('worker4', TASKFORGE_WORKER_QUEUES => 'denied', TASKFORGE_OUTGOING_DENY => '127.0.0.0/8', TASKFORGE_WORKER_CONCURRENCY => 1, TASKFORGE_WORKER_INTERNAL => 'off');
 wait_until(60, sub { $tf->post('/api/v1/jobs', {type => 'ai_inference', payload => {prompt => 'hello'}})->status == 202 }) or die "the type is not known\n";
 
 my %id;
@@ -42,6 +43,7 @@ ask('json', {model => 'json', prompt => 'x', response_format => 'json'});
 ask('no json', {model => 'any', prompt => 'not json', response_format => 'json'});
 ask($_, {model => $_, prompt => 'one two three'}) for qw(cut error html deep busy down wrong);
 ask('nobody', {prompt => 'x'}, queue => 'none');
+ask('denied', {prompt => 'x'}, queue => 'denied');
 ask('stranger', {model => 'tiny', prompt => 'x'}, queue => 'stranger');
 ask('forbidden', {model => 'huge', prompt => 'x'}, queue => 'stranger');
 my $traced = $tf->post('/api/v1/jobs', {type => 'ai_inference', payload => {model => 'traced', prompt => 'x'}}, headers => {traceparent => '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'})->json;
@@ -129,5 +131,9 @@ like(check(TASKFORGE_AI_URL => 'localhost:11434'), qr/^1 .*TASKFORGE_AI_URL: mus
 like(check(TASKFORGE_AI_URL => 'http://a/v1?x'), qr/^1 .*TASKFORGE_AI_URL: must not have a query/, 'refused: a URL with a query');
 like(check(TASKFORGE_AI_KEY => "$key\nx"), qr/^1 .*TASKFORGE_AI_KEY: must be printable ASCII without blanks$/, 'refused: a key that is none, and it is not shown');
 like(check(TASKFORGE_AI_MAX_TOKENS => 0), qr/^1 .*TASKFORGE_AI_MAX_TOKENS: "0" is not an integer/, 'refused: no tokens');
+
+my $denied = ended('denied');
+is("$denied->{status} $denied->{attempt}", 'FAILED 1', 'TASKFORGE_OUTGOING_DENY holds for the operator\'s own URL');
+like($denied->{error}, qr/is on the list of denied addresses \(TASKFORGE_OUTGOING_DENY\)/, '... and the error says so');
 
 done_testing;

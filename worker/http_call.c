@@ -29,6 +29,14 @@ typedef struct {
     char error[CURL_ERROR_SIZE];
 } call_t;
 
+/* The operator's list of denials holds for the operator's own URLs, too. address: NULL before it is known. */
+static const char *denial(const call_t *call, tf_str_t host, const tf_address_t *address)
+{
+    return tf_outgoing_denies(&call->settings->lists, host, address)
+               ? "is on the list of denied addresses (TASKFORGE_OUTGOING_DENY)"
+               : NULL;
+}
+
 /* libcurl is about to connect to this very address. */
 static curl_socket_t on_socket(void *data, curlsocktype purpose, struct curl_sockaddr *address)
 {
@@ -41,6 +49,7 @@ static curl_socket_t on_socket(void *data, curlsocktype purpose, struct curl_soc
     if (tf_address_from(&judged, &address->addr)) {
         inet_ntop(AF_INET6, judged.bytes, text, sizeof(text));
         why = tf_outgoing_refusal(call->lists, call->host, &judged);
+        why = why ? why : denial(call, call->host, &judged);
     }
     if (!why) {
         return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
@@ -151,6 +160,7 @@ static CURLU *parse(call_t *call)
 
     if (!why) {
         why = tf_outgoing_url_refusal(call->lists, &url);
+        why = why ? why : denial(call, url.host, url.literal ? &url.address : NULL);
         whose = "'s host";
     }
     if (!why && parsed && curl_url_set(parsed, CURLUPART_URL, answer->url, CURLU_DISALLOW_USER)) {
