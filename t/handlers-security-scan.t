@@ -72,6 +72,7 @@ my %job = (
     (map { ($_ => scan("localhost:$port{$_}", scan_type => 'tls')) } qw(good old expired)),
     ports => scan('127.0.0.1', scan_type => 'ports', ports => [@port{qw(good closed)}, $web->{port}, 1 .. 300]),
     bare => scan("http://$http/bare", scan_type => 'headers'), cookies => scan("http://$http/bare", scan_type => 'cookies'),
+    (map { ("plain $_" => scan("https://localhost:$port{good}/$_", scan_type => 'headers', http_port => $_ eq 'none' ? $port{closed} : $web->{port})) } qw(bare armed none)),
     armed => scan("http://$http/armed"), full => scan("https://localhost:$port{good}/", ports => [$port{good}]),
     hang => scan("http://$http/hang", scan_type => 'headers', timeout => 30),
     refused => scan("127.0.0.2:$port{good}"), metadata => scan('169.254.169.254', scan_type => 'ports'), public => scan('192.0.2.1', scan_type => 'ports'),
@@ -136,6 +137,17 @@ is_deeply(ids($cookies), [qw(cookie-httponly cookie-prefix cookie-samesite cooki
 unlike(JSON::PP->new->encode($cookies), qr/secret/, '... their values are not told');
 my $armed = result_of($job{armed});
 is_deeply([grep { !/^port-/ } @{ids($armed)}], [], 'nothing to say of a server that does well');
+
+is_deeply([@$armed{qw(score grade)}], [100, 'A'], '... its score');
+is_deeply([@$cookies{qw(score grade)}], [100 - 2 * 10 - 2 * 3, 'C'], '... and that of one that does not') or diag explain $cookies->{summary};
+my $plain = result_of($job{'plain bare'});
+is_deeply($plain->{http}, {port => $web->{port}, status => 200, location => undef}, 'plain HTTP beside https: that it answers');
+is(scalar(grep { $_->{id} eq 'http-not-redirected' } @{$plain->{findings}}), 1, '... is a finding');
+$plain = result_of($job{'plain armed'});
+is($plain->{http}{location}, 'https://localhost/', '... that it leads to https');
+is(scalar(grep { $_->{id} eq 'http-not-redirected' } @{$plain->{findings}}), 0, '... is none');
+$plain = result_of($job{'plain none'});
+is_deeply([exists $plain->{http}, $plain->{http}], [1 == 1, undef], '... nor that nothing answers');
 
 # ---- who may not be looked at
 for my $name (qw(refused metadata public six decimal tls)) {

@@ -96,6 +96,8 @@ static bool read_ports(tfw_scan_t *scan)
     return true;
 }
 
+enum { HTTP = 80, HTTPS = 443 };
+
 static bool read_rest(tfw_scan_t *scan, const char **type, int *parts)
 {
     static const struct {
@@ -103,7 +105,9 @@ static bool read_rest(tfw_scan_t *scan, const char **type, int *parts)
         int parts;
     } types[] = {{"full", FULL}, {"ports", PORTS}, {"tls", TLS}, {"headers", HEADERS}, {"cookies", COOKIES}};
     const json_t *payload = tfw_run_payload(scan->run), *wanted = json_object_get(payload, "scan_type"),
-                 *timeout = json_object_get(payload, "timeout");
+                 *timeout = json_object_get(payload, "timeout"),
+                 *http_port = json_object_get(payload, "http_port");
+    json_int_t plain = http_port ? json_integer_value(http_port) : scan->port == HTTPS ? HTTP : 0;
     json_int_t seconds = timeout ? json_integer_value(timeout) : 5;
 
     *type = wanted ? json_string_value(wanted) : "full";
@@ -120,7 +124,12 @@ static bool read_rest(tfw_scan_t *scan, const char **type, int *parts)
         tfw_run_error(scan->run, "payload: \"timeout\" must be an integer from 1 to 30");
         return false;
     }
+    if (http_port && (plain < 1 || plain > 65535)) {
+        tfw_run_error(scan->run, "payload: \"http_port\" must be a port");
+        return false;
+    }
     scan->timeout_ms = seconds * 1000;
+    scan->http_port = (uint16_t)plain;
     return true;
 }
 
@@ -174,6 +183,28 @@ static tfw_outcome_t resolve(tfw_scan_t *scan, const tf_url_t *url)
     return TFW_OK;
 }
 
+/* From 100 (nothing found) down to 0, each finding by its severity. */
+static void write_score(const tfw_scan_t *scan, tf_buf_t *json)
+{
+    static const int costs[TFW_SEVERITIES] = {
+        [TFW_INFO] = 0, [TFW_LOW] = 3, [TFW_MEDIUM] = 10, [TFW_HIGH] = 20, [TFW_CRITICAL] = 40};
+    static const struct {
+        int from;
+        const char *grade;
+    } grades[] = {{90, "A"}, {75, "B"}, {60, "C"}, {40, "D"}, {0, "F"}};
+    int score = 100, i = 0;
+
+    for (int severity = 0; severity < TFW_SEVERITIES; severity++) {
+        score -= costs[severity] * scan->counts[severity];
+    }
+    score = score > 0 ? score : 0;
+    while (score < grades[i].from) {
+        i++;
+    }
+    tf_json_kint(json, "score", score);
+    tf_json_kcstr(json, "grade", grades[i].grade);
+}
+
 static void write_result(tfw_scan_t *scan, const char *type, const tf_buf_t *parts, const tf_buf_t *errors)
 {
     static const char *const names[] = {"info", "low", "medium", "high", "critical"};
@@ -196,6 +227,7 @@ static void write_result(tfw_scan_t *scan, const char *type, const tf_buf_t *par
         tf_json_kint(&json, names[i], scan->counts[i]);
     }
     tf_buf_addc(&json, '}');
+    write_score(scan, &json);
     tf_json_key(&json, "errors");
     tf_buf_addc(&json, '[');
     tf_buf_add(&json, errors->data, errors->len);
@@ -286,7 +318,9 @@ TF_HANDLER(security_scan) = {
         "known\"},"
         "\"timeout\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":30,\"default\":5,\"description\":"
         "\"seconds "
-        "for each connection\"}},\"required\":[\"target\"],\"additionalProperties\":false}",
+        "for each connection\"},\"http_port\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":65535,"
+        "\"description\":\"where plain HTTP should lead to https; default: 80, if https is on "
+        "443\"}},\"required\":[\"target\"],\"additionalProperties\":false}",
     .max_retries = 3,
     .timeout_seconds = 900,
     .retry = {TF_RETRY_BASE_MS, TF_RETRY_MAX_MS, true},

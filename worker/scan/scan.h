@@ -22,7 +22,8 @@ typedef struct {
     char host[256]; /* as the caller named it; for SNI, Host and the certificate */
     bool literal;   /* it is an address */
     bool https;
-    uint16_t port; /* of TLS and HTTP */
+    uint16_t port;      /* of TLS and HTTP */
+    uint16_t http_port; /* of plain HTTP beside https; 0: none that is known */
     char path[2049];
     struct sockaddr_storage address;
     socklen_t address_len;

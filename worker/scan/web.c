@@ -69,7 +69,7 @@ static bool exchange(tfw_scan_t *scan, stream_t *stream, tf_buf_t *request, head
 }
 
 /* GET over the port; https: TLS. */
-static bool get(tfw_scan_t *scan, bool https, head_t *head, char *error, size_t error_size)
+static bool get(tfw_scan_t *scan, bool https, uint16_t port, head_t *head, char *error, size_t error_size)
 {
     SSL_CTX *context = https ? tfw_scan_context(scan, 0) : NULL;
     stream_t stream = {.fd = -1};
@@ -81,20 +81,20 @@ static bool get(tfw_scan_t *scan, bool https, head_t *head, char *error, size_t 
         stream.ssl = context ? tfw_scan_tls(scan, context, error, error_size) : NULL;
         stream.fd = stream.ssl ? SSL_get_fd(stream.ssl) : -1;
     } else {
-        stream.fd = tfw_scan_connect(scan, scan->port);
-        snprintf(error, error_size, "port %u: %s", scan->port, strerror(errno));
+        stream.fd = tfw_scan_connect(scan, port);
+        snprintf(error, error_size, "port %u: %s", port, strerror(errno));
     }
     if (stream.fd >= 0) {
         tf_buf_addf(&request, "GET %s HTTP/1.1\r\nHost: %s%s%s", scan->path, six ? "[" : "", scan->host,
                     six ? "]" : "");
-        if (scan->port != (https ? 443 : 80)) {
-            tf_buf_addf(&request, ":%u", scan->port);
+        if (port != (https ? 443 : 80)) {
+            tf_buf_addf(&request, ":%u", port);
         }
         tf_buf_adds(&request,
                     "\r\nUser-Agent: TaskForge/" TF_VERSION "\r\nAccept: */*\r\nConnection: close\r\n\r\n");
         ok = !request.failed && exchange(scan, &stream, &request, head);
         if (!ok) {
-            snprintf(error, error_size, "port %u: no HTTP answer", scan->port);
+            snprintf(error, error_size, "port %u: no HTTP answer", port);
         }
         if (stream.ssl) {
             tfw_scan_hang_up(stream.ssl);
@@ -136,21 +136,29 @@ static bool has(tf_str_t text, const char *word)
     return false;
 }
 
-static void judge_transport(tfw_scan_t *scan, const head_t *head)
+/* Plain HTTP has one thing to say: where https is. */
+static void judge_plain(tfw_scan_t *scan, const head_t *head)
 {
-    static const tfw_finding_t hsts = {"header-hsts", TFW_MEDIUM, "Strict-Transport-Security is missing",
-                                       "Send Strict-Transport-Security: max-age=31536000."},
-                               plain = {"http-not-redirected", TFW_MEDIUM,
+    static const tfw_finding_t plain = {"http-not-redirected", TFW_MEDIUM,
                                         "Plain HTTP is answered and not redirected to https",
                                         "Redirect every request to https."};
     tf_str_t location = header(head, "location", NULL);
 
-    if (scan->https && !header(head, "strict-transport-security", NULL).data) {
-        tfw_scan_find(scan, &hsts, "no such header");
-    }
-    if (!scan->https && !(head->status >= 300 && head->status < 400 && location.len > 8 &&
-                          strncasecmp(location.data, "https://", 8) == 0)) {
+    if (!(head->status >= 300 && head->status < 400 && location.len > 8 &&
+          strncasecmp(location.data, "https://", 8) == 0)) {
         tfw_scan_find(scan, &plain, "status %d", head->status);
+    }
+}
+
+static void judge_transport(tfw_scan_t *scan, const head_t *head)
+{
+    static const tfw_finding_t hsts = {"header-hsts", TFW_MEDIUM, "Strict-Transport-Security is missing",
+                                       "Send Strict-Transport-Security: max-age=31536000."};
+
+    if (!scan->https) {
+        judge_plain(scan, head);
+    } else if (!header(head, "strict-transport-security", NULL).data) {
+        tfw_scan_find(scan, &hsts, "no such header");
     }
 }
 
@@ -275,15 +283,40 @@ static void add_headers(const head_t *head, tf_buf_t *result)
     tf_buf_addc(result, '}');
 }
 
+/* "http": what plain HTTP answers beside https; null: nothing does. */
+static void look_at_plain(tfw_scan_t *scan, tf_buf_t *result)
+{
+    char error[200];
+    head_t head;
+
+    tf_json_key(result, "http");
+    if (get(scan, false, scan->http_port, &head, error, sizeof(error))) {
+        tf_str_t location = header(&head, "location", NULL);
+
+        tf_buf_addc(result, '{');
+        tf_json_kint(result, "port", scan->http_port);
+        tf_json_kint(result, "status", head.status);
+        tf_json_kstr(result, "location", location.data, location.len < 2000 ? location.len : 2000);
+        tf_buf_addc(result, '}');
+        judge_plain(scan, &head);
+    } else {
+        tf_buf_adds(result, "null");
+    }
+    tf_buf_free(&head.text);
+}
+
 bool tfw_scan_web(tfw_scan_t *scan, bool headers, bool cookies, tf_buf_t *result, char *error,
                   size_t error_size)
 {
     head_t head;
-    bool ok = get(scan, scan->https, &head, error, error_size);
+    bool ok = get(scan, scan->https, scan->port, &head, error, error_size);
 
     if (ok && headers) {
         add_headers(&head, result);
         judge_headers(scan, &head);
+    }
+    if (headers && scan->https && scan->http_port) {
+        look_at_plain(scan, result);
     }
     if (ok && cookies) {
         add_cookies(scan, &head, result);
