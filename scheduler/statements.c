@@ -95,7 +95,7 @@ const tf_sql_t tfs_sql_mark_stuck = {
     "WHERE j.queue = c.queue AND j.priority = c.priority AND j.status = " TF_SQL_QUEUED
     " AND j.enqueued_at < now() - $1::int4 * interval '1 second')), "
     "stuck AS (SELECT w.incarnation FROM workers w WHERE w.status = 'online' "
-    "AND w.heartbeat_at > now() - $2::int4 * interval '1 second' AND w.active < w.concurrency "
+    "AND w.heartbeat_at > now() - $2::int4 * interval '1 second' "
     "AND coalesce(w.last_fetch_at, w.started_at) < now() - $1::int4 * interval '1 second' "
     "AND EXISTS (SELECT FROM late, unnest(w.queues) AS e WHERE queue_matches(late.queue, e))) "
     "UPDATE workers w SET stuck_since = CASE WHEN w.stuck_since IS NULL THEN now() END "

@@ -50,14 +50,23 @@ is($tf->api->delete("$api/workers/$id")->status, 204, 'one that left can');
 ok($tf->api->delete("$api/workers/$id")->is_problem(404), '... once');
 is($tf->sql_value("SELECT count(*) FROM audit_log WHERE object = '$id' AND action = 'worker.delete'"), 1, '... and that is in the audit');
 
-# stuck: a worker that reaches PostgreSQL, but no Redis
-$tf->start_part('worker2', TASKFORGE_WORKER_POOL => 'deaf', TASKFORGE_WORKER_QUEUES => 'deaf', REDIS_URL => "unix://$tf->{home}/run/nothing.sock");
+# stuck: a worker that reaches PostgreSQL, but no Redis any more
+my $door = "$tf->{home}/run/door.sock";
+symlink "$tf->{home}/run/redis.sock", $door or die $!;
+sub waiting { my ($queue, $n) = @_; return map { $_->{id} } $tf->submit_batch(map { {type => 'echo', queue => $queue, payload => {delay_ms => 600_000}} } 1 .. $n) }
+$tf->start_part('worker2', TASKFORGE_WORKER_POOL => 'deaf', TASKFORGE_WORKER_QUEUES => 'deaf', TASKFORGE_WORKER_CONCURRENCY => 1, REDIS_URL => "unix://$door");
+$tf->start_part('worker4', TASKFORGE_WORKER_POOL => 'full', TASKFORGE_WORKER_QUEUES => 'full', TASKFORGE_WORKER_CONCURRENCY => 1, TASKFORGE_IO_CONCURRENCY => 1);
+my @slow = (waiting('deaf', 3), waiting('full', 3));
+ok(wait_until(60, sub { (named('deaf')->{active} // 0) == 3 && (named('full')->{active} // 0) >= 1 }), 'workers wait for what is slow');
+unlink $door or die $!;
+$tf->redis(qw(CLIENT KILL TYPE normal));
 my $unheard = $tf->submit({type => 'noop', queue => 'deaf'})->{id};
 is(named('deaf')->{status}, 'online', 'a worker that cannot fetch is online at first');
 ok(wait_until(60, sub { named('deaf')->{status} eq 'stuck' }), '... and called stuck when a job has waited for long');
 ok(named('deaf')->{stuck_since}, '... since when is shown');
 is_deeply([map { $_->{pool} } workers('?status=stuck')], ['deaf'], '... by itself in the list of those that are');
 is(named('default')->{status}, 'online', 'who merely has nothing to do is not');
+is(named('full')->{status}, 'online', '... nor is who has as many slow jobs as it takes, while others wait');
 is(scalar($tf->log_events('scheduler', 'worker_stuck')), 1, 'the scheduler says so once');
 ok(announced('worker_stuck', 'deaf'), '... and in an event');
 $tf->start_part('worker3', TASKFORGE_WORKER_HOSTNAME => 'other', TASKFORGE_WORKER_POOL => 'helper', TASKFORGE_WORKER_QUEUES => 'deaf');

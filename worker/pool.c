@@ -560,6 +560,11 @@ void tfw_pool_close(tfw_pool_t *pool)
         }
         while ((job = TAILQ_FIRST(&ex->jobs)) != NULL) {
             TAILQ_REMOVE(&ex->jobs, job, link);
+bool tfw_pool_busy(const tfw_pool_t *pool)
+{
+    return pool->active - (pool->io ? pool->io->njobs : 0) >= pool->wanted;
+}
+
             tfw_job_release(job);
         }
         tfw_executor_free(ex);

@@ -185,7 +185,8 @@ static void on_beat(void *data, tfd_pg_outcome_t outcome, const PGresult *result
 
 static bool send_beat(tfw_worker_t *w, const char *status, tfd_pg_answer_fn answer, void *data)
 {
-    int64_t age_us = tfw_claim_age_us(&w->claim);
+    /* who has no executor left asks for nothing, and misses nothing */
+    int64_t age_us = tfw_pool_busy(&w->pool) ? 0 : tfw_claim_age_us(&w->claim);
     tfd_pg_params_t params = {0};
 
     tfd_pg_int8(&params, w->registration.incarnation);
