@@ -27,7 +27,8 @@ typedef struct io_job_s {
     tfw_fiber_t *fiber;
     bool done;      /* what it waited for has happened */
     CURLcode code;  /* of its transfer */
-    int64_t due_us; /* CLOCK_MONOTONIC: it has waited long enough; 0: it does not wait for that */
+    int64_t due_us; /* CLOCK_MONOTONIC: it has waited long enough */
+    int64_t memory; /* bytes by which the process has grown while its code ran */
     TAILQ_ENTRY(io_job_s) timed;
 } io_job_t;
 
@@ -309,6 +310,15 @@ static void turn_timed(void)
 }
 
 /* ---- the loop ---- */
+void tfw_io_wake(tfw_run_t *run)
+{
+    io_job_t *job = (io_job_t *)run;
+
+    TAILQ_REMOVE(&io.timed, job, timed);
+    job->due_us = 0;
+    TAILQ_INSERT_HEAD(&io.timed, job, timed);
+}
+
 
 static bool watch_daemon(void)
 {

@@ -15,6 +15,12 @@
 #define TFW_IO_THREAD_STACK (512 * 1024)
 #define TFW_IO_JOB_FILES 4 /* descriptors: two connections that are tried, a lookup, a file to send */
 
+/* Exit status: the job that the board names has taken more memory than one may of what all share. */
+#define TFW_IO_GREEDY 77
+
+/* How much of the memory that an executor may allocate (in MB) one job of an I/O executor may take. */
+#define TFW_IO_JOB_SHARE(memory) ((memory) / 2)
+
 /* The life of such an executor, until the daemon closes its end. Returns the exit status. */
 int tfw_io_main(const tfw_executor_env_t *env);
 
@@ -28,3 +34,6 @@ CURLcode tfw_io_transfer(tfw_run_t *run, CURL *curl, tfw_transfer_kind_t kind, b
 bool tfw_io_wait(tfw_run_t *run, int socket, short events, int64_t timeout_ms);
 
 #endif
+/* The time that another run waits for in tfw_io_wait is over, at the loop's next turn. */
+void tfw_io_wake(tfw_run_t *run);
+

@@ -1,8 +1,12 @@
 #include "rlimits.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "io_loop.h"
 
@@ -83,4 +87,49 @@ bool tfw_limits_set(const tfw_options_t *options, int places)
            (!options->executor_file_mb || set_soft(RLIMIT_FSIZE, options->executor_file_mb * MEGABYTE)) &&
            (!options->executor_memory_mb || !MEMORY_IS_LIMITED || set_soft(RLIMIT_DATA, memory)) &&
            (places == 0 || allow_files(files_of(places)));
+}
+
+int64_t tfw_limits_job_memory(uint32_t places)
+{
+    struct rlimit limit;
+
+    if (!MEMORY_IS_LIMITED || getrlimit(RLIMIT_DATA, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
+        return 0;
+    }
+    return TFW_IO_JOB_SHARE((int64_t)limit.rlim_cur - (int64_t)places * TFW_IO_JOB_BYTES);
+}
+
+#define STATM_DATA 5 /* spaces before the field; proc(5): data and stack, in pages */
+
+int tfw_limits_memory_open(void)
+{
+    return open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+}
+
+int64_t tfw_limits_memory(int fd)
+{
+    char text[128];
+    ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+    const char *at = text;
+
+    if (n <= 0) {
+        return -1;
+    }
+    text[n] = '\0';
+    for (int i = 0; i < STATM_DATA && at; i++) {
+        at = strchr(at, ' ');
+        at = at ? at + 1 : NULL;
+    }
+    return at ? strtoll(at, NULL, 10) * sysconf(_SC_PAGESIZE) : -1;
+}
+
+bool tfw_limits_more(int64_t bytes)
+{
+    int fd = MEMORY_IS_LIMITED ? tfw_limits_memory_open() : -1;
+    int64_t now = fd >= 0 ? tfw_limits_memory(fd) : -1;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return !MEMORY_IS_LIMITED || (now >= 0 && set_soft(RLIMIT_DATA, now + bytes));
 }

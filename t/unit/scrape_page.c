@@ -14,16 +14,6 @@
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 #define STACK (160 * 1024) /* bytes; a job has 256 KiB, and is a few calls deep when it comes here */
 
-static int turns;
-
-static bool take_turn(void *data)
-{
-    (void)data;
-    return ++turns > 0;
-}
-
-static const tfw_turn_t turn = {take_turn, NULL};
-
 /* What one thread does; out is malloc'd, NULL if the payload was refused. */
 typedef struct {
     const char *html, *selectors, *wanted;
@@ -35,7 +25,7 @@ static void *work(void *data)
 {
     work_t *w = data;
     json_t *selectors = json_loads(w->selectors, 0, NULL), *wanted = json_loads(w->wanted, 0, NULL);
-    tfw_sheet_t sheet = {.max = 100000, .turn = &turn};
+    tfw_sheet_t sheet = {.max = 100000};
     static const char type[] = "text/html; charset=utf-8";
     tfw_extract_t extract;
     tfw_page_t page;
@@ -43,7 +33,7 @@ static void *work(void *data)
     *w->error = '\0';
     w->out = NULL;
     if (tfw_extract_init(&extract, selectors, wanted, w->error, sizeof(w->error))) {
-        if (tfw_page_parse(&page, w->html, w->len, type, "http://h/a/", &turn)) {
+        if (tfw_page_parse(&page, w->html, w->len, type, "http://h/a/")) {
             tf_buf_addc(&sheet.json, '{');
             tfw_extract_page(&extract, &page, &sheet, w->error, sizeof(w->error));
             tf_json_kbool(&sheet.json, "cut", page.cut);
@@ -160,26 +150,6 @@ static void test_deep_pages(void **state)
     }
 }
 
-/* What would take minutes ends, and says so. */
-static void test_costly(void **state)
-{
-    char *html = repeated("<table><tr><td>1<td>2</table>", 20000, "");
-    work_t w = {html,
-                "{\"x\": {\"xpath\": \"//td[count(preceding::td) = 5]\"}, \"y\": {\"xpath\": "
-                "\"//*//*//*//*//*//*//*//*//*//*//*//*\"}, \"z\": \"td + td\"}",
-                "[]",
-                strlen(html),
-                NULL,
-                ""};
-
-    on_small_stack(&w);
-    assert_non_null(w.out);
-    assert_string_equal(w.out, "{\"data\":{\"x\":null,\"y\":null,\"z\":\"2\"},\"cut\":false}");
-    assert_string_equal(w.error, "the selector \"y\" looks at too much of this page");
-    free(w.out);
-    free(html);
-}
-
 /* Values that do not fit are left out as a whole, and what is written stays JSON. */
 static void test_room(void **state)
 {
@@ -202,22 +172,6 @@ static void test_room(void **state)
     assert_true(json_array_size(json_object_get(json_object_get(result, "data"), "p")) > 2900);
     json_decref(result);
     free(w.out);
-    free(html);
-}
-
-/* Long pages give others their turn, and can be left. */
-static void test_turns(void **state)
-{
-    char *html = repeated("<p>some text", 100000, "");
-    static const char type[] = "";
-    tfw_page_t page;
-
-    turns = 0;
-    assert_true(tfw_page_parse(&page, html, strlen(html), type, "http://h/", &turn));
-    assert_true(turns > 50);
-    tfw_page_free(&page);
-    turns = INT32_MIN;
-    assert_false(tfw_page_parse(&page, html, strlen(html), type, "http://h/", &turn));
     free(html);
 }
 
@@ -254,8 +208,7 @@ static void test_charsets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_deep_xpaths), cmocka_unit_test(test_deep_pages),
-                                       cmocka_unit_test(test_costly),      cmocka_unit_test(test_room),
-                                       cmocka_unit_test(test_turns),       cmocka_unit_test(test_charsets)};
+                                       cmocka_unit_test(test_room), cmocka_unit_test(test_charsets)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "apart.h"
 #include "held.h"
 #include "http_call.h"
 #include "scrape/robots.h"
@@ -18,6 +19,11 @@
 #define ERRORS_MAX 100  /* that are listed */
 #define TAIL_MAX 65536  /* bytes of the result for what stands around the pages */
 #define CLOSE_MAX 64    /* bytes of the ends of what fitted */
+/* What a page may take: strangers make them, and callers the selectors. */
+#define PAGE_CPU_MS 1500          /* to become a tree */
+#define SELECTOR_CPU_MS 1000      /* each */
+#define ALL_CPU_MS 5000          /* together */
+#define PAGE_MEMORY (384LL << 20) /* bytes */
 
 /* A page that is to be visited. */
 typedef struct {
@@ -33,7 +39,6 @@ typedef struct {
     json_t *known; /* URLs as the members of an object */
     target_t *targets;
     size_t ntargets, next, size;
-    tfw_turn_t turn;
     tfw_sheet_t sheet;
     tf_buf_t errors;   /* elements of a JSON array */
     size_t errors_max; /* bytes */
@@ -43,10 +48,18 @@ typedef struct {
     tfw_outcome_t outcome; /* of the crawl as a whole: TFW_OK, or it ends */
 } crawl_t;
 
-static bool take_turn(void *data)
-{
-    return tfw_run_wait(data, 0);
-}
+/* A page that was fetched, and what its process says before the texts. */
+typedef struct {
+    crawl_t *crawl;
+    const tfw_http_answer_t *answer;
+    int depth;
+} page_work_t;
+
+typedef struct {
+    int64_t pages;
+    bool truncated, full;
+    size_t json; /* bytes of it */
+} page_head_t;
 
 /* ---- what is to be visited ---- */
 
@@ -129,7 +142,8 @@ static bool forbids_links(const tfw_page_t *page)
     return false;
 }
 
-static void follow_links(crawl_t *c, const tfw_page_t *page, int depth)
+/* Appends the URLs of the links that are to be followed, each with a NUL. */
+static void list_links(const crawl_t *c, const tfw_page_t *page, tf_buf_t *urls)
 {
     xmlNodePtr root = (xmlNodePtr)page->doc;
     size_t count = 0;
@@ -145,11 +159,9 @@ static void follow_links(crawl_t *c, const tfw_page_t *page, int depth)
         if (!href || (c->request->respect_robots && has_word(tfw_node_attribute(node, "rel"), "nofollow"))) {
             continue;
         }
+        count++;
         if (tfw_url_resolve(page->base, href, strlen(href), url) && is_wanted(c, url)) {
-            add_target(c, url, depth);
-        }
-        if (++count % 64 == 0 && !take_turn(c->run)) {
-            return;
+            tf_buf_add(urls, url, strlen(url) + 1);
         }
     }
 }
@@ -207,17 +219,16 @@ static size_t begin_page(crawl_t *c, const tfw_http_answer_t *answer, int depth)
     return from;
 }
 
-/* false: there was no room for it. */
-static bool end_page(crawl_t *c, size_t from)
+/* What has no room is forgotten. */
+static void end_page(crawl_t *c, size_t from)
 {
     tf_buf_addc(&c->sheet.json, '}');
     if (c->sheet.json.len > c->sheet.max + CLOSE_MAX) {
         c->sheet.json.len = from;
         c->truncated = c->full = true;
-        return false;
+        return;
     }
     c->pages++;
-    return true;
 }
 
 static void write_redirect(crawl_t *c, const tfw_http_answer_t *answer, const char *to, int depth)
@@ -228,24 +239,112 @@ static void write_redirect(crawl_t *c, const tfw_http_answer_t *answer, const ch
     end_page(c, from);
 }
 
-static void write_page(crawl_t *c, const tfw_http_answer_t *answer, const tfw_page_t *page, int depth)
+/* Closes the object, too. */
+static void write_page(crawl_t *c, const page_work_t *work, const tfw_page_t *page, char *warning,
+                       size_t warning_size)
 {
-    size_t from = begin_page(c, answer, depth);
+    const tfw_http_answer_t *answer = work->answer;
+    size_t from = begin_page(c, answer, work->depth);
     bool whole = !answer->cut && !page->cut;
-    char error[200];
 
     add_title(&c->sheet.json, page);
     tf_json_kint(&c->sheet.json, "bytes", (int64_t)answer->body.len);
     c->sheet.truncated = false;
-    tfw_extract_page(&c->request->extract, page, &c->sheet, error, sizeof(error));
+    tfw_extract_page(&c->request->extract, page, &c->sheet, warning, warning_size);
     c->truncated = c->truncated || c->sheet.truncated;
     c->full = c->sheet.truncated && c->sheet.json.len + 2 * TFW_URL_SIZE > c->sheet.max;
     if (!whole || c->sheet.truncated) {
         tf_json_kbool(&c->sheet.json, "truncated", true);
     }
-    if (end_page(c, from) && *error) {
-        tfw_run_log(c->run, "warning", "%s: %s", answer->url, error);
+    end_page(c, from);
+}
+
+/* ---- a page, in a process of its own ---- */
+
+static void begin_selector(void *data, const tfw_selector_t *selector)
+{
+    tfw_apart_step(data, SELECTOR_CPU_MS, "the selector \"%.64s\"", selector->name);
+}
+
+/* Answers with what has changed in the crawl, the page's JSON, a warning and the links. */
+static void read_apart(void *data, tfw_apart_t *apart, tf_buf_t *answer)
+{
+    const page_work_t *work = data;
+    crawl_t *c = work->crawl; /* a copy */
+    const tfw_http_answer_t *http = work->answer;
+    size_t from = c->sheet.json.len;
+    char warning[200] = "";
+    page_head_t head;
+    tfw_page_t page;
+
+    tfw_apart_step(apart, PAGE_CPU_MS, "the page");
+    if (!tfw_page_parse(&page, http->body.data ? http->body.data : "", http->body.len, http->content_type,
+                        http->url)) {
+        answer->failed = true;
+        return;
     }
+    c->sheet.begins = begin_selector;
+    c->sheet.data = apart;
+    write_page(c, work, &page, warning, sizeof(warning));
+    head = (page_head_t){
+        .pages = c->pages, .truncated = c->truncated, .full = c->full, .json = c->sheet.json.len - from};
+    tf_buf_add(answer, &head, sizeof(head));
+    tf_buf_add(answer, c->sheet.json.data + from, head.json);
+    tf_buf_add(answer, warning, strlen(warning) + 1);
+    if (work->depth < c->request->depth) {
+        list_links(c, &page, answer);
+    }
+    answer->failed = answer->failed || c->sheet.json.failed;
+}
+
+/* The answer of read_apart. false: it is none. */
+static bool take_page(crawl_t *c, const page_work_t *work, const tf_buf_t *answer)
+{
+    const char *at = answer->data, *end = at + answer->len;
+    page_head_t head;
+
+    if (answer->len < sizeof(head) || end[-1] != '\0') {
+        return false;
+    }
+    memcpy(&head, at, sizeof(head));
+    at += sizeof(head);
+    if (head.json >= (size_t)(end - at)) {
+        return false;
+    }
+    tf_buf_add(&c->sheet.json, at, head.json);
+    at += head.json;
+    c->pages = head.pages;
+    c->truncated = head.truncated;
+    c->full = head.full;
+    if (*at && head.json) {
+        tfw_run_log(c->run, "warning", "%s: %s", work->answer->url, at);
+    }
+    for (at += strlen(at) + 1; at < end; at += strlen(at) + 1) {
+        add_target(c, at, work->depth + 1);
+    }
+    return true;
+}
+
+static void read_page(crawl_t *c, const tfw_http_answer_t *http, int depth)
+{
+    page_work_t data = {.crawl = c, .answer = http, .depth = depth};
+    const tfw_apart_work_t work = {.work = read_apart,
+                                   .data = &data,
+                                   .cpu_ms = ALL_CPU_MS,
+                                   .memory_bytes = PAGE_MEMORY,
+                                   .answer_max = c->sheet.max + TFW_LINKS_MAX * TFW_URL_SIZE + TAIL_MAX};
+    tf_buf_t answer = TF_BUF_INIT;
+    char error[300];
+    tfw_apart_end_t end = tfw_apart(c->run, &work, &answer, error, sizeof(error));
+
+    if (end == TFW_APART_DONE && !take_page(c, &data, &answer)) {
+        snprintf(error, sizeof(error), "the process that read it gave no answer");
+        end = TFW_APART_FAILED;
+    }
+    if (end == TFW_APART_TOO_MUCH || end == TFW_APART_FAILED) {
+        fail(c, http->url, end == TFW_APART_FAILED ? TFW_RETRY : TFW_PERMANENT, error);
+    }
+    tf_buf_free(&answer);
 }
 
 /* ---- a visit ---- */
@@ -304,24 +403,6 @@ static void judge(crawl_t *c, const tfw_http_answer_t *answer)
         tfw_run_retry_after(c->run, answer->retry_after_seconds);
     }
     fail(c, answer->url, again ? TFW_RETRY : TFW_PERMANENT, why);
-}
-
-static void read_page(crawl_t *c, const tfw_http_answer_t *answer, int depth)
-{
-    tfw_page_t page;
-
-    if (!tfw_page_parse(&page, answer->body.data ? answer->body.data : "", answer->body.len,
-                        answer->content_type, answer->url, &c->turn)) {
-        if (!tfw_run_cancelled(c->run)) {
-            fail(c, answer->url, TFW_RETRY, "out of memory");
-        }
-        return;
-    }
-    write_page(c, answer, &page, depth);
-    if (depth < c->request->depth) {
-        follow_links(c, &page, depth + 1);
-    }
-    tfw_page_free(&page);
 }
 
 /* The answer of a page; true: it is a redirect that leads on to url, within the site. */
@@ -466,12 +547,10 @@ tfw_outcome_t tfw_crawl(tfw_run_t *run, const tfw_crawl_request_t *request)
     crawl_t c = {.run = run,
                  .request = request,
                  .known = json_object(),
-                 .turn = {take_turn, run},
                  .sheet = {.max = room - tail},
                  .errors_max = tail / 2,
                  .outcome = TFW_OK};
 
-    c.sheet.turn = &c.turn;
     tfw_site_of(&c.site, request->url, request->domain);
     tfw_sites_init(&c.hosts, run, request);
     visit_all(&c);

@@ -7,8 +7,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define TURN_EVERY 64 /* elements of a list between two turns */
-
 /* ---- values ---- */
 
 bool tfw_sheet_fits(tfw_sheet_t *sheet, size_t from)
@@ -19,15 +17,6 @@ bool tfw_sheet_fits(tfw_sheet_t *sheet, size_t from)
     sheet->json.len = from;
     sheet->truncated = true;
     return false;
-}
-
-/* The others' turn, now and then. false: stop. */
-static bool go_on(tfw_sheet_t *sheet, size_t i)
-{
-    if (i % TURN_EVERY == TURN_EVERY - 1 && !sheet->turn->take(sheet->turn->data)) {
-        sheet->stopped = true;
-    }
-    return !sheet->stopped;
 }
 
 static void begin_element(tfw_sheet_t *sheet)
@@ -113,7 +102,7 @@ static void add_links(tfw_sheet_t *sheet, const tfw_page_t *page, xmlNodePtr roo
         } else {
             tf_json_str(&sheet->json, url, strlen(url));
         }
-        if (!tfw_sheet_fits(sheet, from) || !go_on(sheet, count)) {
+        if (!tfw_sheet_fits(sheet, from)) {
             break;
         }
         count++;
@@ -141,7 +130,6 @@ static void add_row(tfw_sheet_t *sheet, xmlNodePtr row)
 
 static void add_table(tfw_sheet_t *sheet, xmlNodePtr table)
 {
-    size_t count = 0;
 
     tf_buf_addc(&sheet->json, '[');
     for (xmlNodePtr node = table; node; node = next_in_table(table, node)) {
@@ -150,7 +138,7 @@ static void add_table(tfw_sheet_t *sheet, xmlNodePtr table)
         if (tfw_node_is(node, "tr")) {
             begin_element(sheet);
             add_row(sheet, node);
-            if (!tfw_sheet_fits(sheet, from) || !go_on(sheet, count++)) {
+            if (!tfw_sheet_fits(sheet, from)) {
                 break;
             }
         }
@@ -209,7 +197,7 @@ static void add_matches(tfw_sheet_t *sheet, const tfw_page_t *page, const tfw_se
 
         begin_element(sheet);
         add_value(sheet, page, s, nodes->nodeTab[i]);
-        if (!tfw_sheet_fits(sheet, from) || !go_on(sheet, (size_t)i)) {
+        if (!tfw_sheet_fits(sheet, from)) {
             break;
         }
     }
@@ -245,10 +233,7 @@ static void add_selector(tfw_sheet_t *sheet, const tfw_page_t *page, const tfw_s
     xmlXPathObjectPtr object = NULL;
     size_t from = sheet->json.len;
 
-    if (context && s->costly) {
-        context->opLimit = 4 * page->nodes + 1000;
-    }
-    if (context && !(s->costly && page->nodes > TFW_XPATH_NODES_MAX)) {
+    if (context) {
         object = xmlXPathCompiledEval(s->xpath, context);
     }
     if (sheet->json.data[from - 1] != '{') {
@@ -260,7 +245,7 @@ static void add_selector(tfw_sheet_t *sheet, const tfw_page_t *page, const tfw_s
         add_object(sheet, page, s, object);
     } else {
         tf_buf_adds(&sheet->json, "null");
-        snprintf(error, error_size, "the selector \"%.64s\" looks at too much of this page", s->name);
+        snprintf(error, error_size, "the selector \"%.64s\" cannot be evaluated on this page", s->name);
     }
     tfw_sheet_fits(sheet, from);
     xmlXPathFreeObject(object);
@@ -407,9 +392,10 @@ static void add_images(tfw_sheet_t *sheet, const tfw_page_t *page)
         tf_json_kcstr(&sheet->json, "url", url);
         tf_json_kcstr(&sheet->json, "alt", tfw_node_attribute(node, "alt"));
         tf_buf_addc(&sheet->json, '}');
-        if (!tfw_sheet_fits(sheet, from) || !go_on(sheet, count++)) {
+        if (!tfw_sheet_fits(sheet, from)) {
             break;
         }
+        count++;
     }
     tf_buf_addc(&sheet->json, ']');
 }
@@ -419,7 +405,7 @@ static void add_tables(tfw_sheet_t *sheet, const tfw_page_t *page)
     xmlNodePtr root = (xmlNodePtr)page->doc;
 
     tf_buf_addc(&sheet->json, '[');
-    for (xmlNodePtr node = root; node && !sheet->stopped; node = tfw_node_next(root, node, true)) {
+    for (xmlNodePtr node = root; node; node = tfw_node_next(root, node, true)) {
         size_t from = sheet->json.len;
 
         if (tfw_node_is(node, "table")) {
@@ -469,20 +455,21 @@ void tfw_extract_page(const tfw_extract_t *extract, const tfw_page_t *page, tfw_
     if (extract->count > 0) {
         tf_json_key(&sheet->json, "data");
         tf_buf_addc(&sheet->json, '{');
-        for (size_t i = 0; i < extract->count && !sheet->stopped; i++) {
+        for (size_t i = 0; i < extract->count; i++) {
+            if (sheet->begins) {
+                sheet->begins(sheet->data, &extract->selectors[i]);
+            }
             add_selector(sheet, page, &extract->selectors[i], error, error_size);
-            go_on(sheet, TURN_EVERY - 1);
         }
         tf_buf_addc(&sheet->json, '}');
     }
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && !sheet->stopped; i++) {
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         size_t from = sheet->json.len;
 
         if (parts[i].wanted) {
             tf_json_key(&sheet->json, parts[i].name);
             parts[i].add(sheet, page);
             tfw_sheet_fits(sheet, from);
-            go_on(sheet, TURN_EVERY - 1);
         }
     }
 }

@@ -11,11 +11,9 @@
 #include "scrape/page.h"
 
 #define TFW_SELECTORS_MAX 50
-#define TFW_XPATH_MAX 512           /* bytes of an expression of a caller */
-#define TFW_XPATH_STEPS_MAX 1000000 /* nodes that one selector may look at on one page */
-#define TFW_XPATH_NODES_MAX 10000   /* of a page, for expressions of a caller that are costly on large ones */
-#define TFW_LINKS_MAX 2000          /* of a page; what comes later is not seen */
-#define TFW_VALUE_MAX 262144        /* bytes of one text */
+#define TFW_XPATH_MAX 512    /* bytes of an expression of a caller */
+#define TFW_LINKS_MAX 2000   /* of a page; what comes later is not seen */
+#define TFW_VALUE_MAX 262144 /* bytes of one text */
 
 typedef enum {
     TFW_VALUE_TEXT, /* white space collapsed */
@@ -29,8 +27,7 @@ typedef struct {
     const char *name, *attribute; /* the payload's */
     xmlXPathCompExprPtr xpath;
     tfw_value_kind_t kind;
-    bool all;    /* a list of all matches; else the first, or null */
-    bool costly; /* the time that it may take grows with the square of the page */
+    bool all; /* a list of all matches; else the first, or null */
 } tfw_selector_t;
 
 typedef struct {
@@ -45,8 +42,7 @@ bool tfw_extract_init(tfw_extract_t *extract, const json_t *selectors, const jso
                       size_t error_size);
 void tfw_extract_free(tfw_extract_t *extract);
 
-/* For expressions on doc, which may be NULL: errors are not printed, TFW_XPATH_STEPS_MAX holds. NULL: out of
- * memory. */
+/* For expressions on doc, which may be NULL: errors are not printed. NULL: out of memory. */
 xmlXPathContextPtr tfw_xpath_context(htmlDocPtr doc);
 
 /* A growing JSON text that stays below a size: what does not fit is left out as a whole, an element of a list
@@ -55,8 +51,9 @@ typedef struct {
     tf_buf_t json;
     size_t max;     /* bytes */
     bool truncated; /* something was left out */
-    const tfw_turn_t *turn;
-    bool stopped; /* by the turn */
+    /* called before each selector, which may take for ever; NULL: nobody is */
+    void (*begins)(void *data, const tfw_selector_t *selector);
+    void *data;
 } tfw_sheet_t;
 
 /* Forgets what was written since json.len was `from`, if it is too much. false: it was. */

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define PIECE 16384  /* bytes between two turns */
+#define PIECE 16384  /* bytes that are converted, or parsed, at a time */
 #define PRESCAN 1024 /* bytes in which a <meta> may name the character set */
 #define NAME_SIZE 48 /* of a character set */
 #define REPLACEMENT "\xEF\xBF\xBD"
@@ -96,7 +96,7 @@ const char *tfw_charset(const char *bytes, size_t len, const char *content_type,
 }
 
 /* Appends what iconv makes of the bytes; what it cannot read becomes U+FFFD. */
-static bool convert(tf_buf_t *out, iconv_t converter, const char *bytes, size_t len, const tfw_turn_t *turn)
+static bool convert(tf_buf_t *out, iconv_t converter, const char *bytes, size_t len)
 {
     char *in = (char *)bytes;
 
@@ -114,9 +114,6 @@ static bool convert(tf_buf_t *out, iconv_t converter, const char *bytes, size_t 
             tf_buf_adds(out, REPLACEMENT);
             len -= why == EINVAL ? len : 1; /* the first: the last character is cut off */
             in++;
-        }
-        if (left < PIECE / 2 && !turn->take(turn->data)) {
-            return false;
         }
     }
     return !out->failed;
@@ -140,8 +137,7 @@ static bool copy_utf8(tf_buf_t *out, const char *bytes, size_t len)
     return !out->failed;
 }
 
-static bool to_utf8(tf_buf_t *out, const char *bytes, size_t len, const char *content_type,
-                    const tfw_turn_t *turn)
+static bool to_utf8(tf_buf_t *out, const char *bytes, size_t len, const char *content_type)
 {
     char name[NAME_SIZE];
     const char *charset = tfw_charset(bytes, len, content_type, name);
@@ -164,7 +160,7 @@ static bool to_utf8(tf_buf_t *out, const char *bytes, size_t len, const char *co
     if (converter == (iconv_t)-1) {
         return copy_utf8(out, bytes, len);
     }
-    ok = convert(&text, converter, bytes, len, turn) && copy_utf8(out, text.data, text.len);
+    ok = convert(&text, converter, bytes, len) && copy_utf8(out, text.data, text.len);
     iconv_close(converter);
     tf_buf_free(&text);
     return ok;
@@ -183,7 +179,7 @@ static size_t piece_of(const char *text, size_t len)
     return n;
 }
 
-static bool parse(htmlParserCtxtPtr parser, const char *text, size_t len, const tfw_turn_t *turn)
+static bool parse(htmlParserCtxtPtr parser, const char *text, size_t len)
 {
     while (len > 0) {
         size_t n = piece_of(text, len);
@@ -191,7 +187,7 @@ static bool parse(htmlParserCtxtPtr parser, const char *text, size_t len, const 
         htmlParseChunk(parser, text, (int)n, 0);
         text += n;
         len -= n;
-        if (parser->errNo == XML_ERR_NO_MEMORY || !turn->take(turn->data)) {
+        if (parser->errNo == XML_ERR_NO_MEMORY) {
             return false;
         }
     }
@@ -202,27 +198,34 @@ static bool parse(htmlParserCtxtPtr parser, const char *text, size_t len, const 
     return parser->myDoc != NULL;
 }
 
-/* One look at everything: how much it is, and what references are relative to. */
-static void survey(tfw_page_t *page, const char *url)
+/* What references are relative to: the first <base> with one. */
+static void find_base(tfw_page_t *page, const char *url)
 {
     xmlNodePtr root = (xmlNodePtr)page->doc;
-    bool found = false;
 
     snprintf(page->base, sizeof(page->base), "%s", url);
     for (xmlNodePtr node = root; node; node = tfw_node_next(root, node, true)) {
         const char *href = tfw_node_is(node, "base") ? tfw_node_attribute(node, "href") : NULL;
         char base[TFW_URL_SIZE];
 
-        page->nodes++;
-        if (href && !found && tfw_url_resolve(url, href, strlen(href), base)) {
-            snprintf(page->base, sizeof(page->base), "%s", base);
+        if (href) {
+            if (tfw_url_resolve(url, href, strlen(href), base)) {
+                snprintf(page->base, sizeof(page->base), "%s", base);
+            }
+            return;
         }
-        found = found || href; /* the first counts */
     }
 }
 
+/* What is wrong with a page is nobody's message. */
+static void silent(void *data, const char *fmt, ...)
+{
+    (void)data;
+    (void)fmt;
+}
+
 bool tfw_page_parse(tfw_page_t *page, const char *bytes, size_t len, const char *content_type,
-                    const char *url, const tfw_turn_t *turn)
+                    const char *url)
 {
     htmlParserCtxtPtr parser;
     tf_buf_t text = TF_BUF_INIT;
@@ -230,18 +233,19 @@ bool tfw_page_parse(tfw_page_t *page, const char *bytes, size_t len, const char 
 
     memset(page, 0, sizeof(*page));
     xmlInitParser();
+    xmlSetGenericErrorFunc(NULL, silent);
     parser = htmlCreatePushParserCtxt(NULL, NULL, NULL, 0, NULL, XML_CHAR_ENCODING_UTF8);
     if (!parser) {
         return false;
     }
     htmlCtxtUseOptions(parser, HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING |
                                    HTML_PARSE_NONET | HTML_PARSE_COMPACT | HTML_PARSE_IGNORE_ENC);
-    ok = to_utf8(&text, bytes, len, content_type, turn);
+    ok = to_utf8(&text, bytes, len, content_type);
     if (ok) {
         const char *utf8 = tf_buf_cstr(&text);
         size_t mark = text.len >= 3 && memcmp(utf8, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
 
-        ok = parse(parser, utf8 + mark, text.len - mark, turn);
+        ok = parse(parser, utf8 + mark, text.len - mark);
     }
     page->doc = parser->myDoc;
     page->cut = parser->disableSAX != 0;
@@ -251,7 +255,7 @@ bool tfw_page_parse(tfw_page_t *page, const char *bytes, size_t len, const char 
         tfw_page_free(page);
         return false;
     }
-    survey(page, url);
+    find_base(page, url);
     xmlXPathOrderDocElems(page->doc); /* so that results are sorted quickly */
     return true;
 }

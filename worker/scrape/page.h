@@ -8,24 +8,18 @@
 
 #include "scrape/url.h"
 
-/* Called every few milliseconds, so that other jobs of the process get their turn. false: stop. */
-typedef struct {
-    bool (*take)(void *data);
-    void *data;
-} tfw_turn_t;
-
 typedef struct {
     htmlDocPtr doc;
     char base[TFW_URL_SIZE]; /* that references are relative to */
-    size_t nodes;
-    bool cut; /* nested deeper than the parser goes: the rest is missing */
+    bool cut;                /* nested deeper than the parser goes: the rest is missing */
 } tfw_page_t;
 
 /* The page that came from url with this Content-Type ("": none). Its character set is what says a byte order
  * mark, or the header, or a <meta> in the first 1024 bytes (HTML, 13.2.3.2); without any of them UTF-8 if it
- * is that, or windows-1252. false: stopped, or out of memory. */
+ * is that, or windows-1252. Pages are made by strangers: there are some that take hours, or gigabytes
+ * (worker/apart.h). false: out of memory. */
 bool tfw_page_parse(tfw_page_t *page, const char *bytes, size_t len, const char *content_type,
-                    const char *url, const tfw_turn_t *turn);
+                    const char *url);
 
 void tfw_page_free(tfw_page_t *page);
 

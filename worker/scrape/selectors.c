@@ -61,14 +61,13 @@ xmlXPathContextPtr tfw_xpath_context(htmlDocPtr doc)
 
     if (context) {
         context->error = ignore;
-        context->opLimit = TFW_XPATH_STEPS_MAX;
         context->node = (xmlNodePtr)doc;
     }
     return context;
 }
 
-/* NULL: it is none. In brackets: what has none may be evaluated by libxml2's patterns, which know no limit
- * and take exponential time for some. */
+/* NULL: it is none. In brackets: what has none may be evaluated by libxml2's patterns, which take exponential
+ * time for some. */
 static xmlXPathCompExprPtr compile(const char *xpath)
 {
     xmlXPathContextPtr context = tfw_xpath_context(NULL);
@@ -99,29 +98,12 @@ static bool compile_css(tfw_selector_t *s, const char *css, char *error, size_t 
     return ok || fail(error, error_size, "the CSS selector of \"%.64s\": %s", s->name, why);
 }
 
-/* libxml2 makes sets of nodes from sets of nodes by comparing all with all, where two of the first may lead
- * to the same node. */
-static bool is_costly(const char *xpath)
-{
-    static const char *const words[] = {"//",       "..",         "|",         "parent",
-                                        "ancestor", "descendant", "following", "preceding"};
-    int found = 0;
-
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        for (const char *at = xpath; (at = strstr(at, words[i])) != NULL; at++) {
-            found++;
-        }
-    }
-    return found > 1;
-}
-
 static bool compile_xpath(tfw_selector_t *s, const char *xpath, char *error, size_t error_size)
 {
     const char *why = xpath_refusal(xpath);
 
     if (!why) {
         s->xpath = compile(xpath);
-        s->costly = is_costly(xpath);
     }
     return s->xpath || fail(error, error_size, "the XPath of \"%.64s\" %s", s->name,
                             why ? why : "is no expression of XPath 1.0");
