@@ -91,6 +91,25 @@ for my $how (sort keys %error) {
     waits(20, '... the others are begun again');
     isnt(io_executor(), $pid, '... in another process');
 }
+SKIP: {
+    skip 'sanitizers take memory of their own', 9 if $TaskForge::Stack::SANITIZED;
+    $pid = io_executor();
+    my $hungry = $tf->wait_for_end($tf->submit(io(take_mb => 4000))->{id}, 60);
+    is($hungry->{error}, 'out of memory', 'memory: one beside them wants more than there is, and its attempt failed');
+    my $modest = $tf->wait_for_end($tf->submit(io(take_mb => 200, wait_ms => 10))->{id}, 60);
+    is_deeply([@$modest{qw(status result)}], ['SUCCESS', $pid], '... one that wants much is given it, in the same process');
+    waits(20, '... the others wait on');
+    my $greedy = $tf->wait_for_end($tf->submit(io(take_mb => 700, wait_ms => 600_000))->{id}, 60);
+    is($greedy->{error}, 'took more than 512 MB of the memory that it shares with other jobs', '... one that takes much and keeps it has failed');
+    waits(20, '... the others are begun again');
+    isnt(io_executor(), $pid, '... in another process');
+    my @large = map { $tf->submit(io(wait_ms => 3_600_000, filler => 'x' x 800_000)) } 1 .. 30;
+    my $large = join ',', map {"'$_->{id}'"} @large;
+    ok(wait_until(60, sub { count("id IN ($large) AND status = 'RUNNING'") >= 20 }), 'large payloads run at once');
+    ok(wait_until(60, sub { count("id IN ($large) AND status = 'QUEUED' AND attempt = 0") }), '... but not so many that their memory would not do');
+    $tf->post("/api/v1/jobs/$_->{id}/cancel", undef) for reverse @large;
+    ok(wait_until(60, sub { count("id IN ($large) AND status = 'CANCELLED'") == 30 }), '... and end');
+}
 my $spin = $tf->submit({%{io(how => 'spin')}, timeout_seconds => 1})->{id};
 is($tf->wait_for_end($spin, 60)->{error}, 'timed out after 1 s', 'spin: one beside them is deaf, and times out');
 waits(20, '... the others are begun again');

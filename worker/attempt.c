@@ -8,6 +8,7 @@
 
 #include "catalogue.h"
 #include "crash.h"
+#include "io_loop.h"
 #include "log.h"
 #include "worker.h"
 
@@ -135,6 +136,9 @@ static size_t cause_of_death(const tfw_executor_t *ex, const tfw_job_t *job, int
         n = snprintf(text, size, "kept the other jobs of its process from going on");
     } else if (ex->doom == TFW_DOOM_HANG) {
         n = snprintf(text, size, "the process that it shared with other jobs did not go on");
+    } else if (ex->places > 0 && WIFEXITED(status) && WEXITSTATUS(status) == TFW_IO_GREEDY) {
+        n = snprintf(text, size, "took more than %lld MB of the memory that it shares with other jobs",
+                     (long long)TFW_IO_JOB_SHARE(ex->worker->options.executor_memory_mb));
     } else if (WIFSIGNALED(status)) {
         const char *name = sigabbrev_np(WTERMSIG(status));
 

@@ -351,6 +351,7 @@ static void is_sent(tfw_executor_t *ex, tfw_job_t *job)
     if (ex->by_seq) {
         ex->by_seq[job->seq & ex->mask] = job;
     }
+    ex->payload_bytes += (int64_t)job->row.payload.len;
     if (ex->njobs++ == 0 || ex->places > 0) {
         begins(ex, job);
     }
@@ -369,6 +370,7 @@ void tfw_executor_remove(tfw_executor_t *ex, tfw_job_t *job)
 
     TAILQ_REMOVE(&ex->jobs, job, link);
     ex->njobs--;
+    ex->payload_bytes -= (int64_t)job->row.payload.len;
     if (ex->by_seq) {
         ex->by_seq[job->seq & ex->mask] = NULL;
         return;
@@ -452,6 +454,7 @@ int tfw_executor_take_back(tfw_executor_t *ex, tfw_jobs_t *to)
             if (job) {
                 TAILQ_REMOVE(&ex->jobs, job, link);
                 ex->njobs--;
+                ex->payload_bytes -= (int64_t)job->row.payload.len;
                 TAILQ_INSERT_TAIL(to, job, link);
                 taken++;
             }

@@ -35,9 +35,10 @@ typedef struct tfw_executor_s {
     uint32_t last_seq;
     tfw_jobs_t jobs; /* sent and not ended, in the order sent; no places: the first runs or is about to */
     int njobs;
-    bool slow;        /* no places: the first runs long, nothing is queued behind it */
-    bool paused;      /* not listened to for now */
-    int64_t heard_us; /* when it was listened to again after a pause */
+    int64_t payload_bytes; /* of all of them */
+    bool slow;             /* no places: the first runs long, nothing is queued behind it */
+    bool paused;           /* not listened to for now */
+    int64_t heard_us;      /* when it was listened to again after a pause */
     tfw_doom_t doom;
     int64_t kill_at_us;  /* SIGKILL then; 0: not being killed, or killed already */
     uint32_t cancel_seq; /* no places: its handler was asked to stop; 0: none was */

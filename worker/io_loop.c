@@ -7,13 +7,16 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/queue.h>
+#include <unistd.h>
 
 #include "crash.h"
 #include "fiber.h"
 #include "held.h"
+#include "rlimits.h"
 #include "run_state.h"
 
 #define EVENTS_PER_WAIT 64
+#define REFUSED_MS 1000 /* then a job that there was no memory for may come again */
 
 /* What is ready: the upper half says whose socket it is, the lower half is libcurl's descriptor or the seq of
  * the job that waits. The kinds of transfers come first. */
@@ -42,6 +45,8 @@ static struct {
     CURLM *multis[TFW_TRANSFER_KINDS];
     TAILQ_HEAD(timed_s, io_job_s) timed; /* who waits for a time, soonest first */
     bool alive;
+    int memory_fd;
+    int64_t memory_most; /* bytes that one job may take; 0: no limit */
 } io;
 
 /* ---- jobs ---- */
@@ -61,12 +66,31 @@ static void job_free(io_job_t *job)
     free(job);
 }
 
+static int64_t memory_now(void)
+{
+    return io.memory_most ? tfw_limits_memory(io.memory_fd) : 0;
+}
+
+/* A job waits, and keeps more than its share of the memory: before the others are told that there is none,
+ * the process ends, and the daemon begins them again in another. What it keeps cannot be taken from it. */
+static void end_greed(const io_job_t *job)
+{
+    if (io.memory_most && job->memory > io.memory_most) {
+        _exit(TFW_IO_GREEDY); /* the board names it */
+    }
+}
+
 /* The job's code runs until it waits, or has ended. */
 static void resume(io_job_t *job)
 {
     uint32_t before = tfw_run_blame(&job->run);
+    int64_t had = memory_now();
     bool waits = tfw_fiber_resume(job->fiber);
 
+    job->memory += memory_now() - had;
+    if (waits) {
+        end_greed(job);
+    }
     tfw_run_blame_again(&job->run, before);
     if (!waits) {
         io.jobs[job->run.seq & io.mask] = NULL;
@@ -99,16 +123,14 @@ static io_job_t *job_new(tfw_frame_in_t *frame)
     return job;
 }
 
+/* There is no memory for it now: that is no attempt of its. */
 static bool refuse(uint32_t seq)
 {
-    static char why[] = "out of memory: too many jobs at once in one process";
     tfw_frame_out_t answer = {.head = {.kind = TFW_FRAME_RESULT, .seq = seq}};
 
     answer.head.u.result.started_us = answer.head.u.result.finished_us = tfw_monotonic_us();
-    answer.head.u.result.outcome = TFW_RETRY;
-    answer.head.u.result.delay_ms = -1;
-    answer.head.u.result.error_len = answer.head.body_len = sizeof(why) - 1;
-    answer.body[0] = (struct iovec){why, sizeof(why) - 1};
+    answer.head.u.result.outcome = TFW_SNOOZE;
+    answer.head.u.result.delay_ms = REFUSED_MS;
     return tfw_frame_send(io.env->fd, &answer);
 }
 
@@ -288,6 +310,15 @@ bool tfw_io_wait(tfw_run_t *run, int socket, short events, int64_t timeout_ms)
     return job->done;
 }
 
+void tfw_io_wake(tfw_run_t *run)
+{
+    io_job_t *job = (io_job_t *)run;
+
+    TAILQ_REMOVE(&io.timed, job, timed);
+    job->due_us = 0;
+    TAILQ_INSERT_HEAD(&io.timed, job, timed);
+}
+
 static void job_ready(uint32_t seq)
 {
     io_job_t *job = io.jobs[seq & io.mask];
@@ -310,15 +341,6 @@ static void turn_timed(void)
 }
 
 /* ---- the loop ---- */
-void tfw_io_wake(tfw_run_t *run)
-{
-    io_job_t *job = (io_job_t *)run;
-
-    TAILQ_REMOVE(&io.timed, job, timed);
-    job->due_us = 0;
-    TAILQ_INSERT_HEAD(&io.timed, job, timed);
-}
-
 
 static bool watch_daemon(void)
 {
@@ -364,8 +386,10 @@ static bool prepare(const tfw_executor_env_t *env)
     io.jobs = calloc((size_t)io.mask + 1, sizeof(io_job_t *));
     TAILQ_INIT(&io.timed);
     io.buffer = malloc(sizeof(*io.buffer));
+    io.memory_most = tfw_limits_job_memory(env->places);
+    io.memory_fd = io.memory_most ? tfw_limits_memory_open() : -1;
     small_threads();
-    return io.jobs && io.buffer && watch_daemon() && make_multis();
+    return io.jobs && io.buffer && (io.memory_fd >= 0 || !io.memory_most) && watch_daemon() && make_multis();
 }
 
 static void dispatch(const struct epoll_event *event)

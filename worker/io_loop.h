@@ -33,7 +33,7 @@ CURLcode tfw_io_transfer(tfw_run_t *run, CURL *curl, tfw_transfer_kind_t kind, b
  * to stop. */
 bool tfw_io_wait(tfw_run_t *run, int socket, short events, int64_t timeout_ms);
 
-#endif
 /* The time that another run waits for in tfw_io_wait is over, at the loop's next turn. */
 void tfw_io_wake(tfw_run_t *run);
 
+#endif

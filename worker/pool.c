@@ -17,7 +17,8 @@
 
 #define AHEAD_US 5000                  /* so much work is sent ahead */
 #define AHEAD_BYTES (32.0 * (1 << 20)) /* but never more payload than this, all executors together */
-#define HOARD_US 1000000               /* a job that waits longer for an executor is given back */
+#define IO_BYTES (16 << 20) /* nor in the I/O executor at once: parsed they are some 50 times as much */
+#define HOARD_US 1000000    /* a job that waits longer for an executor is given back */
 #define AVERAGE_OVER 8
 #define SHARE_OVER 32 /* claims, for the share of jobs for the I/O executor */
 #define SHARE_ALL 0.9 /* nearly all of them are */
@@ -82,7 +83,9 @@ static int quota(const tfw_executor_t *ex, int most)
 /* How many more jobs the I/O executor may get. It need not run yet. */
 static int io_quota(const tfw_pool_t *pool)
 {
-    return pool->io && pool->io->doom == TFW_DOOM_NONE ? pool->io->places - pool->io->njobs : 0;
+    const tfw_executor_t *io = pool->io;
+
+    return io && io->doom == TFW_DOOM_NONE && io->payload_bytes < IO_BYTES ? io->places - io->njobs : 0;
 }
 
 int tfw_pool_room(const tfw_pool_t *pool)
@@ -180,11 +183,29 @@ static void hand_out(tfw_pool_t *pool, tfw_executor_t *ex, int share)
     }
 }
 
+/* How many of those that wait for it the I/O executor may get now. */
+static int io_allowed(const tfw_pool_t *pool)
+{
+    int quota = io_quota(pool), n = 0;
+    int64_t bytes = quota ? pool->io->payload_bytes : 0;
+    const tfw_job_t *job;
+
+    TAILQ_FOREACH(job, &pool->shared.jobs, link)
+    {
+        if (n == quota || bytes >= IO_BYTES) {
+            break;
+        }
+        bytes += (int64_t)job->row.payload.len;
+        n++;
+    }
+    return n;
+}
+
 /* The I/O executor begins with its first job: a worker that has none for it does not pay for it. */
 static void hand_out_io(tfw_pool_t *pool)
 {
     tfw_executor_t *ex = pool->io;
-    int allowed = io_quota(pool), sent;
+    int allowed = io_allowed(pool), sent;
     int64_t later_us = ex->pid > 0 ? INT64_MAX : tfw_watch(ex, tfw_monotonic_us());
 
     if (later_us != INT64_MAX) {
@@ -539,6 +560,11 @@ void tfw_pool_resume(tfw_pool_t *pool)
     }
 }
 
+bool tfw_pool_busy(const tfw_pool_t *pool)
+{
+    return pool->active - (pool->io ? pool->io->njobs : 0) >= pool->wanted;
+}
+
 bool tfw_pool_idle(const tfw_pool_t *pool)
 {
     return pool->alone.count == 0 && pool->shared.count == 0 && pool->active == 0 && pool->types.nheld == 0;
@@ -560,11 +586,6 @@ void tfw_pool_close(tfw_pool_t *pool)
         }
         while ((job = TAILQ_FIRST(&ex->jobs)) != NULL) {
             TAILQ_REMOVE(&ex->jobs, job, link);
-bool tfw_pool_busy(const tfw_pool_t *pool)
-{
-    return pool->active - (pool->io ? pool->io->njobs : 0) >= pool->wanted;
-}
-
             tfw_job_release(job);
         }
         tfw_executor_free(ex);

@@ -15,6 +15,7 @@
 #include "crash.h"
 #include "frame.h"
 #include "held.h"
+#include "json_check.h"
 #include "run_state.h"
 #include "settings.h"
 #include "submission.h"
@@ -74,6 +75,8 @@ const json_t *tfw_run_payload(tfw_run_t *run)
                 snprintf(run->trouble, sizeof(run->trouble), "the payload cannot be read: %s",
                          run->payload ? "it is not an object" : error.text);
             }
+            run->starved =
+                run->starved || (!run->payload && json_error_code(&error) == json_error_out_of_memory);
             json_decref(run->payload);
             run->payload = json_object();
         }
@@ -91,6 +94,7 @@ void tfw_run_result(tfw_run_t *run, const char *json, size_t len)
     } else {
         copy = malloc(len + 1);
         if (!copy) {
+            run->starved = true;
             snprintf(run->trouble, sizeof(run->trouble), "out of memory for a result of %zu bytes", len);
         }
     }
@@ -311,7 +315,8 @@ int tfw_run_open_data(tfw_run_t *run, const char *relative_path)
 /* The handler's answer made consistent: a result that is JSON, an error that PostgreSQL takes. */
 static tfw_outcome_t settle(tfw_run_t *run, tfw_outcome_t outcome)
 {
-    if ((outcome == TFW_OK || outcome == TFW_CANCELLED) && run->result && !run->trouble[0]) {
+    if ((outcome == TFW_OK || outcome == TFW_CANCELLED) && run->result && !run->trouble[0] &&
+        !tf_json_check(run->result, run->result_len)) {
         char why[200];
         json_t *parsed = tf_json_parse_any(run->result, run->result_len, why, sizeof(why));
 
@@ -325,7 +330,7 @@ static tfw_outcome_t settle(tfw_run_t *run, tfw_outcome_t outcome)
     }
     if (run->trouble[0]) {
         tfw_run_error(run, "%s", run->trouble);
-        outcome = TFW_PERMANENT;
+        outcome = run->starved ? TFW_RETRY : TFW_PERMANENT;
     }
     if (outcome != TFW_OK && outcome != TFW_CANCELLED) {
         free(run->result);

@@ -24,6 +24,7 @@ struct tfw_run_s {
     int64_t delay_ms; /* -1: the handler asked for none */
     int64_t log_lines;
     bool asked_to_stop; /* in an I/O executor */
+    bool starved;       /* the trouble is that there was no memory: it may be there another time */
     int64_t started_us; /* CLOCK_MONOTONIC */
     int progress;
     int64_t progress_sent_us;

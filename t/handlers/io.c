@@ -1,13 +1,21 @@
-/* test_io: a type that shares its process. Calls "url", where there is one, waits "wait_ms", then does what
- * "how" says: "segv", "overflow", "spin" (for ever, deaf to everything), else nothing. Its result is the
- * process that it ran in. */
+/* test_io: a type that shares its process. Takes "take_mb" megabytes of memory and keeps them, calls "url",
+ * where there is one, waits "wait_ms", then does what "how" says: "segv", "overflow", "spin" (for ever, deaf
+ * to everything), else nothing. Its result is the process that it ran in. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "http_call.h"
 #include "run.h"
 #include "transfer.h"
+
+#define MEGABYTE (1 << 20)
+
+typedef struct piece_s {
+    struct piece_s *next;
+    char bytes[MEGABYTE];
+} piece_t;
 
 #pragma GCC diagnostic ignored "-Winfinite-recursion"
 
@@ -47,7 +55,33 @@ static tfw_outcome_t call(tfw_run_t *run, const char *url)
     return outcome;
 }
 
-static tfw_outcome_t io_run(tfw_run_t *run)
+static void give_back(piece_t *pieces)
+{
+    while (pieces) {
+        piece_t *piece = pieces;
+
+        pieces = piece->next;
+        free(piece);
+    }
+}
+
+/* false: there is not so much. */
+static bool take_memory(tfw_run_t *run, json_int_t megabytes, piece_t **pieces)
+{
+    for (json_int_t i = 0; i < megabytes; i++) {
+        piece_t *piece = malloc(sizeof(*piece));
+
+        if (!piece) {
+            tfw_run_error(run, "out of memory");
+            return false;
+        }
+        piece->next = *pieces;
+        *pieces = piece;
+    }
+    return true;
+}
+
+static tfw_outcome_t do_it(tfw_run_t *run)
 {
     const json_t *payload = tfw_run_payload(run);
     const char *url = json_string_value(json_object_get(payload, "url")),
@@ -71,6 +105,19 @@ static tfw_outcome_t io_run(tfw_run_t *run)
     n = snprintf(text, sizeof(text), "%d", (int)getpid());
     tfw_run_result(run, text, (size_t)n);
     return TFW_OK;
+}
+
+static tfw_outcome_t io_run(tfw_run_t *run)
+{
+    json_int_t megabytes = json_integer_value(json_object_get(tfw_run_payload(run), "take_mb"));
+    piece_t *pieces = NULL;
+    tfw_outcome_t outcome = TFW_RETRY;
+
+    if (take_memory(run, megabytes, &pieces)) {
+        outcome = do_it(run);
+    }
+    give_back(pieces);
+    return outcome;
 }
 
 TF_HANDLER(test_io) = {
