@@ -75,11 +75,35 @@ my ($status, $text) = check();
 is($status, 0, '-t: good settings leave with 0');
 for (['TASKFORGE_WORKER_CONCURRENCY', '0'], ['TASKFORGE_WORKER_QUEUES', 'a,,b'], ['TASKFORGE_WORKER_QUEUES', 'a,a'], ['TASKFORGE_WORKER_POOL', 'a/b'],
     ['TASKFORGE_DATA_DIR', '/nowhere'], ['REDIS_URL', 'http://x'], ['TASKFORGE_REDIS_LIBRARY', '/nowhere'], ['TASKFORGE_LOG_LEVEL', 'loud'],
-    ['TASKFORGE_EXECUTOR_FILE_MB', '1']) {
+    ['TASKFORGE_EXECUTOR_FILE_MB', '1'], ['TASKFORGE_IO_CONCURRENCY', '-1'], ['TASKFORGE_IO_CONCURRENCY', '10001'], ['TASKFORGE_TYPE_CONCURRENCY', 'echo=0'],
+    ['TASKFORGE_TYPE_CONCURRENCY', 'echo=10001'], ['TASKFORGE_TYPE_CONCURRENCY', 'nothing=1']) {
     my ($name, $value) = @$_;
     ($status, $text) = check($name => $value);
     is($status, 1, "-t: $name=$value is refused");
     like($text, qr/\Q$name\E/, '... and named');
+}
+is((check(TASKFORGE_TYPE_CONCURRENCY => 'echo=10000,noop=1'))[0], 0, '-t: 10,000 of a type that waits for the network');
+# the files that so many connections need
+my @shell = ('/bin/bash', '-c', 'ulimit -Sn 1024 && ulimit -Hn 4000 && exec "$0" -t', "$tf->{home}/bin/taskforge-worker");
+sub check_few {
+    my (%env) = @_;
+    my $worker = $tf->launch('few', command => \@shell, env => {%{$tf->{settings}}, %env});
+    wait_until(10, sub { !$worker->alive });
+    open my $in, '<', "$tf->{home}/log/few.log";
+    return ($worker->{status} >> 8, join '', <$in>);
+}
+($status, $text) = check_few(TASKFORGE_IO_CONCURRENCY => 10_000);
+is($status, 1, 'TASKFORGE_IO_CONCURRENCY that needs more open files than the system allows is refused');
+like($text, qr/TASKFORGE_IO_CONCURRENCY: 10000 jobs at once need up to 40064 open files; the system allows this process 4000 \(ulimit -Hn\)/, '... with both numbers');
+is((check_few(TASKFORGE_IO_CONCURRENCY => 984))[0], 0, '... and one that does not is taken, though the soft limit is lower');
+
+# one at a time, and none: such a job is run all the same
+for my $n (0, 1) {
+    $tf->start_part("worker" . ($n + 2), TASKFORGE_IO_CONCURRENCY => $n);
+    my @jobs = $tf->insert_jobs(3, type => "'echo'", payload => q('{"delay_ms": 50}'));
+    $tf->xadd(5, $_) for @jobs;
+    ok(wait_until(60, sub { $tf->status_of($_) eq 'SUCCESS' }), "TASKFORGE_IO_CONCURRENCY=$n: a job that waits for the network is run") for @jobs;
+    $tf->stop_part("worker" . ($n + 2));
 }
 
 done_testing;

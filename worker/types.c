@@ -35,9 +35,9 @@ static bool add_limit(tfw_types_t *types, const char *item, size_t len, char *er
     }
     snprintf(number, sizeof(number), "%.*s", (int)(item + len - equals - 1), equals + 1);
     limit = strtol(number, &end, 10);
-    if (*end || limit < 1 || limit > TFW_CONCURRENCY_MAX) {
+    if (*end || limit < 1 || limit > TFW_IO_CONCURRENCY_MAX) {
         snprintf(error, error_size, "TASKFORGE_TYPE_CONCURRENCY: \"%.*s\": not a number from 1 to %d",
-                 (int)len, item, TFW_CONCURRENCY_MAX);
+                 (int)len, item, TFW_IO_CONCURRENCY_MAX);
         return false;
     }
     types->of[index].limit = (int)limit;
