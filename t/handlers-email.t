@@ -208,6 +208,12 @@ is(error_from('worker5'), "SMTP connection refused: 127.0.0.1:$closed", 'nobody 
 is($tf->wait_for_status(job_for({to => 'ada@example.com', subject => 's'}, queue => 'worker5'), 'RETRYING')->{status}, 'RETRYING', '... is tried again');
 is(error_from('worker6'), undef, 'without TLS, if the settings want it so');
 is(scalar(my @unsafe = $plain->messages), 1, '... and that one alone was taken in plain text');
+$tf->stop_part('worker6');
+worker_with('worker6', TASKFORGE_SMTP_URL => "smtp://127.0.0.1:$plain->{port}", TASKFORGE_SMTP_PASSWORD => '', TASKFORGE_SMTP_STARTTLS => 'if-offered', TASKFORGE_SMTP_CONNECTIONS => 2);
+my $before = () = $plain->events('connect');
+my @crowd = map { $_->{id} } $tf->submit_batch(map { {type => 'email', queue => 'worker6', payload => {to => 'ada@example.com', subject => "mail $_"}} } 1 .. 20);
+is_deeply([map { $tf->wait_for_end($_, 120)->{status} } @crowd], [('SUCCESS') x 20], '20 mails at once');
+cmp_ok(scalar(my @connects = $plain->events('connect')) - $before, '<=', 4, '... over few connections: TASKFORGE_SMTP_CONNECTIONS=2');
 is(error_from('worker7'), 'no mail server is set: TASKFORGE_SMTP_URL', 'no server is set');
 
 # ---- settings

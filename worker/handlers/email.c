@@ -26,6 +26,7 @@ static const tf_setting_t table[] = {
      "required, if-offered or off"},
     {"TASKFORGE_SMTP_CA_FILE", TF_SETTING_TEXT, AT(ca_file), "", 0, 0, "PEM; default: the system's"},
     {"TASKFORGE_SMTP_TIMEOUT_SECONDS", TF_SETTING_INT, AT(timeout_seconds), "60", 1, 600, "seconds"},
+    {"TASKFORGE_SMTP_CONNECTIONS", TF_SETTING_INT, AT(server.connections), "50", 1, 10000, "at once"},
     {"TASKFORGE_EMAIL_FROM", TF_SETTING_TEXT, AT(from), "", 0, 0, "the sender: Name <address>"},
     {"TASKFORGE_EMAIL_TEMPLATES_DIR", TF_SETTING_TEXT, AT(templates_dir), "", 0, 0, "directory"},
     {"TASKFORGE_EMAIL_DOMAINS", TF_SETTING_TEXT, AT(domains), "", 0, 0, "of recipients; default: any"},

@@ -9,6 +9,7 @@
 #include <sys/queue.h>
 
 #include "held.h"
+#include "places.h"
 #include "transfer.h"
 
 #define IDLE_MAX 32             /* connections that are kept */
@@ -425,7 +426,9 @@ static bool start_over(tfw_smtp_t *s)
     return ask(s, "RSET", "", "\r\n", &answer) && answer.code < 300;
 }
 
-tfw_outcome_t tfw_smtp_send(tfw_run_t *run, const tfw_smtp_server_t *server, tfw_smtp_message_t *message)
+/* Over one of the connections that it may take. */
+static tfw_outcome_t send_over_one(tfw_run_t *run, const tfw_smtp_server_t *server,
+                                   tfw_smtp_message_t *message)
 {
     tfw_outcome_t outcome;
     bool in_data = false, again;
@@ -452,5 +455,18 @@ tfw_outcome_t tfw_smtp_send(tfw_run_t *run, const tfw_smtp_server_t *server, tfw
             close_connection(s, !in_data && !s->why[0]);
         }
     } while (again);
+    return outcome;
+}
+
+tfw_outcome_t tfw_smtp_send(tfw_run_t *run, const tfw_smtp_server_t *server, tfw_smtp_message_t *message)
+{
+    static tfw_places_t places = TFW_PLACES_INIT(places);
+    tfw_outcome_t outcome;
+
+    if (!tfw_places_take(&places, (int)server->connections, run)) {
+        return TFW_CANCELLED;
+    }
+    outcome = send_over_one(run, server, message);
+    tfw_places_leave(&places);
     return outcome;
 }

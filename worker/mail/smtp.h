@@ -22,7 +22,8 @@ typedef struct {
     const char *password; /* NULL: the same */
     const char *ca_file;  /* PEM; "": the system's */
     tfw_starttls_t starttls;
-    int64_t timeout_ms; /* of the connection with its login, and of each answer but the last */
+    int64_t timeout_ms;  /* of the connection with its login, and of each answer but the last */
+    int64_t connections; /* of one executor at once; mails wait for one */
 } tfw_smtp_server_t;
 
 /* An answer of the server: 0 and "" when none came. */
