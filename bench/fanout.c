@@ -20,6 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tool.h"
+
 #define SUBSCRIBERS_MAX 10000
 #define INPUT_SIZE 16384              /* per subscriber; an event must fit */
 #define SILENCE_SECONDS 10            /* no delivery for so long: give up */
@@ -58,12 +60,6 @@ typedef struct {
     int64_t last_delivery_ns;
 } fanout_t;
 
-static void die(const char *what)
-{
-    fprintf(stderr, "fanout: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
-
 static void usage(void)
 {
     fputs("usage: fanout -p PORT -u PATH -s PUBLISHING_SOCKET -b BLOCKFILE [-k EVENTS_PER_BLOCK] [-n "
@@ -71,13 +67,6 @@ static void usage(void)
           "[-d SECONDS] [-w WINDOW_EVENTS]\n",
           stderr);
     exit(2);
-}
-
-static int64_t now_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
 static void watch(fanout_t *f, int fd, uint32_t events, void *data)
@@ -226,7 +215,7 @@ static void subscriber_event(fanout_t *f, subscriber_t *s)
         int64_t before = f->delivered;
         take_frames(f, s);
         if (f->delivered != before) {
-            f->last_delivery_ns = now_ns();
+            f->last_delivery_ns = now_ns(CLOCK_MONOTONIC);
         }
     }
 }
@@ -246,37 +235,6 @@ static void poll_once(fanout_t *f, int timeout_ms)
             drop_answers(f);
         }
     }
-}
-
-static char *read_file(const char *path, size_t *len)
-{
-    FILE *file = fopen(path, "rb");
-    if (!file || fseek(file, 0, SEEK_END) != 0) {
-        die(path);
-    }
-    long size = ftell(file);
-    if (size <= 0 || fseek(file, 0, SEEK_SET) != 0) {
-        die(path);
-    }
-    char *data = malloc((size_t)size);
-    if (!data || fread(data, 1, (size_t)size, file) != (size_t)size) {
-        die(path);
-    }
-    fclose(file);
-    *len = (size_t)size;
-    return data;
-}
-
-static long number(const char *text, long min, long max)
-{
-    char *end;
-    errno = 0;
-    long value = strtol(text, &end, 10);
-    if (errno || end == text || *end || value < min || value > max) {
-        fprintf(stderr, "fanout: \"%s\" is not an integer from %ld to %ld\n", text, min, max);
-        exit(2);
-    }
-    return value;
 }
 
 static void options(options_t *opt, int argc, char **argv)
@@ -316,7 +274,7 @@ static void options(options_t *opt, int argc, char **argv)
             usage();
         }
     }
-    if (optind != argc || !opt->addr.sin_port || !opt->path || !opt->publish_socket || !opt->block ||
+    if (optind != argc || !opt->addr.sin_port || !opt->path || !opt->publish_socket || !opt->block_len ||
         opt->window < opt->block_events) {
         usage();
     }
@@ -325,9 +283,9 @@ static void options(options_t *opt, int argc, char **argv)
 /* true when everything that was published has arrived everywhere. */
 static bool run_until(fanout_t *f, int64_t most, int64_t end_ns)
 {
-    f->last_delivery_ns = now_ns();
+    f->last_delivery_ns = now_ns(CLOCK_MONOTONIC);
     for (;;) {
-        int64_t now = now_ns();
+        int64_t now = now_ns(CLOCK_MONOTONIC);
         publish(f, now < end_ns ? most : f->published);
         if (f->block_sent == 0 && (f->published >= most || now >= end_ns) &&
             f->delivered >= f->published * f->opt.subscribers) {
@@ -362,15 +320,15 @@ int main(int argc, char **argv)
             poll_once(f, 0);
         }
     }
-    int64_t give_up = now_ns() + SILENCE_SECONDS * 1000000000LL;
-    while (f->opened < f->opt.subscribers && f->lost == 0 && now_ns() < give_up) {
+    int64_t give_up = now_ns(CLOCK_MONOTONIC) + SILENCE_SECONDS * 1000000000LL;
+    while (f->opened < f->opt.subscribers && f->lost == 0 && now_ns(CLOCK_MONOTONIC) < give_up) {
         poll_once(f, 100);
     }
     publisher_open(f);
 
     /* One block first: it also waits for subscribers that are open but not yet registered behind a proxy. */
     ok = f->opened == f->opt.subscribers && run_until(f, f->opt.block_events, INT64_MAX);
-    int64_t first = f->delivered, start = now_ns();
+    int64_t first = f->delivered, start = now_ns(CLOCK_MONOTONIC);
     ok = ok && run_until(f, INT64_MAX, start + f->opt.seconds * 1000000000LL);
     int64_t elapsed = f->last_delivery_ns - start;
     for (long i = 0; i < f->opt.subscribers; i++) {

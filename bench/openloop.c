@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "histogram.h"
+#include "tool.h"
 
 #define MARKER "@SENT_US@"
 #define MARKER_DIGITS 16
@@ -73,12 +74,6 @@ typedef struct {
     histogram_t latency; /* microseconds */
 } load_t;
 
-static void die(const char *what)
-{
-    fprintf(stderr, "openloop: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
-
 static void usage(void)
 {
     fputs("usage: openloop -p PORT -u PATH [-b BODYFILE] [-a ADDRESS] [-r RATE] [-d SECONDS]\n"
@@ -91,13 +86,6 @@ static void usage(void)
           "  -s  the status that counts as success, default 202\n",
           stderr);
     exit(2);
-}
-
-static int64_t now_ns(clockid_t clock)
-{
-    struct timespec ts;
-    clock_gettime(clock, &ts);
-    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
 static int64_t due_ns(const load_t *load, int64_t i)
@@ -342,37 +330,6 @@ static void poll_once(load_t *load, int timeout_ms)
     }
 }
 
-static char *read_file(const char *path)
-{
-    FILE *f = fopen(path, "rb");
-    if (!f || fseek(f, 0, SEEK_END) != 0) {
-        die(path);
-    }
-    long size = ftell(f);
-    if (size < 0 || fseek(f, 0, SEEK_SET) != 0) {
-        die(path);
-    }
-    char *text = malloc((size_t)size + 1);
-    if (!text || fread(text, 1, (size_t)size, f) != (size_t)size) {
-        die(path);
-    }
-    text[size] = '\0';
-    fclose(f);
-    return text;
-}
-
-static long number(const char *text, long min, long max)
-{
-    char *end;
-    errno = 0;
-    long value = strtol(text, &end, 10);
-    if (errno || end == text || *end || value < min || value > max) {
-        fprintf(stderr, "openloop: \"%s\" is not an integer from %ld to %ld\n", text, min, max);
-        exit(2);
-    }
-    return value;
-}
-
 static void options(options_t *opt, int argc, char **argv)
 {
     int c;
@@ -392,7 +349,7 @@ static void options(options_t *opt, int argc, char **argv)
             opt->path = optarg;
             break;
         case 'b':
-            opt->body = read_file(optarg);
+            opt->body = read_file(optarg, NULL);
             break;
         case 'r':
             opt->rate = number(optarg, 1, 1000000);
