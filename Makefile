@@ -183,8 +183,8 @@ $(BUILD)/fuzz/libparts.a: $(patsubst %.c,$(BUILD)/fuzz/parts/%.o,$(fuzzed_c))
 	@rm -f $@
 	ar rcs $@ $^
 
-$(BUILD)/fuzz/%: t/fuzz/%.c $(BUILD)/fuzz/libparts.a
-	$(FUZZ_CC) -fsanitize=fuzzer $^ -o $@ $(filter-out -luv $(HIREDIS) -lpq,$(WORKER_LIBS)) -ljwt
+$(BUILD)/fuzz/%: t/fuzz/%.c $(BUILD)/fuzz/libparts.a t/fuzz/pieces.h
+	$(FUZZ_CC) -fsanitize=fuzzer $(filter-out %.h,$^) -o $@ $(filter-out -luv $(HIREDIS) -lpq,$(WORKER_LIBS)) -ljwt
 
 fuzz: $(FUZZERS)
 	@set -e; for f in $(FUZZERS); do echo "$$f"; "$$f" $(FUZZ_ARGS) -artifact_prefix="$$f-" -print_final_stats=0; done

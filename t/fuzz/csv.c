@@ -2,40 +2,19 @@
  * across reads everywhere; what comes out must not depend on it. */
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/types.h>
 
 #include "dataset/csv.h"
-
-typedef struct {
-    const uint8_t *data;
-    size_t len;
-    size_t chunk;
-} source_t;
-
-static ssize_t source_read(void *data, void *buf, size_t size)
-{
-    source_t *s = data;
-    size_t n = s->len < s->chunk ? s->len : s->chunk;
-
-    n = n < size ? n : size;
-    if (n > 0) {
-        memcpy(buf, s->data, n);
-    }
-    s->data += n;
-    s->len -= n;
-    return (ssize_t)n;
-}
+#include "pieces.h"
 
 /* Reads all of it; a checksum of records, lines and the end. */
-static uint64_t digest(const uint8_t *data, size_t len, size_t chunk)
+static uint64_t digest(const uint8_t *data, size_t len, size_t piece)
 {
-    source_t source = {data, len, chunk};
-    tfw_csv_t *csv = tfw_csv_new(source_read, &source);
+    pieces_t pieces = {data, len, piece};
+    tfw_csv_t *csv = tfw_csv_new(pieces_read, &pieces);
     tfw_csv_status_t status;
     const tf_str_t *fields;
-    uint64_t sum = 14695981039346656037u;
-    size_t count, width = 0, i, k;
+    uint64_t sum = SUM_BEGIN;
+    size_t count, width = 0;
 
     if (csv == NULL) {
         abort();
@@ -46,16 +25,13 @@ static uint64_t digest(const uint8_t *data, size_t len, size_t chunk)
             abort();
         }
         width = count;
-        sum = (sum ^ (uint64_t)tfw_csv_line(csv)) * 1099511628211u;
-        for (i = 0; i < count; i++) {
+        sum = sum_add(sum, (uint64_t)tfw_csv_line(csv));
+        for (size_t i = 0; i < count; i++) {
             if (fields[i].len > TFW_CSV_FIELD_MAX ||
                 tf_utf8_span(fields[i].data, fields[i].len) != fields[i].len) {
                 abort();
             }
-            for (k = 0; k < fields[i].len; k++) {
-                sum = (sum ^ (uint8_t)fields[i].data[k]) * 1099511628211u;
-            }
-            sum = (sum ^ 256) * 1099511628211u;
+            sum = sum_add(sum_bytes(sum, fields[i].data, fields[i].len), 256);
         }
     }
     if ((status == TFW_CSV_END) != (tfw_csv_error(csv)[0] == '\0') || status == TFW_CSV_READ_FAILED) {

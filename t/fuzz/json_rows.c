@@ -4,46 +4,18 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/types.h>
 
 #include "buf.h"
 #include "dataset/json_rows.h"
-
-typedef struct {
-    const uint8_t *data;
-    size_t len;
-    size_t chunk;
-} source_t;
-
-static ssize_t source_read(void *data, void *buf, size_t size)
-{
-    source_t *s = data;
-    size_t n = s->len < s->chunk ? s->len : s->chunk;
-
-    n = n < size ? n : size;
-    if (n > 0) {
-        memcpy(buf, s->data, n);
-    }
-    s->data += n;
-    s->len -= n;
-    return (ssize_t)n;
-}
-
-static uint64_t add(uint64_t sum, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        sum = (sum ^ (uint8_t)*text) * 1099511628211u;
-    }
-    return sum;
-}
+#include "pieces.h"
 
 /* Reads all of it; a checksum of rows, lines and the end. */
-static uint64_t digest(tfw_json_rows_kind_t kind, const uint8_t *data, size_t len, size_t chunk)
+static uint64_t digest(tfw_json_rows_kind_t kind, const uint8_t *data, size_t len, size_t piece)
 {
-    source_t source = {data, len, chunk};
-    tfw_json_rows_t *rows = tfw_json_rows_new(kind, source_read, &source);
+    pieces_t pieces = {data, len, piece};
+    tfw_json_rows_t *rows = tfw_json_rows_new(kind, pieces_read, &pieces);
     tfw_csv_status_t status;
-    uint64_t sum = 14695981039346656037u;
+    uint64_t sum = SUM_BEGIN;
     int64_t line = 0;
     char *text;
 
@@ -56,7 +28,7 @@ static uint64_t digest(tfw_json_rows_kind_t kind, const uint8_t *data, size_t le
         }
         line = tfw_json_rows_line(rows);
         text = json_dumps(tfw_json_row(rows), JSON_COMPACT);
-        sum = add(sum, text) * 31 + (uint64_t)line;
+        sum = sum_bytes(sum, text, strlen(text)) * 31 + (uint64_t)line;
         free(text);
     }
     if ((status == TFW_CSV_END) != (tfw_json_rows_error(rows)[0] == '\0') || status == TFW_CSV_READ_FAILED ||
@@ -67,7 +39,7 @@ static uint64_t digest(tfw_json_rows_kind_t kind, const uint8_t *data, size_t le
     if (!tf_utf8_valid(text, strlen(text)) || strchr(text, '\n') != NULL) {
         abort();
     }
-    sum = add(sum, text) * 31 + (uint64_t)status;
+    sum = sum_bytes(sum, text, strlen(text)) * 31 + (uint64_t)status;
     tfw_json_rows_free(rows);
     return sum;
 }
