@@ -12,6 +12,7 @@ typedef struct {
     int nparams;
 } tf_sql_t;
 
+#define TF_WRITER_NGINX(process) ((int16_t)((process) % 32))
 #define TF_WRITER_WORKER(incarnation) ((int16_t)(32 + (incarnation) % 31))
 #define TF_WRITER_SCHEDULER 63
 #define TF_WRITER_BULK 65

@@ -80,6 +80,18 @@ ngx_http_taskforge_sql_bool(ngx_http_taskforge_sql_args_t *args,
 
 
 void
+ngx_http_taskforge_sql_writer(ngx_http_taskforge_sql_args_t *args)
+{
+    uint8_t  *wire;
+
+    wire = args->wire[args->nargs];
+
+    tf_pg_put_int2(wire, TF_WRITER_NGINX(ngx_worker));
+    ngx_http_taskforge_sql_bytes(args, wire, 2);
+}
+
+
+void
 ngx_http_taskforge_sql_actor(ngx_http_taskforge_sql_args_t *args,
     ngx_http_request_t *r)
 {
@@ -120,6 +132,23 @@ ngx_http_taskforge_accounts_query(ngx_http_request_t *r, const tf_sql_t *sql,
     return ngx_http_taskforge_pg_request(r, NGX_HTTP_TASKFORGE_PG_WRITE, sql,
                                          args->values, args->lengths, handler,
                                          data);
+}
+
+
+void
+ngx_http_taskforge_accounts_query_id(ngx_http_request_t *r,
+    const tf_sql_t *sql, ngx_http_taskforge_pg_request_pt handler)
+{
+    ngx_http_taskforge_ctx_t       *ctx;
+    ngx_http_taskforge_sql_args_t   args;
+
+    ctx = ngx_http_taskforge_get_ctx(r);
+
+    args.nargs = 0;
+    ngx_http_taskforge_sql_uuid(&args, ctx->id);
+    ngx_http_taskforge_sql_actor(&args, r);
+
+    (void) ngx_http_taskforge_accounts_query(r, sql, &args, handler, NULL);
 }
 
 

@@ -76,6 +76,14 @@ void ngx_http_taskforge_sql_bool(ngx_http_taskforge_sql_args_t *args,
 
 
 /*
+ * Who counts (core/sql.h), int2: each process has a number of its own, so
+ * that nobody else locks its counters.
+ */
+
+void ngx_http_taskforge_sql_writer(ngx_http_taskforge_sql_args_t *args);
+
+
+/*
  * Who does it, for the audit: actor uuid, name, address.  Nobody logged in:
  * NULL, "-", the address.
  */
@@ -98,6 +106,12 @@ void ngx_http_taskforge_sql_actor_name(ngx_http_taskforge_sql_args_t *args,
 ngx_int_t ngx_http_taskforge_accounts_query(ngx_http_request_t *r,
     const tf_sql_t *sql, ngx_http_taskforge_sql_args_t *args,
     ngx_http_taskforge_pg_request_pt handler, void *data);
+
+
+/* The same of the id in the path: $1 uuid, then who does it. */
+
+void ngx_http_taskforge_accounts_query_id(ngx_http_request_t *r,
+    const tf_sql_t *sql, ngx_http_taskforge_pg_request_pt handler);
 
 
 /*

@@ -2,6 +2,7 @@
 #include "ngx_http_taskforge_actions.h"
 #include "ngx_http_taskforge_accounts.h"
 #include "ngx_http_taskforge_body.h"
+#include "ngx_http_taskforge_change.h"
 #include "ngx_http_taskforge_jobs.h"
 #include "ngx_http_taskforge_pg.h"
 #include "ngx_http_taskforge_publish.h"
@@ -185,7 +186,7 @@ static void
 ngx_http_taskforge_actions_submit(ngx_http_request_t *r,
     ngx_http_taskforge_actions_t *a)
 {
-    uint8_t                        writer[2], id[16];
+    uint8_t                        id[16];
     const char                    *action;
     ngx_http_taskforge_sql_args_t  args;
 
@@ -196,10 +197,9 @@ ngx_http_taskforge_actions_submit(ngx_http_request_t *r,
     }
 
     action = tf_bulk_audit(a->bulk.action, false);
-    tf_pg_put_int2(writer, (int16_t) (ngx_worker % 32));
 
     args.nargs = 0;
-    ngx_http_taskforge_sql_bytes(&args, writer, sizeof(writer));
+    ngx_http_taskforge_sql_writer(&args);
     ngx_http_taskforge_sql_uuid(&args, id);
     ngx_http_taskforge_sql_actor(&args, r);
     ngx_http_taskforge_sql_bytes(&args, a->payload, ngx_strlen(a->payload));
@@ -215,11 +215,8 @@ static void
 ngx_http_taskforge_actions_submitted(ngx_http_request_t *r, void *data,
     PGresult *res)
 {
-    tf_buf_t                         out;
-    tf_job_t                         job;
-    ngx_http_taskforge_publish_t     pub;
-    ngx_http_taskforge_pg_row_t      row = { res, 0 };
-    ngx_http_taskforge_main_conf_t  *mcf;
+    tf_job_t                     job;
+    ngx_http_taskforge_pg_row_t  row = { res, 0 };
 
     if (ngx_http_taskforge_pg_check(r, res) != NGX_OK) {
         return;
@@ -231,23 +228,11 @@ ngx_http_taskforge_actions_submitted(ngx_http_request_t *r, void *data,
         return;
     }
 
-    mcf = ngx_http_get_module_main_conf(r, ngx_http_taskforge_module);
-
-    ngx_memzero(&pub, sizeof(ngx_http_taskforge_publish_t));
-
-    ngx_http_taskforge_publish(&pub, mcf->redis_conn, &job,
-                               ngx_http_taskforge_now_us());
-    ngx_http_taskforge_publish_flush(&pub, mcf->redis_conn);
-
-    tf_buf_free(&pub.events);
+    ngx_http_taskforge_publish_job(r, &job);
 
     if (ngx_http_taskforge_jobs_location(r, job.id) != NGX_OK) {
         return;
     }
 
-    out = (tf_buf_t) TF_BUF_INIT;
-
-    tf_job_write_json(&out, &job, true, false);
-    ngx_http_taskforge_reply_json(r, NGX_HTTP_ACCEPTED, &out);
-    tf_buf_free(&out);
+    ngx_http_taskforge_change_reply(r, NGX_HTTP_ACCEPTED, &job);
 }

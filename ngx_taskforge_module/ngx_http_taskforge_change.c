@@ -1,7 +1,6 @@
 
 #include "ngx_http_taskforge_change.h"
 #include "ngx_http_taskforge_accounts.h"
-#include "ngx_http_taskforge_event.h"
 #include "ngx_http_taskforge_jobs.h"
 #include "ngx_http_taskforge_pg.h"
 #include "ngx_http_taskforge_publish.h"
@@ -19,8 +18,6 @@ static void ngx_http_taskforge_retry_done(ngx_http_request_t *r, void *data,
     PGresult *res);
 static void ngx_http_taskforge_delete_done(ngx_http_request_t *r, void *data,
     PGresult *res);
-static void ngx_http_taskforge_change_reply(ngx_http_request_t *r,
-    ngx_uint_t status, const tf_job_t *job);
 static void ngx_http_taskforge_change_refused(ngx_http_request_t *r,
     const char *done);
 static void ngx_http_taskforge_change_status(ngx_http_request_t *r,
@@ -56,25 +53,19 @@ ngx_http_taskforge_delete(ngx_http_request_t *r)
 }
 
 
-/*
- * The parameters: $1 writer, $2 id, then who does it.  A process has one
- * writer number, so its counters are never locked by anybody else.
- */
+/* The parameters: $1 writer, $2 id, then who does it. */
 
 static void
 ngx_http_taskforge_change(ngx_http_request_t *r, const tf_sql_t *sql,
     ngx_http_taskforge_pg_request_pt handler)
 {
-    uint8_t                        writer[2];
     ngx_http_taskforge_ctx_t      *ctx;
     ngx_http_taskforge_sql_args_t  args;
 
     ctx = ngx_http_taskforge_get_ctx(r);
 
-    tf_pg_put_int2(writer, (int16_t) (ngx_worker % 32));
-
     args.nargs = 0;
-    ngx_http_taskforge_sql_bytes(&args, writer, sizeof(writer));
+    ngx_http_taskforge_sql_writer(&args);
     ngx_http_taskforge_sql_uuid(&args, ctx->id);
     ngx_http_taskforge_sql_actor(&args, r);
 
@@ -123,7 +114,7 @@ ngx_http_taskforge_cancel_done(ngx_http_request_t *r, void *data,
     }
 
     if (job.status == TF_CANCELLED) {
-        ngx_http_taskforge_event(r, &job);
+        ngx_http_taskforge_publish_job(r, &job);
         ngx_http_taskforge_change_reply(r, NGX_HTTP_OK, &job);
         return;
     }
@@ -145,24 +136,13 @@ static void
 ngx_http_taskforge_retry_done(ngx_http_request_t *r, void *data,
     PGresult *res)
 {
-    tf_job_t                         job;
-    ngx_http_taskforge_publish_t     pub;
-    ngx_http_taskforge_main_conf_t  *mcf;
+    tf_job_t  job;
 
     if (ngx_http_taskforge_change_row(r, res, &job, "retried") != NGX_OK) {
         return;
     }
 
-    mcf = ngx_http_get_module_main_conf(r, ngx_http_taskforge_module);
-
-    ngx_memzero(&pub, sizeof(ngx_http_taskforge_publish_t));
-
-    ngx_http_taskforge_publish(&pub, mcf->redis_conn, &job,
-                               ngx_http_taskforge_now_us());
-    ngx_http_taskforge_publish_flush(&pub, mcf->redis_conn);
-
-    tf_buf_free(&pub.events);
-
+    ngx_http_taskforge_publish_job(r, &job);
     ngx_http_taskforge_change_reply(r, NGX_HTTP_OK, &job);
 }
 
@@ -184,7 +164,7 @@ ngx_http_taskforge_delete_done(ngx_http_request_t *r, void *data,
 }
 
 
-static void
+void
 ngx_http_taskforge_change_reply(ngx_http_request_t *r, ngx_uint_t status,
     const tf_job_t *job)
 {

@@ -23,4 +23,10 @@ void ngx_http_taskforge_retry(ngx_http_request_t *r);
 void ngx_http_taskforge_delete(ngx_http_request_t *r);
 
 
+/* Answers with a job that was made or changed. */
+
+void ngx_http_taskforge_change_reply(ngx_http_request_t *r, ngx_uint_t status,
+    const tf_job_t *job);
+
+
 #endif /* _NGX_HTTP_TASKFORGE_CHANGE_H_INCLUDED_ */

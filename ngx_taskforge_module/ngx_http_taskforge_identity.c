@@ -544,19 +544,7 @@ static void
 ngx_http_taskforge_identity_resume(
     ngx_http_taskforge_credential_t *credential, ngx_int_t rc)
 {
-    ngx_connection_t    *c;
-    ngx_http_request_t  *r;
-
-    r = credential->request;
-    c = r->connection;
-
     credential->rc = rc;
 
-    ngx_http_set_log_request(c->log, r);
-
-    r->read_event_handler = ngx_http_block_reading;
-    r->write_event_handler = ngx_http_core_run_phases;
-
-    ngx_http_core_run_phases(r);
-    ngx_http_run_posted_requests(c);
+    ngx_http_taskforge_resume(credential->request);
 }

@@ -2,7 +2,6 @@
 #include "ngx_http_taskforge_insert_rows.h"
 
 
-#define NGX_HTTP_TASKFORGE_WRITERS  32    /* see core/sql.h */
 
 
 static ngx_uint_t ngx_http_taskforge_insert_full(const tf_job_t *job);
@@ -62,8 +61,7 @@ ngx_http_taskforge_insert_rows(ngx_http_taskforge_insert_rows_t *rows,
         }
     }
 
-    tf_pg_put_int2(rows->writer,
-                   (int16_t) (ngx_worker % NGX_HTTP_TASKFORGE_WRITERS));
+    tf_pg_put_int2(rows->writer, TF_WRITER_NGINX(ngx_worker));
 
     rows->values[0] = (char *) rows->writer;
     rows->lengths[0] = sizeof(rows->writer);

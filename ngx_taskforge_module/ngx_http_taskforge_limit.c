@@ -293,24 +293,11 @@ ngx_http_taskforge_limit_address(ngx_http_request_t *r, u_char *out)
 static void
 ngx_http_taskforge_limit_settled(void *data)
 {
-    ngx_connection_t                *c;
-    ngx_http_request_t              *r;
     ngx_http_taskforge_limit_ctx_t  *lctx = data;
 
-    if (--lctx->pending) {
-        return;
+    if (--lctx->pending == 0) {
+        ngx_http_taskforge_resume(lctx->request);
     }
-
-    r = lctx->request;
-    c = r->connection;
-
-    ngx_http_set_log_request(c->log, r);
-
-    r->read_event_handler = ngx_http_block_reading;
-    r->write_event_handler = ngx_http_core_run_phases;
-
-    ngx_http_core_run_phases(r);
-    ngx_http_run_posted_requests(c);
 }
 
 

@@ -137,6 +137,23 @@ ngx_http_taskforge_get_ctx(ngx_http_request_t *r)
 }
 
 
+void
+ngx_http_taskforge_resume(ngx_http_request_t *r)
+{
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_core_run_phases;
+
+    ngx_http_core_run_phases(r);
+    ngx_http_run_posted_requests(c);
+}
+
+
 int64_t
 ngx_http_taskforge_now_us(void)
 {

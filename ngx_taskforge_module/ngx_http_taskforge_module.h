@@ -175,6 +175,11 @@ extern ngx_module_t  ngx_http_taskforge_module;
 ngx_http_taskforge_ctx_t *ngx_http_taskforge_get_ctx(ngx_http_request_t *r);
 
 
+/* Goes on with the phases of a request that a handler has held up. */
+
+void ngx_http_taskforge_resume(ngx_http_request_t *r);
+
+
 /* Microseconds since 1970-01-01 UTC, read from the clock now. */
 
 int64_t ngx_http_taskforge_now_us(void);

@@ -26,6 +26,7 @@ static void ngx_http_taskforge_pg_established(
 static ngx_int_t ngx_http_taskforge_pg_attach(ngx_http_taskforge_pg_conn_t *pc,
     ngx_int_t event);
 static void ngx_http_taskforge_pg_detach(ngx_http_taskforge_pg_conn_t *pc);
+static void ngx_http_taskforge_pg_close(ngx_http_taskforge_pg_conn_t *pc);
 static void ngx_http_taskforge_pg_fail(ngx_http_taskforge_pg_conn_t *pc,
     const char *why);
 static void ngx_http_taskforge_pg_timer(ngx_event_t *ev);
@@ -94,8 +95,7 @@ ngx_http_taskforge_pg_create(ngx_cycle_t *cycle,
 void
 ngx_http_taskforge_pg_destroy(ngx_http_taskforge_pg_t *pg)
 {
-    ngx_uint_t                     i;
-    ngx_http_taskforge_pg_conn_t  *pc;
+    ngx_uint_t  i;
 
     if (pg->settle.posted) {
         ngx_delete_posted_event(&pg->settle);
@@ -104,24 +104,7 @@ ngx_http_taskforge_pg_destroy(ngx_http_taskforge_pg_t *pg)
     ngx_http_taskforge_pg_listen_stop(pg);
 
     for (i = 0; i < pg->nconns; i++) {
-        pc = &pg->conns[i];
-
-        if (pc->timer.timer_set) {
-            ngx_del_timer(&pc->timer);
-        }
-
-        if (pc->wake.posted) {
-            ngx_delete_posted_event(&pc->wake);
-        }
-
-        ngx_http_taskforge_pg_detach(pc);
-
-        if (pc->conn) {
-            PQfinish(pc->conn);
-            pc->conn = NULL;
-        }
-
-        pc->state = NGX_HTTP_TASKFORGE_PG_CLOSED;
+        ngx_http_taskforge_pg_close(&pg->conns[i]);
     }
 }
 
@@ -424,6 +407,30 @@ ngx_http_taskforge_pg_detach(ngx_http_taskforge_pg_conn_t *pc)
 }
 
 
+/* What waits for an answer stays where it is. */
+
+static void
+ngx_http_taskforge_pg_close(ngx_http_taskforge_pg_conn_t *pc)
+{
+    if (pc->timer.timer_set) {
+        ngx_del_timer(&pc->timer);
+    }
+
+    if (pc->wake.posted) {
+        ngx_delete_posted_event(&pc->wake);
+    }
+
+    ngx_http_taskforge_pg_detach(pc);
+
+    if (pc->conn) {
+        PQfinish(pc->conn);
+        pc->conn = NULL;
+    }
+
+    pc->state = NGX_HTTP_TASKFORGE_PG_CLOSED;
+}
+
+
 /*
  * Drops the connection and tries again later.  Never called from within a
  * handler of an operation, because it runs those handlers.
@@ -449,22 +456,8 @@ ngx_http_taskforge_pg_fail(ngx_http_taskforge_pg_conn_t *pc, const char *why)
                       ? "connection lost" : "connection failed",
                   len, why);
 
-    if (pc->timer.timer_set) {
-        ngx_del_timer(&pc->timer);
-    }
+    ngx_http_taskforge_pg_close(pc);
 
-    if (pc->wake.posted) {
-        ngx_delete_posted_event(&pc->wake);
-    }
-
-    ngx_http_taskforge_pg_detach(pc);
-
-    if (pc->conn) {
-        PQfinish(pc->conn);
-        pc->conn = NULL;
-    }
-
-    pc->state = NGX_HTTP_TASKFORGE_PG_CLOSED;
     pc->timer.cancelable = 1;
     ngx_add_timer(&pc->timer, pc->backoff);
 

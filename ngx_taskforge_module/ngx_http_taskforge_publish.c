@@ -89,6 +89,24 @@ ngx_http_taskforge_publish_flush(ngx_http_taskforge_publish_t *pub,
 
 
 void
+ngx_http_taskforge_publish_job(ngx_http_request_t *r, const tf_job_t *job)
+{
+    ngx_http_taskforge_publish_t     pub;
+    ngx_http_taskforge_main_conf_t  *mcf;
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_taskforge_module);
+
+    ngx_memzero(&pub, sizeof(ngx_http_taskforge_publish_t));
+
+    ngx_http_taskforge_publish(&pub, mcf->redis_conn, job,
+                               ngx_http_taskforge_now_us());
+    ngx_http_taskforge_publish_flush(&pub, mcf->redis_conn);
+
+    tf_buf_free(&pub.events);
+}
+
+
+void
 ngx_http_taskforge_publish_order(ngx_http_taskforge_redis_t *redis,
     int64_t incarnation)
 {

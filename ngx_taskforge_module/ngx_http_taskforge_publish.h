@@ -35,6 +35,12 @@ void ngx_http_taskforge_publish_flush(ngx_http_taskforge_publish_t *pub,
     ngx_http_taskforge_redis_t *redis);
 
 
+/* Both, for the one job that a request has made or changed. */
+
+void ngx_http_taskforge_publish_job(ngx_http_request_t *r,
+    const tf_job_t *job);
+
+
 /*
  * After a commit: the worker of that incarnation (0: every worker) shall look
  * into PostgreSQL for what is wanted of it or of its jobs.  Redis away: it

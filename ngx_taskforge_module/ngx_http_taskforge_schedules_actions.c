@@ -5,6 +5,8 @@
  */
 
 #include "ngx_http_taskforge_schedules.h"
+#include "ngx_http_taskforge_accounts.h"
+#include "ngx_http_taskforge_change.h"
 #include "ngx_http_taskforge_jobs.h"
 #include "ngx_http_taskforge_publish.h"
 #include "ngx_http_taskforge_reply.h"
@@ -162,20 +164,9 @@ ngx_http_taskforge_schedule_turn(ngx_http_request_t *r, void *data,
 void
 ngx_http_taskforge_schedules_delete(ngx_http_request_t *r)
 {
-    ngx_http_taskforge_ctx_t       *ctx;
-    ngx_http_taskforge_sql_args_t   args;
-
-    ctx = ngx_http_taskforge_get_ctx(r);
-
-    args.nargs = 0;
-    ngx_http_taskforge_sql_uuid(&args, ctx->id);
-    ngx_http_taskforge_sql_actor(&args, r);
-
-    (void) ngx_http_taskforge_accounts_query(r,
+    ngx_http_taskforge_accounts_query_id(r,
                                      &ngx_http_taskforge_sql_schedule_delete,
-                                     &args,
-                                     ngx_http_taskforge_schedule_deleted,
-                                     NULL);
+                                     ngx_http_taskforge_schedule_deleted);
 }
 
 
@@ -204,16 +195,13 @@ ngx_http_taskforge_schedule_deleted(ngx_http_request_t *r, void *data,
 void
 ngx_http_taskforge_schedules_run(ngx_http_request_t *r)
 {
-    uint8_t                         writer[2];
     ngx_http_taskforge_ctx_t       *ctx;
     ngx_http_taskforge_sql_args_t   args;
 
     ctx = ngx_http_taskforge_get_ctx(r);
 
-    tf_pg_put_int2(writer, (int16_t) (ngx_worker % 32));
-
     args.nargs = 0;
-    ngx_http_taskforge_sql_bytes(&args, writer, sizeof(writer));
+    ngx_http_taskforge_sql_writer(&args);
     ngx_http_taskforge_sql_uuid(&args, ctx->id);
     ngx_http_taskforge_sql_actor(&args, r);
 
@@ -265,11 +253,8 @@ static void
 ngx_http_taskforge_schedule_job(ngx_http_request_t *r, void *data,
     PGresult *res)
 {
-    tf_buf_t                         out;
-    tf_job_t                         job;
-    ngx_http_taskforge_publish_t     publish;
-    ngx_http_taskforge_pg_row_t      row = { res, 0 };
-    ngx_http_taskforge_main_conf_t  *mcf;
+    tf_job_t                     job;
+    ngx_http_taskforge_pg_row_t  row = { res, 0 };
 
     if (ngx_http_taskforge_pg_check(r, res) != NGX_OK) {
         return;
@@ -287,19 +272,8 @@ ngx_http_taskforge_schedule_job(ngx_http_request_t *r, void *data,
         return;
     }
 
-    mcf = ngx_http_get_module_main_conf(r, ngx_http_taskforge_module);
-
-    ngx_memzero(&publish, sizeof(ngx_http_taskforge_publish_t));
-    ngx_http_taskforge_publish(&publish, mcf->redis_conn, &job,
-                               ngx_http_taskforge_now_us());
-    ngx_http_taskforge_publish_flush(&publish, mcf->redis_conn);
-    tf_buf_free(&publish.events);
-
-    out = (tf_buf_t) TF_BUF_INIT;
-
-    tf_job_write_json(&out, &job, true, false);
-    ngx_http_taskforge_reply_json(r, NGX_HTTP_ACCEPTED, &out);
-    tf_buf_free(&out);
+    ngx_http_taskforge_publish_job(r, &job);
+    ngx_http_taskforge_change_reply(r, NGX_HTTP_ACCEPTED, &job);
 }
 
 
@@ -308,20 +282,9 @@ ngx_http_taskforge_schedule_job(ngx_http_request_t *r, void *data,
 static void
 ngx_http_taskforge_schedule_upkeep(ngx_http_request_t *r)
 {
-    ngx_http_taskforge_ctx_t       *ctx;
-    ngx_http_taskforge_sql_args_t   args;
-
-    ctx = ngx_http_taskforge_get_ctx(r);
-
-    args.nargs = 0;
-    ngx_http_taskforge_sql_uuid(&args, ctx->id);
-    ngx_http_taskforge_sql_actor(&args, r);
-
-    (void) ngx_http_taskforge_accounts_query(r,
-                                     &ngx_http_taskforge_sql_schedule_upkeep,
-                                     &args,
-                                     ngx_http_taskforge_schedule_upkeep_done,
-                                     NULL);
+    ngx_http_taskforge_accounts_query_id(r,
+                                    &ngx_http_taskforge_sql_schedule_upkeep,
+                                    ngx_http_taskforge_schedule_upkeep_done);
 }
 
 

@@ -60,18 +60,7 @@ ngx_http_taskforge_settle_handler(ngx_http_request_t *r)
 static void
 ngx_http_taskforge_settle_resume(void *data)
 {
-    ngx_connection_t    *c;
-    ngx_http_request_t  *r = data;
-
-    c = r->connection;
-
-    ngx_http_set_log_request(c->log, r);
-
-    r->read_event_handler = ngx_http_block_reading;
-    r->write_event_handler = ngx_http_core_run_phases;
-
-    ngx_http_core_run_phases(r);
-    ngx_http_run_posted_requests(c);
+    ngx_http_taskforge_resume(data);
 }
 
 

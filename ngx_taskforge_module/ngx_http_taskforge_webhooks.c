@@ -312,18 +312,15 @@ ngx_http_taskforge_webhooks_listed(ngx_http_request_t *r, void *data,
 void
 ngx_http_taskforge_webhooks_replay(ngx_http_request_t *r)
 {
-    uint8_t                        writer[2];
     ngx_http_taskforge_ctx_t      *ctx;
     ngx_http_taskforge_sql_args_t  args;
 
     ctx = ngx_http_taskforge_get_ctx(r);
 
-    tf_pg_put_int2(writer, (int16_t) (ngx_worker % 32));
-
     args.nargs = 0;
     ngx_http_taskforge_sql_uuid(&args, ctx->id);
     ngx_http_taskforge_sql_uuid(&args, ctx->second_id);
-    ngx_http_taskforge_sql_bytes(&args, writer, sizeof(writer));
+    ngx_http_taskforge_sql_writer(&args);
     ngx_http_taskforge_sql_actor(&args, r);
 
     (void) ngx_http_taskforge_accounts_query(r, &ngx_http_taskforge_sql_replay,

@@ -165,20 +165,9 @@ ngx_http_taskforge_workers_order_done(ngx_http_request_t *r, void *data,
 void
 ngx_http_taskforge_workers_delete(ngx_http_request_t *r)
 {
-    ngx_http_taskforge_ctx_t      *ctx;
-    ngx_http_taskforge_sql_args_t  args;
-
-    ctx = ngx_http_taskforge_get_ctx(r);
-
-    args.nargs = 0;
-    ngx_http_taskforge_sql_uuid(&args, ctx->id);
-    ngx_http_taskforge_sql_actor(&args, r);
-
-    (void) ngx_http_taskforge_accounts_query(r,
+    ngx_http_taskforge_accounts_query_id(r,
                                       &ngx_http_taskforge_sql_worker_forget,
-                                      &args,
-                                      ngx_http_taskforge_workers_delete_done,
-                                      NULL);
+                                      ngx_http_taskforge_workers_delete_done);
 }
 
 
