@@ -4,10 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "checkpoint.h"
-#include "pipeline/destination.h"
 #include "pipeline/s3.h"
-#include "pipeline/writer.h"
+#include "pipeline/stream.h"
 #include "sigv4.h"
 
 #define PART_BYTES (8 * 1024 * 1024) /* S3 wants at least 5 MiB of all parts but the last */
@@ -15,49 +13,22 @@
 #define JOB_HEADER "x-amz-meta-taskforge-job"
 
 typedef struct {
-    tfw_destination_t face; /* first: tfw_destination_t * is object_t * */
-    tfw_pipeline_t *pipeline;
-    tfw_checkpoint_t *checkpoint;
-    tfw_writer_t *writer;
-    char upload[1024]; /* "": none was begun */
-    json_t *etags;     /* of the parts that were sent */
-    tf_buf_t bytes;    /* of batches since then */
+    tfw_stream_t stream; /* first: tfw_destination_t * is object_t *. bytes: since the last part */
+    char upload[1024];   /* "": none was begun */
+    json_t *etags;       /* of the parts that were sent */
 } object_t;
-
-static tfw_outcome_t out_of_memory(const object_t *o)
-{
-    tfw_run_error(o->pipeline->run, "destination: out of memory");
-    return TFW_RETRY;
-}
-
-static tfw_outcome_t put(tfw_destination_t *destination, json_t *record, int64_t number, int64_t line)
-{
-    object_t *o = (object_t *)destination;
-    char why[300];
-
-    if (!tfw_writer_put(o->writer, record, why, sizeof(why))) {
-        return tfw_pipeline_refuse(o->pipeline, number, line, why) ? TFW_OK : TFW_PERMANENT;
-    }
-    o->pipeline->written++;
-    return TFW_OK;
-}
-
-static size_t pending(const tfw_destination_t *destination)
-{
-    return tfw_writer_pending(((const object_t *)destination)->writer);
-}
 
 static tfw_outcome_t call(object_t *o, const tfw_s3_request_t *request, tfw_http_answer_t *answer)
 {
-    const tfw_place_t *place = &o->pipeline->destination;
+    const tfw_place_t *place = &o->stream.pipeline->destination;
 
-    tfw_s3_call(o->pipeline, place, request, answer);
+    tfw_s3_call(o->stream.pipeline, place, request, answer);
     /* what completes an upload may say 200 and then that it did not */
     if (answer->status >= 200 && answer->status < 300 &&
         (!answer->body.len || !memmem(answer->body.data, answer->body.len, "<Error>", 7))) {
         return TFW_OK;
     }
-    return tfw_answer_failed(o->pipeline, place, request->method, answer);
+    return tfw_answer_failed(o->stream.pipeline, place, request->method, answer);
 }
 
 /* "uploadId=..." as it stands in a query, behind `before`. */
@@ -70,7 +41,7 @@ static void add_upload(const object_t *o, tf_buf_t *query, const char *before)
 
 static void job_header(const object_t *o, char *out, size_t size)
 {
-    snprintf(out, size, JOB_HEADER ": %s", o->pipeline->name);
+    snprintf(out, size, JOB_HEADER ": %s", o->stream.pipeline->name);
 }
 
 static tfw_outcome_t begin_upload(object_t *o)
@@ -85,7 +56,7 @@ static tfw_outcome_t begin_upload(object_t *o)
     if (outcome == TFW_OK &&
         (!tfw_xml_text(&answer.body, "UploadId", o->upload, sizeof(o->upload)) || !o->upload[0])) {
         o->upload[0] = '\0';
-        tfw_run_error(o->pipeline->run, "destination: POST: the answer has no UploadId");
+        tfw_run_error(o->stream.pipeline->run, "destination: POST: the answer has no UploadId");
         outcome = TFW_RETRY;
     }
     tfw_http_answer_free(&answer);
@@ -95,7 +66,8 @@ static tfw_outcome_t begin_upload(object_t *o)
 /* Sends what has gathered. */
 static tfw_outcome_t send_part(object_t *o)
 {
-    tfw_s3_request_t request = {.method = "PUT", .body = o->bytes.data, .body_len = o->bytes.len};
+    tfw_s3_request_t request = {
+        .method = "PUT", .body = o->stream.bytes.data, .body_len = o->stream.bytes.len};
     tf_buf_t query = TF_BUF_INIT;
     char number[64];
     tfw_http_answer_t answer;
@@ -103,7 +75,8 @@ static tfw_outcome_t send_part(object_t *o)
     tf_str_t etag;
 
     if (json_array_size(o->etags) == PARTS_MAX) {
-        tfw_run_error(o->pipeline->run, "destination: more than %d parts of %d bytes", PARTS_MAX, PART_BYTES);
+        tfw_run_error(o->stream.pipeline->run, "destination: more than %d parts of %d bytes", PARTS_MAX,
+                      PART_BYTES);
         return TFW_PERMANENT;
     }
     snprintf(number, sizeof(number), "partNumber=%zu&", json_array_size(o->etags) + 1);
@@ -112,12 +85,12 @@ static tfw_outcome_t send_part(object_t *o)
     outcome = call(o, &request, &answer);
     etag = tfw_http_header(&answer, "etag");
     if (outcome == TFW_OK && json_array_append_new(o->etags, json_stringn(etag.data, etag.len)) != 0) {
-        tfw_run_error(o->pipeline->run, "destination: PUT: the answer has no ETag");
+        tfw_run_error(o->stream.pipeline->run, "destination: PUT: the answer has no ETag");
         outcome = TFW_RETRY;
     }
     tfw_http_answer_free(&answer);
     tf_buf_free(&query);
-    tf_buf_reset(&o->bytes);
+    tf_buf_reset(&o->stream.bytes);
     return outcome;
 }
 
@@ -127,8 +100,8 @@ static tfw_outcome_t send_whole(object_t *o)
     tfw_s3_request_t request = {.method = "PUT",
                                 .query = "",
                                 .header = header,
-                                .body = o->bytes.data ? o->bytes.data : "",
-                                .body_len = o->bytes.len};
+                                .body = o->stream.bytes.data ? o->stream.bytes.data : "",
+                                .body_len = o->stream.bytes.len};
     tfw_http_answer_t answer;
     tfw_outcome_t outcome;
 
@@ -146,9 +119,9 @@ static tfw_outcome_t see_object(object_t *o)
     tfw_outcome_t outcome = call(o, &request, &answer);
     tf_str_t job = tfw_http_header(&answer, JOB_HEADER);
 
-    if (outcome == TFW_OK &&
-        (job.len != strlen(o->pipeline->name) || memcmp(job.data, o->pipeline->name, job.len) != 0)) {
-        tfw_run_error(o->pipeline->run,
+    if (outcome == TFW_OK && (job.len != strlen(o->stream.pipeline->name) ||
+                              memcmp(job.data, o->stream.pipeline->name, job.len) != 0)) {
+        tfw_run_error(o->stream.pipeline->run,
                       "destination: the upload is gone, and the object is not what it was to become");
         outcome = TFW_PERMANENT;
     }
@@ -174,7 +147,7 @@ static tfw_outcome_t complete_upload(object_t *o)
     if (body.failed || query.failed) {
         tf_buf_free(&body);
         tf_buf_free(&query);
-        return out_of_memory(o);
+        return tfw_stream_out_of_memory(&o->stream);
     }
     request.query = query.data;
     request.body = body.data;
@@ -190,14 +163,9 @@ static tfw_outcome_t complete_upload(object_t *o)
 static tfw_outcome_t save(object_t *o, bool complete)
 {
     json_t *own = json_pack("{ss sO so}", "upload", o->upload, "etags", o->etags, "writer",
-                            tfw_writer_state(o->writer)),
-           *state = tfw_pipeline_state(o->pipeline, own, complete);
-    tfw_outcome_t outcome = !state                                      ? out_of_memory(o)
-                            : tfw_checkpoint_save(o->checkpoint, state) ? TFW_OK
-                                                                        : TFW_RETRY;
+                            tfw_writer_state(o->stream.writer));
 
-    json_decref(state);
-    return outcome;
+    return tfw_stream_save(&o->stream, own, complete);
 }
 
 static tfw_outcome_t commit(tfw_destination_t *destination, bool last)
@@ -205,14 +173,14 @@ static tfw_outcome_t commit(tfw_destination_t *destination, bool last)
     object_t *o = (object_t *)destination;
     tfw_outcome_t outcome = TFW_OK;
 
-    if (!tfw_writer_take(o->writer, &o->bytes, last)) {
-        return out_of_memory(o);
+    if (!tfw_writer_take(o->stream.writer, &o->stream.bytes, last)) {
+        return tfw_stream_out_of_memory(&o->stream);
     }
     if (last && !o->upload[0]) {
         outcome = send_whole(o);
         return outcome == TFW_OK ? save(o, true) : outcome;
     }
-    if (o->bytes.len < PART_BYTES && !(last && o->bytes.len > 0)) {
+    if (o->stream.bytes.len < PART_BYTES && !(last && o->stream.bytes.len > 0)) {
         return last ? (save(o, true) == TFW_OK ? complete_upload(o) : TFW_RETRY) : TFW_OK;
     }
     if (!o->upload[0]) {
@@ -238,15 +206,15 @@ static void abandon(tfw_destination_t *destination)
     if (!o->upload[0]) {
         return;
     }
-    if (tfw_run_cancelled(o->pipeline->run)) { /* nothing is sent for a job that is to stop */
-        tfw_run_log(o->pipeline->run, "warning", "the parts that were sent stay in an upload");
+    if (tfw_run_cancelled(o->stream.pipeline->run)) { /* nothing is sent for a job that is to stop */
+        tfw_run_log(o->stream.pipeline->run, "warning", "the parts that were sent stay in an upload");
         return;
     }
     add_upload(o, &query, "");
     request.query = tf_buf_cstr(&query);
-    tfw_s3_call(o->pipeline, &o->pipeline->destination, &request, &answer);
+    tfw_s3_call(o->stream.pipeline, &o->stream.pipeline->destination, &request, &answer);
     if (answer.status != 204 && answer.status != 200) {
-        tfw_run_log(o->pipeline->run, "warning", "the upload could not be aborted: %s",
+        tfw_run_log(o->stream.pipeline->run, "warning", "the upload could not be aborted: %s",
                     answer.status ? "the server refuses" : answer.error);
     }
     tfw_http_answer_free(&answer);
@@ -257,10 +225,8 @@ static void release(tfw_destination_t *destination)
 {
     object_t *o = (object_t *)destination;
 
-    tfw_checkpoint_close(o->checkpoint);
-    tfw_writer_free(o->writer);
+    tfw_stream_clear(&o->stream);
     json_decref(o->etags);
-    tf_buf_free(&o->bytes);
     free(o);
 }
 
@@ -272,29 +238,28 @@ static tfw_outcome_t go_on(object_t *o, const json_t *state)
 
     snprintf(o->upload, sizeof(o->upload), "%s", upload ? upload : "");
     o->etags = etags ? json_deep_copy(etags) : json_array();
-    tfw_writer_restore(o->writer, json_object_get(own, "writer"));
+    tfw_writer_restore(o->stream.writer, json_object_get(own, "writer"));
     if (!o->etags) {
-        return out_of_memory(o);
+        return tfw_stream_out_of_memory(&o->stream);
     }
     return json_is_true(json_object_get(state, "complete")) && o->upload[0] ? complete_upload(o) : TFW_OK;
 }
 
 tfw_outcome_t tfw_s3_destination_open(tfw_pipeline_t *p, tfw_destination_t **destination, json_t **state)
 {
-    const tfw_place_t *place = &p->destination;
     object_t *o = calloc(1, sizeof(*o));
+    tfw_outcome_t outcome;
 
     if (!o) {
         tfw_run_error(p->run, "out of memory");
         return TFW_RETRY;
     }
-    o->face = (tfw_destination_t){put, pending, commit, abandon, release};
-    o->pipeline = p;
-    *destination = &o->face;
-    o->checkpoint = tfw_checkpoint_open(p->run);
-    if (!o->checkpoint || !tfw_checkpoint_load(o->checkpoint, state)) {
-        return TFW_RETRY;
+    o->stream.face = (tfw_destination_t){tfw_stream_put, tfw_stream_pending, commit, abandon, release};
+    o->stream.pipeline = p;
+    *destination = &o->stream.face;
+    outcome = tfw_stream_load(&o->stream, state);
+    if (outcome == TFW_OK) {
+        outcome = tfw_stream_begin(&o->stream);
     }
-    o->writer = tfw_writer_new(place->format, place->gzip, place->columns);
-    return o->writer ? go_on(o, *state) : out_of_memory(o);
+    return outcome == TFW_OK ? go_on(o, *state) : outcome;
 }
