@@ -51,7 +51,7 @@ is($got[-1]{event}, 'pong', 'ping is answered with pong');
 sub readings { return $tf->sql_value("SELECT coalesce(seq_scan, 0) + coalesce(idx_scan, 0) FROM pg_stat_user_tables WHERE relname = 'job_counts'") }
 my @many = map { listen_now() } 1 .. 40;
 is(scalar(grep { numbers($_) } @many), 40, 'forty more');
-1 while defined $ws->next_text(0);
+1 while defined $ws->next_text(0.1);
 my $before = readings();
 numbers($ws) for 1 .. 3;
 cmp_ok(readings() - $before, '<=', 5, 'cost no more readings than one');
