@@ -99,7 +99,8 @@ my $slow = $tf->subscribe;
 my $stalled_stream = $tf->listen_to;
 my ($from, $until) = ($events->last, time + 4);
 my (@got, @streamed);
-while (time < $until) {
+# for four seconds, and until there is more than the sockets and 4 MB can hold
+while (time < $until || (time < $until + 60 && ($events->last - $from) * 3000 < 20e6)) {
     $events->add(20, 16, 3000);
     # not decoded: that takes longer than anything else here
     while (my $text = $good->next_text(10)) {
