@@ -19,6 +19,11 @@ for my $command (qw(up down status logs seed migrate migrate-create test bench s
     like $text, qr/^  \Q$command\E\b.* \S/m, "help explains $command";
 }
 
+for my $command (qw(up down status logs seed migrate migrate-create admin audit shell-db clean check)) {
+    ($code, $text) = taskforge({TASKFORGE_HOME => "$dir/none"}, $command, '--help');
+    is "$code " . substr($text, 0, 7), '0 usage: ', "$command --help explains, and does nothing";
+}
+
 ($code, $text) = taskforge({}, 'jump');
 is $code, 2, 'an unknown command is wrong usage';
 like $text, qr/no command "jump"/, '... and is named';
@@ -40,6 +45,10 @@ for my $port (qw(http 0 80 70000 -1), '30 00', '3000;id') {
     like $text, qr/TASKFORGE_PORT: "\Q$port\E" is not a number from 1024 to 65535/, '... with the range';
 }
 
+($code, $text) = taskforge({TASKFORGE_HOME => "$dir/none"}, qw(admin create --username eve));
+is $code, 2, 'an account without an address is wrong usage';
+like $text, qr/^taskforge: usage: .*--email ADDRESS/, '... and the usage is shown';
+
 my $taken = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "listen: $!";
 ($code, $text) = taskforge({TASKFORGE_HOME => "$dir/none", TASKFORGE_PORT => $taken->sockport}, 'up');
 is $code, 1, 'a port that somebody else listens on is refused before anything is built';
@@ -51,10 +60,12 @@ is $code, 2, 'a DATABASE_URL that could break out of a configuration file is ref
 unlike $text, qr/host=/, '... and not printed';
 
 for my $wrong ([RATE_LIMIT_REQUESTS => 'many', qr/RATE_LIMIT_REQUESTS.* are numbers/], [RATE_LIMIT_WINDOW => 0, qr/at least 1 second/],
-    [JWT_SECRET_KEY => 'x' x 31, qr/JWT_SECRET_KEY has fewer than 32 bytes/], [TASKFORGE_REGISTRATION => 'maybe', qr/is open or closed/]) {
+    [JWT_SECRET_KEY => 'x' x 31, qr/JWT_SECRET_KEY has fewer than 32 bytes/], [TASKFORGE_REGISTRATION => 'maybe', qr/is open or closed/],
+    [ADMIN_PASSWORD => "first line\nsecond line", qr/^taskforge: ADMIN_PASSWORD has more than one line$/],
+    [TASKFORGE_WORKER_LABELS => "a=1\nDATABASE_URL=evil", qr/^taskforge: TASKFORGE_WORKER_LABELS has more than one line$/]) {
     my ($name, $value, $says) = @$wrong;
     ($code, $text) = taskforge({TASKFORGE_HOME => "$dir/none", $name => $value}, 'up');
-    is $code, 2, "$name=$value is refused";
+    is $code, 2, "$name=$value is refused" =~ s/\n.*//sr;
     like $text, $says, '... with the reason';
 }
 

@@ -44,7 +44,7 @@ is join(' ', map { $boss->get("$api/auth/me")->{status} } 0 .. $left), '200 ' x 
 my $all = $text;
 ($code, $text) = taskforge(\%env, 'up');
 is $code, 0, 'where none is left, up succeeds';
-like $text, qr/^  not now: the limit "default" is 9 requests in 600 seconds, and that is used up for \d+ seconds$/m, '... and says why it runs no job'
+like $text, qr/^  not now: the limit "default" is 9 requests in 600 seconds\. Again in \d+ seconds$/m, '... and says why it runs no job'
     or diag $text;
 unlike $all . $text, qr/\Q$env{ADMIN_PASSWORD}\E|\Q$env{JWT_SECRET_KEY}\E/, 'nothing secret is printed';
 

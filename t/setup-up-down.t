@@ -6,6 +6,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use JSON::PP;
 use TaskForge::Command qw(logged_in taskforge temporary_home started);
+use TaskForge::Files 'slurp';
 use TaskForge::Stack ();
 use Test::More;
 use Time::HiRes 'sleep';
@@ -59,6 +60,8 @@ like $text, qr/^\d+ rows, none changed, none missing/, '... and says what it saw
 ($code, $text) = taskforge(\%env, 'check');
 is $code, 0, 'check succeeds' or diag $text;
 is $text =~ s/\d+/N/gr, "counters of N jobs: ok\nrunning and due jobs, workers: ok\nN waiting jobs and their streams: ok\naudit: ok\n", '... and says what it saw';
+
+is_deeply [map { slurp($_) =~ /^.*\[(?:warn|alert|crit|emerg)\].*$/mg } glob "$home/log/n*.log"], [], 'neither nginx has anything to complain of';
 
 my $first = pids();
 is_deeply [sort keys %$first], [sort @parts], 'every part runs, each with its pid on file';
@@ -122,25 +125,38 @@ is $code, 1, 'a setting that makes no sense is refused';
 like $text, qr/TASKFORGE_WORKER_CONCURRENCY: "many" is not an integer/, '... by name';
 is_deeply pids(), $second, '... before anything is stopped';
 
-# what dies comes back
-kill 'KILL', $second->{scheduler}, $second->{nginx};
+# what dies comes back, as after a power cut: nothing was stopped, nginx's workers hold the port still, the number of PostgreSQL is
+# another process's by now; and somebody had paused the queue
+my $client = logged_in($port, 'admin', $password);
+is $client->post("http://127.0.0.1:$port/api/v1/queues/default/pause")->{status}, 200, 'a queue is paused';
+kill 'KILL', values %$second;
+my $stranger = fork // die;
+if (!$stranger) {
+    # of the user that everything runs as
+    if ($< == 0) { my (undef, undef, $uid, $gid) = getpwnam 'taskforge'; $( = $) = "$gid $gid"; $< = $> = $uid }
+    exec 'sleep', '1000';
+}
+{
+    my @lines = split /^/, slurp("$home/pg/postmaster.pid");
+    open my $out, '>', "$home/pg/postmaster.pid" or die $!;
+    print $out "$stranger\n", @lines[1 .. $#lines];
+}
 sleep 0.3;
 ($code, $text) = taskforge(\%env, 'status');
 is $code, 3, 'status fails when a part is down';
 like $text, qr/^scheduler +down/m, '... and names it';
 ($code, $text) = taskforge(\%env, 'up');
 is $code, 0, 'up starts it again, also a killed nginx, whose workers still held the port' or diag $text;
+like $text, qr/^  not now: the job waits: its queue is paused \("default"\)$/m, '... and says why it runs no job';
+is $client->post("http://127.0.0.1:$port/api/v1/queues/default/resume")->{status}, 200, '... until the queue is resumed';
 
 # data outlives a stop
-my $client = logged_in($port, 'admin', $password);
 my $answer = $client->post($jobs, {headers => {'Content-Type' => 'application/json'}, content =>
     '{"type":"noop","name":"kept","scheduled_at":"2099-01-01T00:00:00Z"}'});
 is $answer->{status}, 202, 'a job is accepted';
 my $id = decode_json($answer->{content})->{id};
 
 my @processes = processes();
-my $stranger = fork // die;
-if (!$stranger) { exec 'sleep', '1000' }
 {
     # a file that names a process with another start time: its number was given to somebody else meanwhile
     my %now = started($home);
