@@ -15,7 +15,7 @@
 static void connect_now(uv_timer_t *timer);
 static void on_poll(uv_poll_t *poll, int status, int events);
 
-/* text: its first line is logged. */
+/* text: its first line is logged, and with whom it was. */
 static void log_trouble(tfd_pg_t *pg, tfd_log_limit_t *limit, const char *event, const char *text)
 {
     int64_t left_out;
@@ -24,7 +24,8 @@ static void log_trouble(tfd_pg_t *pg, tfd_log_limit_t *limit, const char *event,
 
     if (tfd_log_allowed(limit, uv_now(pg->loop), &left_out)) {
         snprintf(line, sizeof(line), "%.*s", (int)(len < sizeof(line) ? len : sizeof(line) - 1), text);
-        tf_log(TF_LOG_ERROR, event, "s:connection", pg->name, "s:error", line, "i:left_out", left_out, NULL);
+        tf_log(TF_LOG_ERROR, event, "s:connection", pg->name, "s:host", pg->conn ? PQhost(pg->conn) : NULL,
+               "s:error", line, "i:left_out", left_out, NULL);
     }
 }
 

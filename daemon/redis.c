@@ -167,7 +167,9 @@ static void lost(tfd_redis_t *redis, const char *why)
 
     if (tfd_log_allowed(&redis->log_connect, uv_now(redis->loop), &left_out)) {
         tf_log(TF_LOG_ERROR, redis->state == TFD_REDIS_READY ? "redis_lost" : "redis_connect_failed",
-               "s:connection", redis->name, "s:error", why, "i:left_out", left_out, NULL);
+               "s:connection", redis->name, "s:host",
+               redis->url->socket_path ? redis->url->socket_path : redis->url->host, "s:error", why,
+               "i:left_out", left_out, NULL);
     }
     redis->context = NULL;
     redis->link = NULL;

@@ -307,6 +307,8 @@ ngx_http_taskforge_pg_poll(ngx_http_taskforge_pg_conn_t *pc)
 static void
 ngx_http_taskforge_pg_established(ngx_http_taskforge_pg_conn_t *pc)
 {
+    ngx_uint_t  level;
+
     ngx_del_timer(&pc->timer);
 
     if (PQsetnonblocking(pc->conn, 1) != 0
@@ -321,11 +323,16 @@ ngx_http_taskforge_pg_established(ngx_http_taskforge_pg_conn_t *pc)
     pc->backoff = NGX_HTTP_TASKFORGE_PG_BACKOFF_MIN;
     pc->nprepared = 0;
     pc->broken = 0;
-    pc->quiet = 0;
 
-    ngx_log_error(NGX_LOG_INFO, pc->pg->log, 0,
+    /* the end of an outage is logged where its beginning was */
+
+    level = pc->quiet ? NGX_LOG_NOTICE : NGX_LOG_INFO;
+
+    ngx_log_error(level, pc->pg->log, 0,
                   "taskforge: connected to PostgreSQL %d, backend %d",
                   PQserverVersion(pc->conn), PQbackendPID(pc->conn));
+
+    pc->quiet = 0;
 
     ngx_http_taskforge_pg_listen_begin(pc);
 

@@ -392,6 +392,7 @@ ngx_http_taskforge_redis_greeted(redisAsyncContext *ac, void *reply,
     void *data)
 {
     redisReply                  *rr = reply;
+    ngx_uint_t                   level;
     ngx_http_taskforge_redis_t  *redis = ac->data;
 
     if (rr == NULL) {
@@ -413,12 +414,17 @@ ngx_http_taskforge_redis_greeted(redisAsyncContext *ac, void *reply,
     }
 
     redis->ready = 1;
-    redis->quiet = 0;
     redis->backoff = NGX_HTTP_TASKFORGE_REDIS_BACKOFF_MIN;
     ngx_del_timer(&redis->timer);
 
-    ngx_log_error(NGX_LOG_INFO, redis->log, 0,
+    /* the end of an outage is logged where its beginning was */
+
+    level = redis->quiet ? NGX_LOG_NOTICE : NGX_LOG_INFO;
+
+    ngx_log_error(level, redis->log, 0,
                   "taskforge: connected to Redis (%s)", redis->name);
+
+    redis->quiet = 0;
 
     if (redis->state) {
         redis->state(redis->data, 1);

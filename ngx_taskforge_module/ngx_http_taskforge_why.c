@@ -286,20 +286,22 @@ ngx_http_taskforge_why_workers(tf_buf_t *out, ngx_http_taskforge_why_t *why)
 
     } else if (why->serving == 0) {
         ngx_http_taskforge_why_reason(out, "no_worker_for_queue",
-                                      "of %d workers none serves its queue",
+                                      "none of the workers that are alive "
+                                      "(%d) serves its queue",
                                       (int) why->alive);
         tf_json_kstr(out, "queue", why->job.queue.data, why->job.queue.len);
 
     } else if (why->able == 0) {
         ngx_http_taskforge_why_reason(out, "no_worker_for_type",
-                                      "of %d workers of its queue none knows "
-                                      "its type", (int) why->serving);
+                                      "none of the workers of its queue (%d) "
+                                      "knows its type", (int) why->serving);
         tf_json_kstr(out, "type", why->job.type.data, why->job.type.len);
 
     } else if (why->taking == 0) {
         ngx_http_taskforge_why_reason(out, "workers_quiet",
-                                      "its %d workers have been told to take "
-                                      "no jobs, or are stopping",
+                                      "the workers that could run it (%d) "
+                                      "have been told to take no jobs, or are "
+                                      "stopping",
                                       (int) why->able);
 
     } else if (why->busy >= why->slots) {
@@ -321,8 +323,8 @@ static void
 ngx_http_taskforge_why_turn(tf_buf_t *out, ngx_http_taskforge_why_t *why)
 {
     if (why->before > 0) {
-        ngx_http_taskforge_why_reason(out, "jobs_before", "%d%s jobs of its "
-                                      "queue come before it",
+        ngx_http_taskforge_why_reason(out, "jobs_before", "jobs of its queue "
+                                      "that come before it: %d%s",
                                       (int) ngx_min(why->before,
                                               NGX_HTTP_TASKFORGE_WHY_COUNTED),
                                       why->before

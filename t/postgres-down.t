@@ -2,6 +2,7 @@
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
+use TaskForge::Files qw(slurp);
 
 my $tf = TaskForge->start;
 
@@ -32,6 +33,7 @@ for my $round (1, 2) {
 $tf->start_part('postgres');
 my $again = wait_until(15, sub { my $r = $tf->post('/api/v1/jobs', {type => 'noop'}); $r->status == 202 && $r->json->{id} });
 ok($again, 'when it is back submits are accepted, without a restart');
+like(slurp("$tf->{home}/log/nginx-error.log"), qr/\[error\].*PostgreSQL connection lost.*\[notice\].*connected to PostgreSQL/s, 'the log says when it went, and when it came back');
 # every process has connections of its own, and each waits a second at most before it tries again
 ok(wait_until(10, sub { 10 == grep { $tf->get("/api/v1/jobs/$id")->status == 200 } 1 .. 10 }), 'and jobs can be read, in every process');
 sleep 1;

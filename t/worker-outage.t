@@ -3,6 +3,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
 use TaskForge::Checker;
+use TaskForge::Process qw(children_of halt);
 use TaskForge::Rows;
 
 my $tf = TaskForge->start(parts => [qw(postgres redis worker scheduler)]);
@@ -47,6 +48,20 @@ $tf->start_part('postgres');
 ok(wait_until(15, sub { $tf->status_of($long) eq 'SUCCESS' }), 'PostgreSQL was away when it ended: the result is kept and written');
 is($tf->sql_value("SELECT attempt FROM jobs WHERE id = '$long'"), 1, '... in the same attempt');
 
+# PostgreSQL stands still for longer than a worker may be silent: every heartbeat is held back, and so is who judges them
+($long) = $tf->insert_jobs(1, type => "'sleep'", payload => q('{"seconds": 2}'));
+push @all, $long;
+$tf->xadd(10, $long);
+ok(wait_until(30, sub { $tf->status_of($long) eq 'RUNNING' }), 'a job of two seconds runs');
+halt(my $postmaster = $tf->part('postgres')->pid);
+halt(my @backends = children_of($postmaster));
+sleep 5;
+kill 'CONT', $postmaster, @backends;
+ok(wait_until(30, sub { $tf->status_of($long) eq 'SUCCESS' }), 'PostgreSQL stood still when it ended: the result is written');
+is($tf->sql_value("SELECT attempt FROM jobs WHERE id = '$long'"), 1, '... in the same attempt');
+ok(wait_until(30, sub { $tf->log_events('scheduler', 'leader_elected') > $tf->log_events('scheduler', 'leader_deposed') }), '... a scheduler leads again');
+is_deeply([$tf->log_events('scheduler', 'worker_lost'), $tf->log_events('worker', 'declared_lost')], [], '... and nobody was called lost');
+
 # Redis dies and loses everything
 load(3000);
 ok(goes_on(100), 'jobs run');
@@ -65,6 +80,8 @@ $tf->redis('FLUSHALL');
 $tf->redis('CLIENT', 'KILL', 'TYPE', 'normal');
 ok(wait_until(60, sub { ended() == @all }), 'the function library is gone: it is loaded again');
 
+is(($tf->log_events('worker', 'postgres_lost'))[0]{host}, "$tf->{home}/run", 'the log says which PostgreSQL was lost');
+is(($tf->log_events('worker', 'redis_lost'))[0]{host}, "$tf->{home}/run/redis.sock", '... and which Redis');
 is($tf->part('worker')->pid, $worker, 'the worker was never restarted');
 ok($tf->part('worker')->alive, '... and lives');
 $checker->check(ids => \@all);

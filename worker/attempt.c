@@ -27,8 +27,9 @@ int64_t tfw_attempt_timeout_us(const tfw_job_t *job)
 static void log_failed(tfw_executor_t *ex, const tfw_job_t *job)
 {
     ex->worker->pool.failed++;
-    tf_log(TF_LOG_INFO, "attempt_failed", "u:job_id", job->row.id, "s:status",
-           tf_status_name(job->row.status), "i:attempt", (int64_t)job->row.attempt, NULL);
+    tf_log(TF_LOG_INFO, "attempt_failed", "u:job_id", job->row.id, "s:type",
+           tfw_catalogue_at((size_t)job->handler)->type, "s:status", tf_status_name(job->row.status),
+           "i:attempt", (int64_t)job->row.attempt, NULL);
 }
 
 /* "timed out after 30 s"; returns its length. */
