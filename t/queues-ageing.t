@@ -64,4 +64,13 @@ ok(wait_until(60, sub { !$tf->sql_value("SELECT count(*) FROM jobs WHERE status 
 my $before = $tf->sql_value("SELECT count(*) FROM jobs WHERE priority = 10 AND started_at < (SELECT started_at FROM jobs WHERE id = '$ours')");
 cmp_ok($before, '<', 3000, "... most of them after it: $before before");
 
+# the worker, which runs short jobs, reads ahead: several in one claim, of which the highest run first
+$tf->post("$api/queues/default/pause", undef);
+my @levels = (0, 5, 8, 10, 1, 9);
+$tf->submit_batch(map { {type => 'sleep', payload => {seconds => 0.05}, priority => $_} } @levels);
+$tf->redis('SET', "$base:turn", 0); # the claim that follows is no fair one
+$tf->post("$api/queues/default/resume", undef);
+ok(wait_until(60, sub { $tf->sql_value("SELECT count(*) FROM jobs WHERE type = 'sleep' AND status = 'SUCCESS'") == @levels }), 'jobs of six levels run');
+is(join(' ', map { $_->[0] } $tf->sql("SELECT priority FROM jobs WHERE type = 'sleep' ORDER BY started_at")), join(' ', sort { $b <=> $a } @levels), '... the highest first');
+
 done_testing;

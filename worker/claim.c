@@ -125,10 +125,11 @@ static void claimed(tfw_worker_t *w, tfw_job_t *job)
     tfw_ledger_add(w, job);
 }
 
-/* Hands the rows of an answer out. false: out of memory. */
+/* Hands the rows of an answer out, each in its turn. false: out of memory. */
 static bool take_rows(tfw_worker_t *w, tfw_claimed_t *c, const PGresult *result)
 {
     bool returned[TFW_CLAIM_MAX] = {false};
+    tfw_job_t *turns[TFW_CLAIM_MAX] = {NULL};
     int rows = PQntuples(result), expected = 0;
     int64_t now = tfw_monotonic_us();
     tfw_batch_t *batch = rows ? tfw_batch_new(tfd_pg_keep(&w->claim_pg), (size_t)rows) : NULL;
@@ -163,7 +164,12 @@ static bool take_rows(tfw_worker_t *w, tfw_claimed_t *c, const PGresult *result)
         job->claimed_us = now;
         job->entry = c->items[i].entry;
         batch->held++;
-        claimed(w, job);
+        turns[c->items[i].rank] = job;
+    }
+    for (int i = 0; i < c->ranks; i++) {
+        if (turns[i]) {
+            claimed(w, turns[i]);
+        }
     }
     for (int i = 0; i < c->count; i++) {
         if (!returned[i]) {
@@ -281,8 +287,10 @@ static tfw_claimed_t *read_claimed(tfw_worker_t *w, const redisReply *list)
             tfw_streams_done(w, entry); /* somebody else's entry: no job can be meant */
             continue;
         }
+        c->items[c->count].rank = (int16_t)c->count;
         c->count++;
     }
+    c->ranks = c->count;
     sort_items(w, c);
     if (c->count == 0) {
         free(c);

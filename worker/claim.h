@@ -22,11 +22,13 @@ struct tfw_worker_s;
 typedef struct {
     struct tfw_worker_s *worker;
     int count;
+    int ranks; /* as many as there were before doubles were let go of */
     bool sent;
     bool recover; /* an earlier sending was never answered */
     int64_t incarnation;
     struct {
         uint8_t id[16];
+        int16_t rank; /* its turn: Redis hands out by level, and in a level the oldest first */
         tfw_entry_t entry;
     } items[]; /* at most TFW_CLAIM_MAX */
 } tfw_claimed_t;
