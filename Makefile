@@ -74,7 +74,8 @@ SLICE     := $(BUILD)/taskforge-slice
 TESTER    := $(BUILD)/t/taskforge-worker
 UNITS     := $(patsubst t/unit/%.c,$(BUILD)/unit/%,$(unit_c))
 
-.PHONY: all module worker scheduler tools units html lint lint-format lint-cppcheck lint-tidy lint-html fuzz help up down logs seed migrate test clean
+.PHONY: all module worker scheduler tools units html lint lint-format lint-cppcheck lint-tidy lint-html fuzz help up down status logs logs-api logs-worker seed migrate \
+	migrate-create shell-db shell-redis test clean
 all: module worker scheduler tools
 module: $(MODULE)
 worker: $(WORKER) $(RENDER) $(IMAGES)
@@ -89,7 +90,8 @@ html:
 help:
 	@echo 'make [all|module|worker|scheduler|tools|units|html] [BUILD=dir] [SANITIZE=1]   build'
 	@echo 'make lint                                      clang-format, cppcheck, clang-tidy, ESLint'
-	@echo 'make up|down|logs|seed|migrate|test|clean      the same as ./taskforge ...'
+	@echo 'make up|down|status|logs|seed|migrate|shell-db|shell-redis|test|clean'
+	@echo '     logs-api|logs-worker|migrate-create MSG=name   the same as ./taskforge ...'
 
 # nginx's generated headers (ngx_auto_config.h), once per build directory
 $(NGX_OBJS)/.ready:
@@ -222,8 +224,14 @@ lint-html:
 	html/tools/build $(BUILD)/html --dev
 	@cd html && npm run --silent lint
 
-up down logs seed migrate test clean:
+up down status logs seed migrate shell-db shell-redis test clean:
 	./taskforge $@
+logs-api:
+	./taskforge logs nginx
+logs-worker:
+	./taskforge logs worker
+migrate-create:
+	./taskforge migrate-create "$(MSG)"
 
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
