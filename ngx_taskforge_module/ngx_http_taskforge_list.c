@@ -56,8 +56,10 @@ static void ngx_http_taskforge_list_cursor(ngx_http_taskforge_list_t *l);
 static void ngx_http_taskforge_list_total(ngx_http_taskforge_list_t *l);
 static void ngx_http_taskforge_list_send(ngx_http_taskforge_list_t *l,
     tf_buf_t *text);
+static ngx_uint_t ngx_http_taskforge_list_indexed(tf_job_filter_t *f);
 static ngx_uint_t ngx_http_taskforge_list_searches(
     ngx_http_taskforge_list_t *l);
+static void ngx_http_taskforge_list_few(tf_buf_t *text, tf_job_filter_t *f);
 static void ngx_http_taskforge_list_search(ngx_http_taskforge_list_t *l);
 static void ngx_http_taskforge_list_ranges(ngx_http_request_t *r, void *data,
     PGresult *res);
@@ -257,7 +259,17 @@ ngx_http_taskforge_list_total(ngx_http_taskforge_list_t *l)
 }
 
 
-/* Does no index bring what is asked for in its order?  An id needs none. */
+/* Has jobs an index on the type or the statuses?  Nearly all are SUCCESS. */
+
+static ngx_uint_t
+ngx_http_taskforge_list_indexed(tf_job_filter_t *f)
+{
+    return f->type.data
+           || (f->statuses && !(f->statuses & TF_STATUS_BIT(TF_SUCCESS)));
+}
+
+
+/* Can it be that no index leads to what is asked for?  An id needs none. */
 
 static ngx_uint_t
 ngx_http_taskforge_list_searches(ngx_http_taskforge_list_t *l)
@@ -266,10 +278,47 @@ ngx_http_taskforge_list_searches(ngx_http_taskforge_list_t *l)
 
     f = &l->filter;
 
-    return !f->has_id
-           && (f->search.data || f->queue.data || f->has_created_by
-               || f->priority_low > TF_PRIORITY_MIN
-               || f->priority_high < TF_PRIORITY_MAX);
+    if (f->has_id) {
+        return 0;
+    }
+
+    if (f->search.data || f->has_created_by) {
+        return 1;
+    }
+
+    return (f->queue.data || f->priority_low > TF_PRIORITY_MIN
+            || f->priority_high < TF_PRIORITY_MAX)
+           && !ngx_http_taskforge_list_indexed(f);
+}
+
+
+/* How many rows the index on the type or the statuses leads to: few? */
+
+static void
+ngx_http_taskforge_list_few(tf_buf_t *text, tf_job_filter_t *f)
+{
+    int          i;
+    const char  *comma;
+
+    tf_buf_addf(text, "(SELECT coalesce(sum(n), 0) <= %d FROM job_counts "
+                "WHERE ", NGX_HTTP_TASKFORGE_SEARCH_JOBS);
+
+    if (f->type.data) {
+        tf_buf_adds(text, "type = $1::text)");
+        return;
+    }
+
+    comma = "status IN (";
+
+    for (i = 0; i < TF_STATUS_COUNT; i++) {
+        if (f->statuses & TF_STATUS_BIT(i)) {
+            tf_buf_addf(text, "%s'%s'", comma,
+                        tf_status_name((tf_status_t) i));
+            comma = ",";
+        }
+    }
+
+    tf_buf_adds(text, "))");
 }
 
 
@@ -281,12 +330,11 @@ ngx_http_taskforge_list_searches(ngx_http_taskforge_list_t *l)
 static void
 ngx_http_taskforge_list_search(ngx_http_taskforge_list_t *l)
 {
-    int                  i, n, lengths[TF_FILTER_PARAMS];
+    int                  n, lengths[1 + NGX_HTTP_TASKFORGE_SEARCH_PARAMS];
     uint8_t              levels[4], since[16], below[16];
     tf_buf_t             text;
     tf_sql_t             sql;
-    ngx_uint_t           indexed;
-    const char          *values[TF_FILTER_PARAMS];
+    const char          *values[1 + NGX_HTTP_TASKFORGE_SEARCH_PARAMS];
     tf_job_filter_t     *f;
     ngx_http_request_t  *r;
 
@@ -297,15 +345,10 @@ ngx_http_taskforge_list_search(ngx_http_taskforge_list_t *l)
     tf_pg_put_int4(levels, (2 << f->priority_high) - (1 << f->priority_low));
     tf_job_where_ids(f, l->has_cursor ? l->cursor : NULL, since, below);
 
-    indexed = f->type.data
-              || (f->statuses && !(f->statuses & TF_STATUS_BIT(TF_SUCCESS)));
+    n = f->type.data ? 1 : 0;
 
-    n = indexed ? l->where.ncounted : 0;
-
-    for (i = 0; i < n; i++) {
-        values[i] = l->where.values[i];
-        lengths[i] = l->where.lengths[i];
-    }
+    values[0] = f->type.data;
+    lengths[0] = (int) f->type.len;
 
     values[n] = f->search.data;
     lengths[n] = (int) f->search.len;
@@ -322,10 +365,9 @@ ngx_http_taskforge_list_search(ngx_http_taskforge_list_t *l)
 
     tf_buf_adds(&text, "SELECT c.few, s.lows, s.highs, s.rest FROM (SELECT ");
 
-    if (indexed) {
-        tf_buf_addf(&text, "(SELECT coalesce(sum(n), 0) <= %d FROM job_counts "
-                    "WHERE true%s)", NGX_HTTP_TASKFORGE_SEARCH_JOBS,
-                    tf_buf_cstr(&l->where.counts));
+    if (ngx_http_taskforge_list_indexed(f)) {
+        ngx_http_taskforge_list_few(&text, f);
+
     } else {
         tf_buf_adds(&text, "false");
     }

@@ -101,7 +101,8 @@ BEGIN
       RETURN;
     END IF;
   END IF;
-  FOR r IN SELECT o.* FROM job_ranges o WHERE o.low < below AND o.high > coalesce(since, uuid_zero()) ORDER BY o.low DESC LOOP
+  FOR r IN SELECT o.* FROM job_ranges o WHERE o.low < below ORDER BY o.low DESC LOOP
+    EXIT WHEN r.high <= since;
     IF jobs >= most_jobs OR bytes >= most_bytes THEN
       rest := r.high;
       RETURN;
