@@ -46,6 +46,11 @@ waits($MANY, "$MANY jobs wait for a service at the same time");
 my $pid = io_executor();
 my @children = children_of($worker->pid);
 is(scalar @children, 3, '... in one process, beside two executors');
+$pid = io_executor();
+my $unknown = $tf->wait_for_end($tf->submit({type => 'api_call', payload => {url => 'http://name.slow.test/', timeout_seconds => 0.5}, max_retries => 0})->{id}, 60);
+like($unknown->{error}, qr/timed? ?out/i, 'a name that is looked up for long: its job times out');
+cmp_ok($tf->sql_value("SELECT extract(epoch FROM finished_at - started_at) FROM jobs WHERE id = '$unknown->{id}'"), '<', 12, '... before the lookup ends, for which nobody waits');
+is(io_executor(), $pid, '... nor is the process ended for it');
 SKIP: {
     skip 'sanitizers take memory of their own', 1 if $TaskForge::Stack::SANITIZED;
     my ($kb) = slurp("/proc/$pid/smaps_rollup") =~ /^Pss_Anon:\s+(\d+) kB/m;
@@ -68,7 +73,8 @@ waits($MANY - 1, '... alone');
 is(io_executor(), $pid, 'no process had to go');
 $server->release;
 ok(wait_until(60, sub { count("type = 'slow' AND status = 'SUCCESS'") >= $MANY }), 'the others end well');
-is($server->stats->{most}, $MANY, "$MANY is what the service saw at once");
+my $most = $server->stats->{most};
+ok($most >= $MANY && $most <= $MANY + 1, "$MANY is what the service saw at once, perhaps with the other worker's one") or diag $most;
 
 # whoever only lets time pass lets the others work
 my $patient = $tf->submit(io(wait_ms => 600_000))->{id};

@@ -137,7 +137,8 @@ tf_str_t tfw_http_header(const tfw_http_answer_t *answer, const char *name)
     for (; line && line < end; line = next) {
         const char *stop = memchr(line, '\n', (size_t)(end - line));
 
-        next = stop + 1; /* each line has its end */
+        stop = stop ? stop : end; /* each line has its end, unless there was no memory for it */
+        next = stop < end ? stop + 1 : end;
         if ((size_t)(stop - line) > name_len && line[name_len] == ':' &&
             strncasecmp(line, name, name_len) == 0) {
             line += name_len + 1;

@@ -20,6 +20,9 @@ CURL *tfw_transfer_handle(void)
     curl = curl_easy_init();
     if (curl) {
         curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+        /* Else the end of a transfer waits, with all the others of the process, for the thread that looks its
+         * name up, which may be as long as a name server does not answer. So the thread ends by itself. */
+        curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
     }
     return curl;
 }
