@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "name.h"
 #include "uuid.h"
 
 static const tf_str_t status_names[TF_STATUS_COUNT] = {
@@ -139,10 +140,7 @@ bool tf_queue_name_valid(const char *name, size_t len)
         return false;
     }
     for (size_t i = 0; i < len; i++) {
-        char c = name[i];
-
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-              c == '.' || c == '-')) {
+        if (!tf_name_char(name[i])) {
             return false;
         }
     }

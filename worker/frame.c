@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "write_all.h"
+
 typedef union {
     char bytes[CMSG_SPACE(sizeof(int))];
     struct cmsghdr align;
@@ -18,24 +20,12 @@ static int body_to_memfd(const tfw_frame_out_t *frame)
     int fd = memfd_create("taskforge-frame", MFD_CLOEXEC);
 
     for (int i = 0; fd >= 0 && i < TFW_FRAME_BODY_PARTS; i++) {
-        const char *p = frame->body[i].iov_base;
-        size_t left = frame->body[i].iov_len;
+        if (!tfw_write_all(fd, frame->body[i].iov_base, frame->body[i].iov_len)) {
+            int saved = errno;
 
-        while (left) {
-            ssize_t n = write(fd, p, left);
-
-            if (n < 0 && errno == EINTR) {
-                continue;
-            }
-            if (n <= 0) {
-                int saved = errno;
-
-                close(fd);
-                errno = saved;
-                return -1;
-            }
-            p += n;
-            left -= (size_t)n;
+            close(fd);
+            errno = saved;
+            return -1;
         }
     }
     return fd;

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "write_all.h"
+
 #define OUTPUT_PIECE 65536 /* bytes */
 
 bool tfw_convert_fail(tfw_convert_t *c, tfw_outcome_t outcome, const char *fmt, ...)
@@ -47,25 +49,16 @@ void tfw_convert_progress(tfw_convert_t *c, uint64_t done, uint64_t all, int fro
 
 static bool write_out(tfw_output_t *out)
 {
-    const char *data = out->buf.data;
-    size_t left = out->buf.len;
-    ssize_t n;
-
     if (out->buf.failed) {
         return tfw_convert_memory(out->convert);
     }
-    out->written += left;
+    out->written += out->buf.len;
     if (out->written > out->convert->output_max) {
         return tfw_convert_fail(out->convert, TFW_PERMANENT, "the result is larger than %llu bytes",
                                 (unsigned long long)out->convert->output_max);
     }
-    while (left > 0) {
-        n = write(out->fd, data, left);
-        if (n < 0 && errno != EINTR) {
-            return tfw_convert_fail(out->convert, TFW_RETRY, "cannot write: %s", strerror(errno));
-        }
-        data += n > 0 ? n : 0;
-        left -= n > 0 ? (size_t)n : 0;
+    if (!tfw_write_all(out->fd, out->buf.data, out->buf.len)) {
+        return tfw_convert_fail(out->convert, TFW_RETRY, "cannot write: %s", strerror(errno));
     }
     out->buf.len = 0;
     return true;

@@ -6,6 +6,7 @@
 
 #include "files.h"
 #include "http_call.h"
+#include "write_all.h"
 
 #define TIMEOUT_MS (3600 * 1000) /* the job's own limit comes first */
 #define REDIRECTS 5
@@ -24,15 +25,9 @@ static bool on_body(void *data, const tfw_http_answer_t *answer, const char *byt
     if (answer->status != OK) {
         return true;
     }
-    while (len > 0) {
-        ssize_t n = write(target->fd, bytes, len);
-
-        if (n < 0 && errno != EINTR) {
-            target->error = errno;
-            return false;
-        }
-        bytes += n > 0 ? n : 0;
-        len -= n > 0 ? (size_t)n : 0;
+    if (!tfw_write_all(target->fd, bytes, len)) {
+        target->error = errno;
+        return false;
     }
     return true;
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "files.h"
+#include "write_all.h"
 
 #define WRITE_SIZE 262144 /* bytes that are gathered */
 
@@ -46,28 +47,19 @@ void tfw_rows_file_field(tfw_rows_file_t *f, bool first, const char *text, size_
 
 static tfw_outcome_t flush(tfw_rows_file_t *f)
 {
-    const char *at = f->buf.data;
-    size_t left = f->buf.len;
-
     if (f->buf.failed) {
         tfw_run_error(f->run, "the file of rows: out of memory");
         return TFW_RETRY;
     }
-    f->size += (int64_t)left;
+    f->size += (int64_t)f->buf.len;
     if (f->size > tfw_files_max_bytes()) {
         tfw_run_error(f->run, "the file of rows has more than %lld bytes (TASKFORGE_FILES_MAX_BYTES)",
                       (long long)tfw_files_max_bytes());
         return TFW_PERMANENT;
     }
-    while (left > 0) {
-        ssize_t n = write(f->fd, at, left);
-
-        if (n < 0 && errno != EINTR) {
-            tfw_run_error(f->run, "the file of rows: %s", strerror(errno));
-            return TFW_RETRY;
-        }
-        at += n > 0 ? n : 0;
-        left -= n > 0 ? (size_t)n : 0;
+    if (!tfw_write_all(f->fd, f->buf.data, f->buf.len)) {
+        tfw_run_error(f->run, "the file of rows: %s", strerror(errno));
+        return TFW_RETRY;
     }
     tf_buf_reset(&f->buf);
     return TFW_OK;

@@ -12,7 +12,9 @@
 #include "files.h"
 #include "handler.h"
 #include "http_call.h"
+#include "name.h"
 #include "uuid.h"
+#include "write_all.h"
 
 #define INPUT_NAME_MAX TF_URL_MAX /* bytes */
 #define FETCH_TIMEOUT_MS 120000
@@ -114,17 +116,11 @@ static bool on_body(void *data, const tfw_http_answer_t *answer, const char *byt
 {
     fetch_t *f = data;
 
-    while (len > 0) {
-        ssize_t n = write(f->fd, bytes, len);
-
-        if (n < 0 && errno != EINTR) {
-            f->error = errno;
-            return false;
-        }
-        bytes += n > 0 ? n : 0;
-        len -= n > 0 ? (size_t)n : 0;
-        f->written += n > 0 ? n : 0;
+    if (!tfw_write_all(f->fd, bytes, len)) {
+        f->error = errno;
+        return false;
     }
+    f->written += (int64_t)len;
     return true;
 }
 
@@ -240,8 +236,7 @@ static void name_output(request_t *r)
     stop = stop > from ? stop : end;
     for (i = from; i < stop && len < sizeof(r->name) - 8; i++) {
         char c = path[i];
-        bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-                    c == '-' || (c == '.' && len > 0);
+        bool fine = tf_name_char(c) && (c != '.' || len > 0);
 
         r->name[len++] = (char)(fine ? c : '_');
     }

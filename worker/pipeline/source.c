@@ -13,6 +13,7 @@
 #include "files.h"
 #include "http_call.h"
 #include "pipeline/s3.h"
+#include "write_all.h"
 
 typedef struct {
     tfw_source_t face; /* first: tfw_source_t * is stream_t * */
@@ -111,18 +112,15 @@ static bool on_body(void *data, const tfw_http_answer_t *answer, const char *byt
         return answer->body_read < 65536; /* what an error says is kept by the call */
     }
     f->too_long = f->size + (int64_t)len > f->max;
-    while (len > 0 && !f->too_long) {
-        ssize_t n = write(f->fd, bytes, len);
-
-        if (n < 0 && errno != EINTR) {
-            f->error = errno;
-            return false;
-        }
-        bytes += n > 0 ? n : 0;
-        len -= n > 0 ? (size_t)n : 0;
-        f->size += n > 0 ? n : 0;
+    if (f->too_long) {
+        return false;
     }
-    return !f->too_long;
+    if (!tfw_write_all(f->fd, bytes, len)) {
+        f->error = errno;
+        return false;
+    }
+    f->size += (int64_t)len;
+    return true;
 }
 
 /* One GET, from a byte on (0: all of it). */

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "worker/write_all.h"
+
 /* Of the fonts that the machine has; conf/packages brings DejaVu. */
 #define SANS "DejaVu Sans, sans-serif"
 #define FIXED "DejaVu Sans Mono, monospace"
@@ -47,18 +49,9 @@ static cairo_status_t write_out(void *closure, const unsigned char *data, unsign
         tfw_page_fail(p, "the document has too many bytes");
         return CAIRO_STATUS_WRITE_ERROR;
     }
-    while (p->fd >= 0 && length > 0) {
-        ssize_t n = write(p->fd, data, length);
-
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            tfw_page_fail(p, n < 0 ? strerror(errno) : "nothing can be written");
-            return CAIRO_STATUS_WRITE_ERROR;
-        }
-        data += n;
-        length -= (unsigned int)n;
+    if (p->fd >= 0 && !tfw_write_all(p->fd, data, length)) {
+        tfw_page_fail(p, strerror(errno));
+        return CAIRO_STATUS_WRITE_ERROR;
     }
     return CAIRO_STATUS_SUCCESS;
 }

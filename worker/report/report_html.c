@@ -7,6 +7,7 @@
 
 #include "report/report.h"
 #include "worker/files.h"
+#include "worker/write_all.h"
 
 #define FLUSH_BYTES 65536
 #define CHART_MAX (1024 * 1024)
@@ -39,23 +40,13 @@ static const char style[] =
 
 static void flush(page_t *p, size_t least)
 {
-    size_t done = 0;
-
     if (p->failed || (p->out.len < least && !p->out.failed)) {
         return;
     }
-    while (done < p->out.len) {
-        ssize_t n = write(p->fd, p->out.data + done, p->out.len - done);
-
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            tfw_run_error(p->run, "the report cannot be written: %s", strerror(errno));
-            p->failed = true;
-            return;
-        }
-        done += (size_t)n;
+    if (!tfw_write_all(p->fd, p->out.data, p->out.len)) {
+        tfw_run_error(p->run, "the report cannot be written: %s", strerror(errno));
+        p->failed = true;
+        return;
     }
     if (p->out.failed) {
         tfw_run_error(p->run, "out of memory");
