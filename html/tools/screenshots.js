@@ -71,6 +71,7 @@ const pages = {
 const browser = await launch();
 for (const [device, viewport] of Object.entries({ desktop: { width: 1280, height: 860 }, phone: { width: 360, height: 740 } })) {
   const context = await browser.newContext({ viewport, reducedMotion: 'reduce' });
+  context.setDefaultTimeout(120_000); // on a busy machine, too
   const page = await context.newPage();
   page.on('console', (message) => message.type() === 'error' && console.log(`${page.url()}: ${message.text()}`));
   page.on('pageerror', (error) => console.log(`${page.url()}: ${error}`));

@@ -65,7 +65,7 @@ function Letters({ jobs, onChange }: { jobs: Job[]; onChange: () => void }) {
                   <Link href={`/jobs/${job.id}`} className="row-link block truncate">{job.name ?? job.id}</Link>
                   <span className="block break-words text-xs text-bad">{job.error}</span>
                 </div>
-                <span className="text-xs text-muted">{job.queue} · {job.attempt} attempts · <Time at={job.finished_at} /></span>
+                <span className="text-xs text-muted">{job.queue} · {job.attempt} {job.attempt === 1 ? 'attempt' : 'attempts'} · <Time at={job.finished_at} /></span>
                 {may && <button type="button" className="button" disabled={retry.isPending} onClick={() => retry.mutate(job.id)}>Retry</button>}
               </li>
             ))}
