@@ -53,7 +53,7 @@ function Figure({ label, value, note, href }: { label: string; value: string; no
     <div className="min-w-0 bg-surface px-4 py-3">
       <div className="text-xs text-muted">{href ? <Link href={href} className="underline-offset-2 hover:text-ink hover:underline">{label}</Link> : label}</div>
       <div className="figure truncate" data-figure={label}>{value}</div>
-      <div className="truncate text-xs text-muted">{note ?? ' '}</div>
+      <div className="text-xs text-muted sm:truncate">{note ?? ' '}</div>
     </div>
   );
 }

@@ -153,7 +153,7 @@ export default function SubmitDialog({ initial, onClose }: Props) {
           </>
         )}
         <div className="sticky -bottom-px z-10 -mx-4 !-mb-4 flex flex-wrap items-center justify-end gap-2 border-t border-line bg-surface px-4 py-3">
-          <span className="mr-auto text-xs text-muted">Or several at once:</span>
+          <span className="sr-only mr-auto text-xs text-muted sm:not-sr-only sm:mr-auto">Or several at once:</span>
           {TIMES.map((times) => (
             <button key={times} type="button" className="button" disabled={send.isPending} onClick={() => form.current?.reportValidity() && send.mutate(times)}>
               × {times}
