@@ -22,7 +22,7 @@
 /* What a page may take: strangers make them, and callers the selectors. */
 #define PAGE_CPU_MS 1500          /* to become a tree */
 #define SELECTOR_CPU_MS 1000      /* each */
-#define ALL_CPU_MS 5000          /* together */
+#define ALL_CPU_MS 5000           /* together */
 #define PAGE_MEMORY (384LL << 20) /* bytes */
 
 /* A page that is to be visited. */
@@ -300,12 +300,13 @@ static void read_apart(void *data, tfw_apart_t *apart, tf_buf_t *answer)
 /* The answer of read_apart. false: it is none. */
 static bool take_page(crawl_t *c, const page_work_t *work, const tf_buf_t *answer)
 {
-    const char *at = answer->data, *end = at + answer->len;
+    const char *at = answer->data, *end;
     page_head_t head;
 
-    if (answer->len < sizeof(head) || end[-1] != '\0') {
+    if (answer->len < sizeof(head) || at[answer->len - 1] != '\0') {
         return false;
     }
+    end = at + answer->len;
     memcpy(&head, at, sizeof(head));
     at += sizeof(head);
     if (head.json >= (size_t)(end - at)) {
@@ -316,7 +317,7 @@ static bool take_page(crawl_t *c, const page_work_t *work, const tf_buf_t *answe
     c->pages = head.pages;
     c->truncated = head.truncated;
     c->full = head.full;
-    if (*at && head.json) {
+    if (head.json > 0 && *at) {
         tfw_run_log(c->run, "warning", "%s: %s", work->answer->url, at);
     }
     for (at += strlen(at) + 1; at < end; at += strlen(at) + 1) {
