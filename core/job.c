@@ -267,7 +267,8 @@ void tf_job_write_json(tf_buf_t *out, const tf_job_t *job, bool with_data, bool 
     tf_json_ktime(out, "scheduled_at", job->scheduled_at);
     tf_json_ktime(out, "run_at", job->run_at);
     tf_json_ktime(out, "started_at", job->started_at);
-    tf_json_ktime(out, "finished_at", job->finished_at);
+    /* an attempt that is to be tried again has ended; the job has not */
+    tf_json_ktime(out, "finished_at", tf_status_is_terminal(job->status) ? job->finished_at : TF_TIME_NONE);
     tf_json_ktime(out, "expires_at", job->expires_at);
     tf_json_ktime(out, "retried_at", job->retried_at);
     write_duration(out, job);

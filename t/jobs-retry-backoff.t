@@ -15,6 +15,8 @@ is($first->{status}, 'RETRYING', 'an attempt that times out is tried again');
 like($first->{error}, qr/timed out after 1 s/, 'the error says that it timed out');
 is($first->{attempt}, 1, 'after the first attempt');
 ok($first->{run_at}, 'run_at says when');
+is($first->{finished_at}, undef, 'it has not finished');
+cmp_ok($first->{duration_seconds}, '>=', 1, 'duration_seconds is that of the attempt');
 
 my $job = $tf->wait_for_end($id, 30);
 is($job->{status}, 'DEAD_LETTER', 'when the retries are spent the job is a dead letter');

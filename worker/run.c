@@ -387,6 +387,10 @@ bool tfw_run_begin(tfw_run_t *run, const tfw_executor_env_t *env, tfw_frame_in_t
     run->traceparent =
         traceparent_len ? strndup(frame->body + run->payload_len + metadata_len, traceparent_len) : NULL;
     run->secret = take_secret(frame);
+    if (frame->head.u.job.secret_len && !run->secret) {
+        run->starved = true;
+        snprintf(run->trouble, sizeof(run->trouble), "out of memory for the job's secret");
+    }
     run->started_us = tfw_monotonic_us();
     return true;
 }
@@ -394,7 +398,7 @@ bool tfw_run_begin(tfw_run_t *run, const tfw_executor_env_t *env, tfw_frame_in_t
 bool tfw_run_perform(tfw_run_t *run)
 {
     tfw_frame_out_t answer = {.head = {.kind = TFW_FRAME_RESULT, .seq = run->seq}};
-    tfw_outcome_t outcome = settle(run, run->handler->run(run));
+    tfw_outcome_t outcome = settle(run, run->trouble[0] ? TFW_RETRY : run->handler->run(run));
 
     answer.head.u.result.started_us = run->started_us;
     answer.head.u.result.finished_us = tfw_monotonic_us();
