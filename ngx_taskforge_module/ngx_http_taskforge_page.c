@@ -3,14 +3,23 @@
 #include "ngx_http_taskforge_jobs.h"
 #include "ngx_http_taskforge_reply.h"
 #include "ngx_http_taskforge_route.h"
+#include "ngx_http_taskforge_accounts.h"
 
 
 #define NGX_HTTP_TASKFORGE_PAGE_DEFAULT  50
 #define NGX_HTTP_TASKFORGE_PAGE_MAX      500
 
 
+typedef struct {
+    ngx_int_t                         limit;
+    ngx_http_taskforge_page_write_pt  write;
+} ngx_http_taskforge_page_list_t;
+
+
 static void ngx_http_taskforge_page_end(tf_buf_t *out, const char *id,
     size_t len, ngx_uint_t text);
+static void ngx_http_taskforge_page_list_done(ngx_http_request_t *r,
+    void *data, PGresult *res);
 
 
 ngx_int_t
@@ -111,4 +120,52 @@ ngx_http_taskforge_page_end(tf_buf_t *out, const char *id, size_t len,
 
     ngx_encode_base64url(&to, &from);
     tf_json_kstr(out, "next_cursor", (char *) to.data, to.len);
+}
+
+
+void
+ngx_http_taskforge_page_list(ngx_http_request_t *r, const tf_sql_t *sql,
+    ngx_http_taskforge_page_write_pt write)
+{
+    uint8_t                          cursor[16];
+    ngx_uint_t                       found;
+    ngx_http_taskforge_sql_args_t    args;
+    ngx_http_taskforge_page_list_t  *list;
+
+    list = ngx_palloc(r->pool, sizeof(ngx_http_taskforge_page_list_t));
+    if (list == NULL) {
+        ngx_http_finalize_request(r, NGX_ERROR);
+        return;
+    }
+
+    list->write = write;
+
+    if (ngx_http_taskforge_page(r, &list->limit, cursor, sizeof(cursor),
+                                &found, NULL)
+        != NGX_OK)
+    {
+        return;
+    }
+
+    args.nargs = 0;
+    ngx_http_taskforge_sql_uuid(&args, found ? cursor : NULL);
+    ngx_http_taskforge_sql_int4(&args, (int32_t) list->limit);
+
+    (void) ngx_http_taskforge_pg_request(r, NGX_HTTP_TASKFORGE_PG_READ, sql,
+                                         args.values, args.lengths,
+                                         ngx_http_taskforge_page_list_done,
+                                         list);
+}
+
+
+static void
+ngx_http_taskforge_page_list_done(ngx_http_request_t *r, void *data,
+    PGresult *res)
+{
+    ngx_http_taskforge_page_list_t  *list = data;
+
+    if (ngx_http_taskforge_pg_check(r, res) == NGX_OK) {
+        ngx_http_taskforge_page_reply(r, res, PQntuples(res), list->limit, 0,
+                                      list->write);
+    }
 }

@@ -44,4 +44,14 @@ void ngx_http_taskforge_page_reply(ngx_http_request_t *r, PGresult *res,
     ngx_http_taskforge_page_write_pt write);
 
 
+/*
+ * Answers with a page of rows that begin with a uuid, which is the cursor.
+ * sql: $1 uuid, the last one of the page before or NULL; $2 int4, how many
+ * rows at most.
+ */
+
+void ngx_http_taskforge_page_list(ngx_http_request_t *r, const tf_sql_t *sql,
+    ngx_http_taskforge_page_write_pt write);
+
+
 #endif /* _NGX_HTTP_TASKFORGE_PAGE_H_INCLUDED_ */

@@ -13,8 +13,6 @@
 
 static void ngx_http_taskforge_schedule_reply_done(ngx_http_request_t *r,
     void *data, PGresult *res);
-static void ngx_http_taskforge_schedules_list_done(ngx_http_request_t *r,
-    void *data, PGresult *res);
 static void ngx_http_taskforge_schedules_ticks_done(ngx_http_request_t *r,
     void *data, PGresult *res);
 static void ngx_http_taskforge_schedules_tick_write(ngx_http_request_t *r,
@@ -114,40 +112,8 @@ ngx_http_taskforge_schedule_missing(ngx_http_request_t *r)
 void
 ngx_http_taskforge_schedules_list(ngx_http_request_t *r)
 {
-    uint8_t                        cursor[16];
-    ngx_int_t                      limit;
-    ngx_uint_t                     found;
-    ngx_http_taskforge_sql_args_t  args;
-
-    if (ngx_http_taskforge_page(r, &limit, cursor, sizeof(cursor), &found,
-                                NULL)
-        != NGX_OK)
-    {
-        return;
-    }
-
-    args.nargs = 0;
-    ngx_http_taskforge_sql_uuid(&args, found ? cursor : NULL);
-    ngx_http_taskforge_sql_int4(&args, (int32_t) limit);
-
-    (void) ngx_http_taskforge_pg_request(r, NGX_HTTP_TASKFORGE_PG_READ,
-                                     &ngx_http_taskforge_sql_schedule_list,
-                                     args.values, args.lengths,
-                                     ngx_http_taskforge_schedules_list_done,
-                                     (void *) limit);
-}
-
-
-static void
-ngx_http_taskforge_schedules_list_done(ngx_http_request_t *r, void *data,
-    PGresult *res)
-{
-    ngx_int_t  limit = (ngx_int_t) data;
-
-    if (ngx_http_taskforge_pg_check(r, res) == NGX_OK) {
-        ngx_http_taskforge_page_reply(r, res, PQntuples(res), limit, 0,
-                                      ngx_http_taskforge_schedule_write);
-    }
+    ngx_http_taskforge_page_list(r, &ngx_http_taskforge_sql_schedule_list,
+                                 ngx_http_taskforge_schedule_write);
 }
 
 

@@ -265,6 +265,7 @@ my %hostile = (
     attributes => ['/attributes', 'p', qr/: the page takes too much time$/],
     dense => ['/dense', 'p', qr/: the page takes (?:more than 384 MB of memory|too much time)$/],
 );
+delete $hostile{dense} if $TaskForge::Stack::SANITIZED; # sanitizers take memory of their own, without a bound
 my %harmful = map { ($_ => scrape($hostile{$_}[0], selectors => {x => $hostile{$_}[1]}, max_bytes => 8_388_608)) } keys %hostile;
 for my $how (sort keys %hostile) {
     my $job = $tf->wait_for_end($harmful{$how}, 120);
