@@ -151,6 +151,7 @@ class Producer {
 /** Runs in the page before everything else: counts what the WebSocket brings and what the screen shows. Nothing of it grows. */
 function instrument(kind) {
   const TIME = /\d{4}-\d\d-\d\dT[\d:.]+Z/;
+  const SHOWN = /(\d{4}-\d\d-\d\d)[T ]([\d:.]+)(?:Z| UTC)/;
   const soak = { events: 0, messages: 0, frames: 0, longest: 0, since: performance.now(), delays: new Uint32Array(5000), waiting: [] };
   globalThis.soak = soak;
   const Socket = globalThis.WebSocket;
@@ -179,9 +180,9 @@ function instrument(kind) {
     soak.frames++;
     soak.longest = Math.max(soak.longest, at - before);
     before = at;
-    const newest = TIME.exec(shown() ?? '');
+    const newest = SHOWN.exec(shown() ?? '');
     if (newest) {
-      const limit = Date.parse(newest[0]);
+      const limit = Date.parse(`${newest[1]}T${newest[2]}Z`);
       let n = 0;
       for (; n < soak.waiting.length && soak.waiting[n] <= limit; n++) {
         soak.delays[Math.min(soak.delays.length - 1, Math.max(0, Date.now() - soak.waiting[n]))]++;

@@ -9,12 +9,6 @@
 #include "scrape/extract.h"
 #include "scrape/robots.h"
 
-static bool take_turn(void *data)
-{
-    (void)data;
-    return true;
-}
-
 /* What becomes of a selector must be an expression. */
 static void try_css(const char *text, size_t len)
 {
@@ -86,15 +80,14 @@ static void try_page(const char *text, size_t len)
                                   "\"x\": {\"xpath\": \"//@href | //text()\", \"all\": true}}, \"w\": "
                                   "[\"text\", \"links\", \"tables\", \"meta\", \"images\"]}";
     json_t *wanted = json_loads(payload, 0, NULL), *result;
-    const tfw_turn_t turn = {take_turn, NULL};
-    tfw_sheet_t sheet = {.max = 4000, .turn = &turn};
+    tfw_sheet_t sheet = {.max = 4000};
     tfw_extract_t extract;
     tfw_page_t page;
     char error[300];
 
     if (!tfw_extract_init(&extract, json_object_get(wanted, "s"), json_object_get(wanted, "w"), error,
                           sizeof(error)) ||
-        !tfw_page_parse(&page, text, len, "", "http://host/a", &turn)) {
+        !tfw_page_parse(&page, text, len, "", "http://host/a")) {
         abort();
     }
     tf_buf_addc(&sheet.json, '{');
