@@ -22,7 +22,8 @@ my ($one) = $tf->insert_jobs(1, status => "'SCHEDULED'", run_at => "timestamptz 
 my ($retry) = $tf->insert_jobs(1, status => "'RETRYING'", run_at => "timestamptz '$due'", attempt => 1);
 $tf->sql("SELECT pg_notify('tf_due', '')");
 sleep 1;
-is($tf->status_of($one), 'SCHEDULED', 'a job is not queued before its time');
+my ($state) = $tf->sql("SELECT status, now() < timestamptz '$due' FROM jobs WHERE id = '$one'");
+ok($state->[0] eq 'SCHEDULED' || $state->[1] ne 't', 'a job is not queued before its time') or diag "@$state";
 ok(wait_until(10, sub { $tf->status_of($one) eq 'QUEUED' && $tf->status_of($retry) eq 'QUEUED' }), 'when due, it is queued');
 my $late = late_ms($due, $one, $retry);
 ok($late >= 0 && $late < 1000, 'on time') or diag "$late ms late";
