@@ -31,98 +31,23 @@ ALTER TABLE job_file_chunks ALTER COLUMN data SET STORAGE EXTERNAL;
 CREATE TABLE job_files_default       PARTITION OF job_files       DEFAULT;
 CREATE TABLE job_file_chunks_default PARTITION OF job_file_chunks DEFAULT;
 
--- The tables that are cut into weeks by the id of a job, jobs first: a migration that adds one replaces this.
-CREATE FUNCTION job_tables() RETURNS text[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-  SELECT ARRAY['jobs', 'job_errors', 'job_logs', 'job_files', 'job_file_chunks']
-$$;
-
--- As sql/0001_jobs explains them; which tables they look after is said above.
-CREATE OR REPLACE FUNCTION make_partitions(weeks integer) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+-- make_partitions and drop_partitions (0001) look after two tables more.
+DO $$
 DECLARE
-  first date := date_trunc('week', now() AT TIME ZONE 'UTC')::date;
-  day   date;
-  parent text;
-  part   text;
-  key    text;
-  low    uuid;
-  high   uuid;
-  made   integer := 0;
+  body    text;
+  changed text;
 BEGIN
-  FOR i IN 0 .. weeks LOOP
-    day := first + i * 7;
-    low := uuid_floor(day::timestamp AT TIME ZONE 'UTC');
-    high := uuid_floor((day + 7)::timestamp AT TIME ZONE 'UTC');
-    FOREACH parent IN ARRAY job_tables() LOOP
-      part := parent || '_' || to_char(day, 'YYYYMMDD');
-      key := CASE parent WHEN 'jobs' THEN 'id' ELSE 'job_id' END;
-      IF to_regclass(part) IS NULL THEN
-        EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', part, parent);
-        EXECUTE format('WITH strays AS (DELETE FROM %I WHERE %I >= %L AND %I < %L RETURNING *) '
-                       'INSERT INTO %I SELECT * FROM strays', parent || '_default', key, low, key, high, part);
-        EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', parent, part, low, high);
-        IF parent = 'jobs' THEN
-          -- Statements are planned once. What is planned for a table that was analysed when it held fifty rows goes through
-          -- all of it, and still does when there are a million, until it is analysed again. Without statistics it does not.
-          EXECUTE format('ALTER TABLE %I SET (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 10000, '
-                         'autovacuum_vacuum_insert_threshold = 10000, autovacuum_vacuum_cost_delay = 1, '
-                         'autovacuum_analyze_scale_factor = 0.05, autovacuum_analyze_threshold = 10000)', part);
-        END IF;
-        made := made + 1;
-      END IF;
-    END LOOP;
+  FOREACH body IN ARRAY ARRAY[pg_get_functiondef('make_partitions(integer)'::regprocedure),
+                              pg_get_functiondef('drop_partitions(interval)'::regprocedure)] LOOP
+    changed := replace(replace(body,
+      $x$ARRAY['jobs', 'job_errors', 'job_logs']$x$,
+      $x$ARRAY['jobs', 'job_errors', 'job_logs', 'job_files', 'job_file_chunks']$x$),
+      'ONLY jobs, ONLY job_errors, ONLY job_logs IN', 'ONLY jobs, ONLY job_errors, ONLY job_logs, ONLY job_files, ONLY job_file_chunks IN');
+    IF changed = body THEN
+      RAISE EXCEPTION 'not as sql/0001_jobs made it: %', body;
+    END IF;
+    EXECUTE changed;
   END LOOP;
-  RETURN made;
-END $$;
-
-CREATE OR REPLACE FUNCTION drop_partitions(retention interval) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '500ms' SET enable_seqscan = off AS $$
-DECLARE
-  week   text;
-  parent text;
-  busy   boolean;
-  live   text;
-BEGIN
-  SELECT right(relname, 8) INTO week FROM pg_class
-  WHERE relnamespace = 'public'::regnamespace AND relname ~ '^retired_jobs_[0-9]{8}$' AND relkind = 'r'
-  ORDER BY relname LIMIT 1;
-  IF FOUND THEN
-    PERFORM set_config('enable_seqscan', 'on', true); -- all of the table is wanted
-    EXECUTE format('INSERT INTO job_counts AS c (writer, queue, type, priority, status, n) '
-                   'SELECT 64, queue, type, priority, status, -count(*) FROM %I GROUP BY queue, type, priority, status '
-                   'ON CONFLICT (writer, queue, type, priority, status) DO UPDATE SET n = c.n + excluded.n',
-                   'retired_jobs_' || week);
-    FOREACH parent IN ARRAY job_tables() LOOP
-      EXECUTE format('DROP TABLE IF EXISTS %I', 'retired_' || parent || '_' || week);
-    END LOOP;
-    RETURN 1;
-  END IF;
-
-  FOR week IN
-    SELECT right(c.relname, 8) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-    WHERE i.inhparent = 'jobs'::regclass AND c.relname ~ '^jobs_[0-9]{8}$'
-      AND (to_date(right(c.relname, 8), 'YYYYMMDD') + 7)::timestamp AT TIME ZONE 'UTC' < now() - retention
-    ORDER BY 1
-  LOOP
-    -- each status by itself, so that each is one look into a small partial index
-    live := format('SELECT EXISTS (SELECT FROM %1$I WHERE status = ''QUEUED'') '
-                   'OR EXISTS (SELECT FROM %1$I WHERE status = ''RUNNING'') '
-                   'OR EXISTS (SELECT FROM %1$I WHERE status IN (''SCHEDULED'', ''RETRYING''))', 'jobs_' || week);
-    EXECUTE live INTO busy;
-    CONTINUE WHEN busy;
-    -- looked at again under the lock: an ended job may have been retried in between
-    EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', array_to_string(job_tables(), ', ONLY '));
-    EXECUTE live INTO busy;
-    EXIT WHEN busy;
-    FOREACH parent IN ARRAY job_tables() LOOP
-      CONTINUE WHEN to_regclass(parent || '_' || week) IS NULL;
-      EXECUTE format('ALTER TABLE %I DETACH PARTITION %I', parent, parent || '_' || week);
-      EXECUTE format('ALTER TABLE %I RENAME TO %I', parent || '_' || week, 'retired_' || parent || '_' || week);
-    END LOOP;
-    RETURN 1;
-  END LOOP;
-  RETURN 0;
 END $$;
 
 SELECT make_partitions(2);

@@ -8,7 +8,6 @@ my $tf = TaskForge->start(parts => [qw(redis nchan nginx)]);
 my $events = TaskForge::Events->new($tf);
 
 my $one = $tf->subscribe;
-is($one->{connected}{event}, 'connected', 'the first message is connected');
 ok($one->{connected}{connection_id}, 'with an id');
 my $two = $tf->subscribe;
 isnt($two->{connected}{connection_id}, $one->{connected}{connection_id}, 'that is its own');

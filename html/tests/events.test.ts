@@ -1,10 +1,12 @@
 // From events to the page: their order, one batch per frame, what they change in what was read.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import type { Event, Job } from '../src/lib/api';
+import { api, type Event, type Job } from '../src/lib/api';
 import { addEvent, closeBatch, emptyBatch, FEED } from '../src/lib/coalesce';
 import { patchJob, patchPages } from '../src/lib/patch';
 import { compareSeq } from '../src/lib/seq';
+import { session } from '../src/lib/session';
+import { EventStream } from '../src/lib/stream';
 import { throttle, withFrames } from '../src/lib/throttle';
 
 const job = {
@@ -140,5 +142,60 @@ describe('what is shown', () => {
     vi.advanceTimersByTime(1000);
     expect(times).toEqual([1000]);
     expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe('the stream', () => {
+  const opened: Socket[] = [];
+  class Socket {
+    onmessage: (message: { data: string }) => void = () => undefined;
+    onclose: () => void = () => undefined;
+    close = () => this.onclose();
+    constructor() {
+      opened.push(this);
+    }
+    says(...messages: object[]) {
+      this.onmessage({ data: messages.map((message) => JSON.stringify(message)).join('\n') });
+    }
+  }
+  beforeEach(() => {
+    opened.length = 0;
+    vi.useFakeTimers();
+    vi.stubGlobal('WebSocket', Socket);
+    vi.stubGlobal('addEventListener', vi.fn());
+    vi.stubGlobal('removeEventListener', vi.fn());
+    vi.stubGlobal('location', { protocol: 'http:', host: 'localhost' });
+    vi.stubGlobal('navigator', { onLine: true });
+    vi.stubGlobal('requestAnimationFrame', (call: () => void) => Number(setTimeout(call, 16)));
+    vi.stubGlobal('cancelAnimationFrame', (id: number) => clearTimeout(id));
+    vi.spyOn(session, 'token').mockResolvedValue('token');
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+    vi.unstubAllGlobals();
+    vi.restoreAllMocks();
+  });
+  const connected = { event: 'connected', connection_id: '1' };
+
+  it('takes what was missed before what came before "connected"', async () => {
+    const [first, missed, early, late] = ['w', 'x', 'y', 'z'].map((id) => event('job_queued', { id }));
+    const asked = vi.spyOn(api, 'GET').mockImplementation(((_path: string, { params }: { params: { query: { since: string } } }) => {
+      const items = params.query.since === first?.seq ? [missed, early] : [];
+      return Promise.resolve({ data: { items, next_since: early?.seq, truncated: false }, response: { ok: true } });
+    }) as unknown as typeof api.GET);
+    const taken: string[] = [];
+    const stream = new EventStream(({ feed }) => taken.push(...feed.map((one) => (one as typeof early & Event).seq)), vi.fn());
+    stream.start();
+    await vi.advanceTimersByTimeAsync(0);
+    opened[0]?.says(connected, first as Event);
+    expect(stream.state).toBe('live');
+    opened[0]?.onclose();
+    expect(stream.state).toBe('reconnecting');
+    await vi.advanceTimersByTimeAsync(1000);
+    opened[1]?.says(early as Event, connected, late as Event);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(asked.mock.calls[0]?.[1]).toMatchObject({ params: { query: { since: first?.seq } } });
+    expect(taken.sort(compareSeq)).toEqual([first, missed, early, late].map((one) => one?.seq));
+    expect(stream.state).toBe('live');
   });
 });

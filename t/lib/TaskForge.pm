@@ -76,7 +76,7 @@ sub wait_for_end { my ($self, $id, $seconds) = @_; return $self->wait_for_status
 sub subscribe {
     my ($self, %o) = @_;
     my $ws = TaskForge::WS->connect(port => $self->{port}, %o);
-    $ws->{connected} = $ws->next_event;
+    $ws->{connected} = $ws->greeting;
     return $ws;
 }
 
@@ -84,7 +84,7 @@ sub subscribe {
 sub listen_to {
     my ($self, %o) = @_;
     my $stream = TaskForge::SSE->connect(port => $self->{port}, %o);
-    $stream->{connected} = $stream->next_event;
+    $stream->{connected} = $stream->greeting;
     return $stream;
 }
 

@@ -122,6 +122,16 @@ function apply(batch: Batch): void {
 
 export const stream = new EventStream(apply, resync);
 
+let before: StreamState = stream.state;
+stream.subscribe(() => {
+  // what was read before anybody listened may be older than the first event
+  if (before === 'connecting' && stream.state === 'live') {
+    void queryClient.invalidateQueries({ queryKey: ['jobs'] });
+    void queryClient.invalidateQueries({ queryKey: ['job'] });
+  }
+  before = stream.state;
+});
+
 export function useStreamState(): StreamState {
   return useSyncExternalStore(stream.subscribe, () => stream.state);
 }

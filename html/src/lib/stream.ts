@@ -18,7 +18,7 @@ export class EventStream {
   state: StreamState = 'connecting';
   private socket: WebSocket | null = null;
   private seen: string | null = null;
-  private catchingUp: Event[] | null = null;
+  private waiting: Event[] | null = null;
   private batch: Batch = emptyBatch();
   private waitMs = FIRST_WAIT_MS;
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -47,7 +47,9 @@ export class EventStream {
     clearTimeout(this.timer);
     this.socket?.close();
     this.socket = null;
+    this.waiting = null;
     this.seen = null;
+    this.become('connecting');
   }
 
   private readonly hurry = (): void => {
@@ -77,6 +79,8 @@ export class EventStream {
     const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
     const socket = new WebSocket(`${scheme}//${location.host}/ws`, ['taskforge', `bearer.${token}`]);
     this.socket = socket;
+    // an event may come before "connected": after a pause it waits for what was missed
+    this.waiting = this.seen === null ? null : [];
     socket.onmessage = (message: MessageEvent<string>) => {
       // a message may hold several events, one a line
       for (const line of message.data.split('\n')) {
@@ -88,7 +92,7 @@ export class EventStream {
     socket.onclose = () => {
       if (this.socket === socket) {
         this.socket = null;
-        this.catchingUp = null;
+        this.waiting = null;
         if (!this.stopped) {
           this.later();
         }
@@ -107,26 +111,24 @@ export class EventStream {
   private receive(event: Event | { event: string }): void {
     if (event.event === 'connected') {
       this.waitMs = FIRST_WAIT_MS;
-      if (this.seen === null) {
-        this.become('live');
+      if (this.seen !== null && this.waiting) {
+        void this.catchUp(this.seen, this.waiting);
       } else {
-        void this.catchUp(this.seen);
+        this.become('live');
       }
     } else if (event.event === 'resync') {
       this.onResync();
     } else if ('seq' in event) {
-      if (this.catchingUp) {
-        this.catchingUp.push(event);
+      if (this.waiting) {
+        this.waiting.push(event);
       } else {
         this.take(event);
       }
     }
   }
 
-  /** What happened while nobody listened; what arrives meanwhile waits behind it. */
-  private async catchUp(from: string): Promise<void> {
-    const waiting: Event[] = [];
-    this.catchingUp = waiting;
+  /** What happened while nobody listened; what has arrived since waits behind it. */
+  private async catchUp(from: string, waiting: Event[]): Promise<void> {
     try {
       let since: string | null = from;
       for (let page = 0; since !== null && page < CATCH_UP_PAGES; page++) {
@@ -143,8 +145,8 @@ export class EventStream {
     } catch {
       this.onResync();
     }
-    if (this.catchingUp === waiting) {
-      this.catchingUp = null;
+    if (this.waiting === waiting) {
+      this.waiting = null;
       waiting.forEach((event) => this.take(event));
       this.become('live');
     }

@@ -96,9 +96,22 @@ sub next_text {
     }
 }
 
+# {"event":"connected"}, or undef; an event of the same moment may come before it, and stays the next one.
+sub greeting {
+    my ($self) = @_;
+    my ($early, $end) = ($self->{early} = [], time + 10);
+    while (my $text = $self->next_text($end - time)) {
+        my $event = $json->decode($text);
+        return $event if $event->{event} eq 'connected';
+        push @$early, $event;
+    }
+    return undef;
+}
+
 # The next message as data.
 sub next_event {
     my ($self, $seconds) = @_;
+    return shift @{$self->{early}} if @{$self->{early} // []};
     my $text = $self->next_text($seconds) // return undef;
     return $json->decode($text);
 }
