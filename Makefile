@@ -74,7 +74,7 @@ SLICE     := $(BUILD)/taskforge-slice
 TESTER    := $(BUILD)/t/taskforge-worker
 UNITS     := $(patsubst t/unit/%.c,$(BUILD)/unit/%,$(unit_c))
 
-.PHONY: all module worker scheduler tools units html lint lint-format lint-cppcheck lint-tidy lint-html fuzz help up down status logs logs-api logs-worker seed migrate \
+.PHONY: all module worker scheduler tools units html lint lint-format lint-cppcheck lint-shell lint-tidy lint-html fuzz help up down status logs logs-api logs-worker seed migrate \
 	migrate-create shell-db shell-redis test clean
 all: module worker scheduler tools
 module: $(MODULE)
@@ -89,7 +89,7 @@ html:
 
 help:
 	@echo 'make [all|module|worker|scheduler|tools|units|html] [BUILD=dir] [SANITIZE=1]   build'
-	@echo 'make lint                                      clang-format, cppcheck, clang-tidy, ESLint'
+	@echo 'make lint                                      clang-format, cppcheck, shellcheck, clang-tidy, ESLint'
 	@echo 'make up|down|status|logs|seed|migrate|shell-db|shell-redis|test|clean'
 	@echo '     logs-api|logs-worker|migrate-create MSG=name   the same as ./taskforge ...'
 
@@ -199,7 +199,7 @@ LINT_CH  := $(wildcard $(ROOMS:=/*.[ch]))
 LINT_INC  = $(CPPFLAGS) $(XML_INC) $(RENDER_INC:-I%=-isystem %) $(IMAGES_INC:-I%=-isystem %) -isystem $(PQ_INC:-I%=%) -Idaemon -Iworker -Ischeduler
 TIDY     ?= $(LINT_C)
 
-lint: lint-format lint-cppcheck lint-tidy lint-html
+lint: lint-format lint-cppcheck lint-shell lint-tidy lint-html
 
 lint-format:
 	@v=$$(clang-format --version) || exit 1; case $$v in \
@@ -214,6 +214,9 @@ lint-cppcheck:
 	  --suppress=uninitvar --suppress=varFuncNullUB --suppress=normalCheckLevelMaxBranches \
 	  '--suppress=deallocuse:t/unit/*' '--suppress=nullPointerOutOfMemory:t/unit/*' \
 	  $(CPPFLAGS) '-DCRLF=""' -Idaemon -Iworker -Ischeduler core daemon worker scheduler bench t ngx_taskforge_module
+
+lint-shell:
+	shellcheck -x -s dash -S warning taskforge sql/migrate html/tools/build .ci/run
 
 # NGX_DEBUG=0: else ngx_queue_remove() clears its element, and the analyzer finds it cleared in the list that it left.
 lint-tidy: $(if $(filter ngx_taskforge_module/%,$(TIDY)),$(NGX_OBJS)/.ready)

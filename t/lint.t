@@ -1,4 +1,4 @@
-# cppcheck and clang-format over the whole tree, clang-tidy over core/ alone: `make lint` runs it over everything, which takes
+# cppcheck, shellcheck and clang-format over the whole tree, clang-tidy over core/ alone: `make lint` runs it over everything, which takes
 # minutes.
 use strict;
 use warnings;
@@ -28,6 +28,7 @@ sub lint {
 
 lint('clang-format', 'lint-format', 'the code is laid out as .clang-format says');
 lint('cppcheck', 'lint-cppcheck', 'cppcheck finds nothing');
+lint('shellcheck', 'lint-shell', 'shellcheck finds nothing');
 lint('clang-tidy', 'lint-tidy', 'clang-tidy finds nothing in core/', "TIDY=@core");
 
 done_testing;

@@ -12,10 +12,11 @@ use TaskForge::TLS;
 
 plan skip_all => 'nginx needs a preloaded library with the sanitizers' if $TaskForge::Stack::SANITIZED;
 
-# Programs that ./taskforge and sql/migrate name, replaced by one that writes down its arguments and then is what it was.
+# Programs that our shell scripts name, replaced by one that writes down its arguments and then is what it was.
 sub recording_path {
     my $dir = temporary_home() =~ s/home$//r;
-    my %word = map { $_ => 1 } map {/[a-z][\w.-]+/g} map { slurp("$TaskForge::Command::ROOT/$_") } qw(taskforge sql/migrate sql/psql);
+    my %word = map { $_ => 1 } map {/[a-z][\w.-]+/g} map { slurp($_) }
+        glob "$TaskForge::Command::ROOT/{taskforge,sql/migrate,sql/psql,tools/stack/*.sh}";
     mkdir "$dir/$_" or die "$dir/$_: $!" for qw(path real);
     spew("$dir/record", qq{#!/bin/sh\nprintf '%s ' "\${0##*/}" "\$@" | tr '\\n' ' ' >>$TaskForge::Secrets::COMMANDS\n}
             . qq{echo >>$TaskForge::Secrets::COMMANDS\nexec "$dir/real/\${0##*/}" "\$@"\n});
