@@ -30,6 +30,7 @@ static const struct {
     {&tfs_sql_forget_checkpoints, true, NULL},
     {&tfs_sql_forget_deliveries, true, NULL},
     {&tfs_sql_forget_ticks, true, NULL},
+    {&tfs_sql_forget_ranges, false, NULL},
 };
 
 #define STEPS ((int)(sizeof(steps) / sizeof(steps[0])))

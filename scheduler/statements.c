@@ -184,6 +184,12 @@ const tf_sql_t tfs_sql_forget_ticks = {
     0,
 };
 
+const tf_sql_t tfs_sql_forget_ranges = {
+    "tfs_forget_ranges",
+    "SELECT forget_job_ranges()",
+    0,
+};
+
 const tf_sql_t tfs_sql_forget_workers = {
     "tfs_forget_workers",
     "DELETE FROM workers WHERE status NOT IN " ALIVE " AND heartbeat_at < now() - interval '7 days'",

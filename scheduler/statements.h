@@ -86,4 +86,7 @@ extern const tf_sql_t tfs_sql_forget_checkpoints;
  * most 10,000. One row: count int4. */
 extern const tf_sql_t tfs_sql_forget_deliveries;
 
+/* Ranges that lists search in, once none of their jobs is left. One row: count int4. */
+extern const tf_sql_t tfs_sql_forget_ranges;
+
 #endif

@@ -2,8 +2,8 @@
 -- who submitted it, the priority. An index for each would cost every job three times; this costs a submit nothing: the
 -- scheduler's leader gathers it behind the newest jobs, which are few and looked at one by one.
 
--- Ranges of ids without gaps, from the first id there could be. What is not in a range's row is in none of its jobs; the
--- reverse may be wrong, after jobs were deleted. Nothing of it changes in the life of a job.
+-- Ranges of ids; between two of them there are no jobs. What is not in a range's row is in none of its jobs; the reverse
+-- may be wrong, after jobs were deleted. Nothing of it changes in the life of a job.
 CREATE TABLE job_ranges (
   low       uuid     PRIMARY KEY,
   high      uuid     NOT NULL,  -- not in it
@@ -36,7 +36,7 @@ $$;
 
 -- One step: call it until it returns 0. Makes the next range when `size` jobs are there for it and the last of them is older
 -- than `settle`; or gathers one again an hour later, so that a job which was committed that much later than its id says (a
--- clock that was slow) is in it; or forgets those whose jobs are gone.
+-- clock that was slow) is in it.
 CREATE FUNCTION gather_job_ranges(size integer, settle interval) RETURNS integer
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_sort = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
@@ -68,13 +68,17 @@ BEGIN
     RETURN 1;
   END IF;
 
-  SELECT j.id INTO first FROM jobs j ORDER BY j.id LIMIT 1;
-  DELETE FROM job_ranges r WHERE r.low < first AND r.high <= first; -- job_ranges_pkey
-  IF FOUND THEN
-    UPDATE job_ranges r SET low = uuid_zero() WHERE r.low = (SELECT o.low FROM job_ranges o ORDER BY o.low LIMIT 1);
-  END IF;
   RETURN 0;
 END $$;
+
+-- Those whose jobs are gone; says how many.
+CREATE FUNCTION forget_job_ranges() RETURNS integer LANGUAGE sql SET enable_seqscan = off AS $$
+  WITH gone AS (
+    DELETE FROM job_ranges r
+    WHERE NOT r.young AND NOT EXISTS (SELECT FROM jobs j WHERE j.id >= r.low AND j.id < r.high) -- jobs_pkey
+    RETURNING 1)
+  SELECT count(*)::integer FROM gone
+$$;
 
 -- Where to look for jobs with a name that holds `wanted`, of a queue, of a user, of one of some levels (a mask as above;
 -- NULL: any), from `since` to before `below`, newest first: ranges of ids that hold `most_jobs` or little more, found

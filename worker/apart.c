@@ -96,6 +96,7 @@ static bool wait_for(tfw_run_t *run, pid_t pid, int *status, bool *cancelled)
 {
     int fd = pidfd_open(pid, 0);
     bool ended = fd >= 0 && tfw_transfer_wait(run, fd, POLLIN, PATIENCE_MS, cancelled);
+    pid_t got;
 
     if (!ended) {
         kill(pid, SIGKILL);
@@ -103,7 +104,10 @@ static bool wait_for(tfw_run_t *run, pid_t pid, int *status, bool *cancelled)
     if (fd >= 0) {
         close(fd);
     }
-    return waitpid(pid, status, 0) == pid && ended;
+    do {
+        got = waitpid(pid, status, 0);
+    } while (got < 0 && errno == EINTR);
+    return got == pid && ended;
 }
 
 static tfw_apart_end_t judge(tfw_apart_t *apart, const tfw_apart_work_t *work, int status, char *error,

@@ -77,27 +77,16 @@ static int by_id(const void *a, const void *b)
     return memcmp(a, b, 16); /* the id is the item's first member */
 }
 
-/* The item of an id, or NULL; each is found once. */
+/* Index of the item of an id; expected is tried first. -1: it is none of them. */
 static int find_item(const tfw_claimed_t *c, const uint8_t *id, int expected)
 {
-    int low = 0, high = c->count;
+    const char *found;
 
     if (expected < c->count && memcmp(c->items[expected].id, id, 16) == 0) {
         return expected;
     }
-    while (low < high) {
-        int middle = (low + high) / 2, order = memcmp(id, c->items[middle].id, 16);
-
-        if (order == 0) {
-            return middle;
-        }
-        if (order < 0) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
-    }
-    return -1;
+    found = bsearch(id, c->items, (size_t)c->count, sizeof(c->items[0]), by_id);
+    return found ? (int)((size_t)(found - (const char *)c->items) / sizeof(c->items[0])) : -1;
 }
 
 /* A claimed job goes to the pool, or back when the worker is stopping. */

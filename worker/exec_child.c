@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "write_all.h"
+
 /* What the child says when it does not come as far as execve. */
 typedef struct {
     int error; /* errno */
@@ -47,18 +49,12 @@ static int message_fd(const char *message, size_t len)
 {
     int fd = memfd_create("taskforge-job", MFD_CLOEXEC);
 
-    while (fd >= 0 && len) {
-        ssize_t n = write(fd, message, len);
+    if (fd >= 0 && !tfw_write_all(fd, message, len)) {
+        int saved = errno;
 
-        if (n < 0 && errno != EINTR) {
-            int saved = errno;
-
-            close(fd);
-            errno = saved;
-            return -1;
-        }
-        message += n > 0 ? n : 0;
-        len -= n > 0 ? (size_t)n : 0;
+        close(fd);
+        errno = saved;
+        return -1;
     }
     if (fd >= 0) {
         lseek(fd, 0, SEEK_SET);

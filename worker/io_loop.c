@@ -88,6 +88,7 @@ static void resume(io_job_t *job)
     bool waits = tfw_fiber_resume(job->fiber);
 
     job->memory += memory_now() - had;
+    job->memory = job->memory > 0 ? job->memory : 0; /* it frees what libcurl's callbacks took for it */
     if (waits) {
         end_greed(job);
     }

@@ -18,7 +18,7 @@
 /* Exit status: the job that the board names has taken more memory than one may of what all share. */
 #define TFW_IO_GREEDY 77
 
-/* How much of the memory that an executor may allocate (in MB) one job of an I/O executor may take. */
+/* How much of the memory that an executor may allocate one job of an I/O executor may take, in its unit. */
 #define TFW_IO_JOB_SHARE(memory) ((memory) / 2)
 
 /* The life of such an executor, until the daemon closes its end. Returns the exit status. */

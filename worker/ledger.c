@@ -146,28 +146,22 @@ static void lease_lost(tfw_worker_t *w, tfw_job_t *job)
     tfw_job_release(job);
 }
 
+static int by_its_id(const void *id, const void *job)
+{
+    return memcmp(id, (*(tfw_job_t *const *)job)->row.id, 16);
+}
+
 /* Index of the job in the flight; expected is tried first, as rows come in the order of the ids nearly
- * always. */
+ * always. -1: it is not in it. */
 static int find(const tfw_ledger_t *l, const void *id, int expected)
 {
-    int low = 0, high = l->nflight;
+    tfw_job_t *const *found;
 
-    if (expected < high && memcmp(l->flight[expected]->row.id, id, 16) == 0) {
+    if (expected < l->nflight && memcmp(l->flight[expected]->row.id, id, 16) == 0) {
         return expected;
     }
-    while (low < high) {
-        int middle = (low + high) / 2, order = memcmp(id, l->flight[middle]->row.id, 16);
-
-        if (order == 0) {
-            return middle;
-        }
-        if (order < 0) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
-    }
-    return -1;
+    found = bsearch(id, l->flight, (size_t)l->nflight, sizeof(l->flight[0]), by_its_id);
+    return found ? (int)(found - l->flight) : -1;
 }
 
 static void read_time(const PGresult *result, int row, int column, int64_t *out)

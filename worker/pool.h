@@ -101,7 +101,7 @@ void tfw_pool_look_in(tfw_pool_t *pool, int64_t delay_us);
 /* Listens again to executors that wait because the journal was full. */
 void tfw_pool_resume(tfw_pool_t *pool);
 
-/* All executors for one job at a time have one, whatever waits for the network beside them. */
+/* It has as many jobs as executors for one at a time, whatever waits for the network beside them. */
 bool tfw_pool_busy(const tfw_pool_t *pool);
 
 /* No job waits or runs. */

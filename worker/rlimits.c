@@ -92,11 +92,13 @@ bool tfw_limits_set(const tfw_options_t *options, int places)
 int64_t tfw_limits_job_memory(uint32_t places)
 {
     struct rlimit limit;
+    int64_t memory;
 
     if (!MEMORY_IS_LIMITED || getrlimit(RLIMIT_DATA, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
         return 0;
     }
-    return TFW_IO_JOB_SHARE((int64_t)limit.rlim_cur - (int64_t)places * TFW_IO_JOB_BYTES);
+    memory = (int64_t)limit.rlim_cur - (int64_t)places * TFW_IO_JOB_BYTES;
+    return memory > 0 ? TFW_IO_JOB_SHARE(memory) : 0; /* else the system allows less than the stacks */
 }
 
 #define STATM_DATA 5 /* spaces before the field; proc(5): data and stack, in pages */

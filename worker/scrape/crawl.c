@@ -20,7 +20,7 @@
 #define TAIL_MAX 65536  /* bytes of the result for what stands around the pages */
 #define CLOSE_MAX 64    /* bytes of the ends of what fitted */
 /* What a page may take: strangers make them, and callers the selectors. */
-#define PAGE_CPU_MS 1500          /* to become a tree */
+#define PAGE_CPU_MS 1500          /* to become a tree; and once more for what follows the selectors */
 #define SELECTOR_CPU_MS 1000      /* each */
 #define ALL_CPU_MS 5000           /* together */
 #define PAGE_MEMORY (384LL << 20) /* bytes */
@@ -263,7 +263,11 @@ static void write_page(crawl_t *c, const page_work_t *work, const tfw_page_t *pa
 
 static void begin_selector(void *data, const tfw_selector_t *selector)
 {
-    tfw_apart_step(data, SELECTOR_CPU_MS, "the selector \"%.64s\"", selector->name);
+    if (selector) {
+        tfw_apart_step(data, SELECTOR_CPU_MS, "the selector \"%.64s\"", selector->name);
+    } else {
+        tfw_apart_step(data, PAGE_CPU_MS, "the page");
+    }
 }
 
 /* Answers with what has changed in the crawl, the page's JSON, a warning and the links. */

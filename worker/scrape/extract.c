@@ -130,7 +130,6 @@ static void add_row(tfw_sheet_t *sheet, xmlNodePtr row)
 
 static void add_table(tfw_sheet_t *sheet, xmlNodePtr table)
 {
-
     tf_buf_addc(&sheet->json, '[');
     for (xmlNodePtr node = table; node; node = next_in_table(table, node)) {
         size_t from = sheet->json.len;
@@ -462,6 +461,9 @@ void tfw_extract_page(const tfw_extract_t *extract, const tfw_page_t *page, tfw_
             add_selector(sheet, page, &extract->selectors[i], error, error_size);
         }
         tf_buf_addc(&sheet->json, '}');
+        if (sheet->begins) {
+            sheet->begins(sheet->data, NULL);
+        }
     }
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         size_t from = sheet->json.len;

@@ -51,7 +51,7 @@ typedef struct {
     tf_buf_t json;
     size_t max;     /* bytes */
     bool truncated; /* something was left out */
-    /* called before each selector, which may take for ever; NULL: nobody is */
+    /* called before each selector, which may take for ever, and with NULL behind them; NULL: nobody is */
     void (*begins)(void *data, const tfw_selector_t *selector);
     void *data;
 } tfw_sheet_t;
