@@ -1,11 +1,12 @@
-import { lazy, Suspense, useEffect, useState, type ReactNode } from 'react';
+import { lazy, Suspense, useEffect, useRef, useState, type ReactNode } from 'react';
 import { Link, Route, Switch, useLocation } from 'wouter';
 
 import type { Role } from './lib/api';
-import { queryClient, stream, useStreamState } from './lib/live';
+import { live, queryClient, stream, useStreamState } from './lib/live';
 import { useMay, useMe, useSession } from './lib/me';
 import { session } from './lib/session';
 import { SignIn, SignInForm } from './pages/sign-in';
+import { Boundary } from './ui/boundary';
 import { Dialog } from './ui/dialog';
 import { Loading } from './ui/panel';
 import { Mark } from './ui/status';
@@ -34,11 +35,18 @@ const PAGES: { path: string; name: string; role: Role }[] = [
 
 export function App() {
   const state = useSession();
+  const before = useRef(state);
   // another user's data must not be seen by the next one
   useEffect(() => {
     if (state === 'out') {
       queryClient.clear();
+      live.clear();
+    } else if (state === 'in' && before.current === 'expired') {
+      queryClient.removeQueries({ type: 'inactive' });
+      void queryClient.invalidateQueries();
+      stream.hurry();
     }
+    before.current = state;
   }, [state]);
   return (
     <>
@@ -48,7 +56,7 @@ export function App() {
       {state === 'expired' && (
         <Dialog title="Your session has ended" firm onClose={() => undefined}>
           <p className="mb-4 text-muted">Sign in to go on. What you typed is still there.</p>
-          <SignInForm onDone={() => void queryClient.invalidateQueries()} />
+          <SignInForm />
         </Dialog>
       )}
       <Toasts />
@@ -59,6 +67,7 @@ export function App() {
 function Shell() {
   const [location] = useLocation();
   const [menu, setMenu] = useState(false);
+  const first = useRef(true);
   useEffect(() => {
     stream.start();
     return () => stream.stop();
@@ -66,6 +75,15 @@ function Shell() {
   useEffect(() => {
     setMenu(false);
     document.title = `${PAGES.find((page) => page.path === location)?.name ?? 'Job'} – TaskForge`;
+    if (first.current) {
+      first.current = false;
+      return;
+    }
+    // a new page begins at its top, for the eyes and for the keyboard
+    if (!window.location.hash) {
+      scrollTo(0, 0);
+    }
+    document.getElementById('main')?.focus({ preventScroll: true });
   }, [location]);
   return (
     <div className="min-h-dvh md:grid md:grid-cols-[13rem_minmax(0,1fr)]">
@@ -92,33 +110,39 @@ function Shell() {
         <Account />
       </aside>
       <main id="main" tabIndex={-1} className="min-w-0 px-4 py-6 outline-none md:px-8">
-        <Suspense fallback={<Loading />}>
-          <Switch>
-            <Route path="/" component={Overview} />
-            <Route path="/jobs" component={Jobs} />
-            <Route path="/jobs/:id">{({ id }) => <JobPage key={id} id={id} />}</Route>
-            <Route path="/queues" component={Queues} />
-            <Route path="/workers" component={Workers} />
-            <Route path="/schedules" component={Schedules} />
-            <Route path="/dead-letter" component={DeadLetter} />
-            <Route path="/settings" component={Settings} />
-            <Route path="/admin">
-              <Only least="admin">
-                <Admin />
-              </Only>
-            </Route>
-            <Route>
-              <p className="py-12 text-center text-muted">There is no such page.</p>
-            </Route>
-          </Switch>
-        </Suspense>
+        <Boundary key={location}>
+          <Suspense fallback={<Loading />}>
+            <Switch>
+              <Route path="/" component={Overview} />
+              <Route path="/jobs" component={Jobs} />
+              <Route path="/jobs/:id">{({ id }) => <JobPage key={id} id={id} />}</Route>
+              <Route path="/queues" component={Queues} />
+              <Route path="/workers" component={Workers} />
+              <Route path="/schedules" component={Schedules} />
+              <Route path="/dead-letter" component={DeadLetter} />
+              <Route path="/settings" component={Settings} />
+              <Route path="/admin">
+                <Only least="admin">
+                  <Admin />
+                </Only>
+              </Route>
+              <Route>
+                <p className="py-12 text-center text-muted">There is no such page.</p>
+              </Route>
+            </Switch>
+          </Suspense>
+        </Boundary>
       </main>
     </div>
   );
 }
 
 function Only({ least, children }: { least: Role; children: ReactNode }) {
+  const me = useMe();
   const may = useMay(least);
+  if (!me) {
+    return <Loading />;
+  }
   return may ? children : <p className="py-12 text-center text-muted">This page is for the role {least}.</p>;
 }
 

@@ -197,8 +197,12 @@ await ok('a job that is not JSON is not sent', async () => {
   await dialog().getByLabel('The job as JSON').fill('{');
   await button('Submit').click();
   await dialog().getByText('This is not JSON; nothing was sent.').waitFor();
+  await dialog().getByLabel('The job as JSON').fill('null');
+  await button('Submit').click();
+  await dialog().getByText('A job is an object; nothing was sent.').waitFor();
   await page.keyboard.press('Escape');
   await dialog().waitFor({ state: 'detached' });
+  same(await page.evaluate(() => document.activeElement.textContent), 'Duplicate');
 });
 
 await ok('a running job is cancelled', async () => {
@@ -288,6 +292,8 @@ await ok('five at once, and all that fit a filter are cancelled after a preview'
   await button('× 5').click();
   await until(async () => (await row(page, 'noop').count()) === 5, 'five rows');
   await button('Cancel all that fit').click();
+  await button('Cancel 5').waitFor();
+  await checkAccess(page);
   await button('Cancel 5').click();
   await until(async () => (await page.getByRole('table', { name: 'Jobs' }).getByText('Cancelled').count()) === 5, 'five are cancelled');
 });
@@ -306,6 +312,7 @@ await ok('a schedule is made, paused, resumed, run and deleted', async () => {
   await dialog().getByLabel('Cron expression').fill('30 2 * * *');
   await dialog().getByText('At 02:30').waitFor();
   await dialog().getByText(/^Fires/).waitFor();
+  await checkAccess(page);
   await button('Save').click();
   const card = page.getByRole('article', { name: 'nightly' });
   await card.getByText('At 02:30').waitFor();
@@ -330,6 +337,7 @@ await ok('a worker is made quiet, resized, and takes jobs again', async () => {
   await card.getByText('Online', { exact: true }).waitFor();
   await card.getByRole('button', { name: 'Resize' }).click();
   await dialog().getByLabel('Jobs at once').fill('3');
+  await checkAccess(page);
   await dialog().getByRole('button', { name: 'Resize' }).click();
   await card.getByText('of 3 slots busy').waitFor();
 });
@@ -343,6 +351,7 @@ await ok('a queue is paused and goes on; how long its failed jobs are kept is se
   await card.getByText('Active').waitFor();
   await card.getByRole('button', { name: 'Edit' }).click();
   await dialog().getByLabel('Failed').fill('14');
+  await checkAccess(page);
   await dialog().getByRole('button', { name: 'Save' }).click();
   await card.getByText('Kept: Failed 14 d').waitFor();
 });

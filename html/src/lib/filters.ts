@@ -49,5 +49,5 @@ export function storedViews(): View[] {
 }
 
 export function storeViews(views: View[]): void {
-  localStorage.setItem(STORED, JSON.stringify(views.slice(0, 20)));
+  localStorage.setItem(STORED, JSON.stringify(views.slice(-20)));
 }

@@ -4,7 +4,6 @@ const number = new Intl.NumberFormat('en');
 const compact = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
 const local = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
-const dayAndTime = new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' });
 
 export const count = (n: number): string => (Math.abs(n) < 100_000 ? number.format(n) : compact.format(n));
 export const percent = (share: number): string => `${share === 1 ? 100 : (Math.floor(share * 10_000) / 100).toFixed(share > 0.99 ? 2 : 1)} %`;
@@ -12,7 +11,6 @@ export const localTime = (time: string): string => local.format(new Date(time));
 export const clockTime = (time: string): string => clock.format(new Date(time));
 /** "2026-11-23 02:19:02.277108 UTC" */
 export const utcTime = (time: string): string => `${time.replace('T', ' ').replace('Z', '')} UTC`;
-export const shortTime = (time: string): string => dayAndTime.format(new Date(time));
 
 /** In units of 1000, as files are sold: 312 B, 31.5 kB, 12 MB. */
 export function fileSize(bytes: number): string {

@@ -10,7 +10,12 @@ import { throttle } from './throttle';
 
 export const queryClient = new QueryClient({
   defaultOptions: {
+    // "always": where the browser thinks that there is no network, this host may still be reached; else what is clicked
+    // would wait without a word, and be done later
+    mutations: { networkMode: 'always' },
     queries: {
+      networkMode: 'always',
+      refetchOnReconnect: true,
       staleTime: 5_000,
       retry: (failures, error) => (error instanceof ApiError ? [429, 502, 503].includes(error.status) && failures < 4 : failures < 4),
       retryDelay: (failures, error) =>
@@ -65,6 +70,15 @@ class Live {
     this.changed();
   }
 
+  /** Of the next one who signs in nothing is known. */
+  clear(): void {
+    this.feed = [];
+    this.seconds = [];
+    this.arrived = 0;
+    recent.clear();
+    this.changed();
+  }
+
   private changed(): void {
     this.version++;
     this.listeners.forEach((listener) => listener());
@@ -73,32 +87,82 @@ class Live {
 
 export const live = new Live();
 
-// The limits count the dashboard like everybody else: numbers are read at once, then at most every so often.
-const refreshNumbers = throttle(2500, () => {
-  void queryClient.invalidateQueries({ queryKey: ['stats'] });
-});
-const refreshSlowNumbers = throttle(10_000, () => {
-  for (const key of ['summary', 'queues', 'history', 'recent-failures']) {
-    void queryClient.invalidateQueries({ queryKey: [key] });
+/** Of a hidden page it is only noted that it is old: it is read again when somebody looks. */
+function readAgain(...kinds: string[]): void {
+  for (const kind of kinds) {
+    void queryClient.invalidateQueries({ queryKey: [kind], refetchType: document.hidden ? 'none' : 'active' });
   }
-});
-const refreshWorkers = throttle(2000, () => {
-  void queryClient.invalidateQueries({ queryKey: ['workers'] });
-});
-const refreshJob = throttle(1500, () => {
-  void queryClient.invalidateQueries({ queryKey: ['job'] });
-});
+}
+
+type JobList = InfiniteData<JobPage>;
+
+const PAGES_READ_AGAIN = 10;
+
+/** Lists are read again page by page, and the limits count each: of a long one the beginning is kept. */
+export function readJobsAgain(): void {
+  for (const [key, data] of queryClient.getQueriesData<JobList>({ queryKey: ['jobs'] })) {
+    if (data && data.pages.length > PAGES_READ_AGAIN) {
+      queryClient.setQueryData<JobList>(key, {
+        pages: data.pages.slice(0, PAGES_READ_AGAIN), pageParams: data.pageParams.slice(0, PAGES_READ_AGAIN),
+      });
+    }
+  }
+  void queryClient.invalidateQueries({ queryKey: ['jobs'] });
+}
+
+// The limits count the dashboard like everybody else: numbers are read at once, then at most every so often.
+const refreshNumbers = throttle(2500, () => readAgain('stats'));
+const refreshSlowNumbers = throttle(10_000, () => readAgain('summary', 'queues', 'history', 'recent-failures'));
+const refreshWorkers = throttle(2000, () => readAgain('workers'));
+const refreshJob = throttle(1500, () => readAgain('job'));
 const resync = throttle(5000, () => {
-  void queryClient.invalidateQueries();
+  readJobsAgain();
+  void queryClient.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'jobs' });
+});
+
+const RECENT = 5000;
+/** The newest events of the last seconds, oldest first. */
+const recent: Batch['jobs'] = new Map();
+
+function remember(events: Batch['jobs']): void {
+  for (const [id, event] of events) {
+    recent.delete(id);
+    recent.set(id, event);
+  }
+  for (const id of recent.keys()) {
+    if (recent.size <= RECENT) {
+      break;
+    }
+    recent.delete(id);
+  }
+}
+
+function patchLists(events: Batch['jobs']): void {
+  for (const [key, data] of queryClient.getQueriesData<JobList>({ queryKey: ['jobs'] })) {
+    const pages = data && patchPages(data.pages, events);
+    if (data && pages && pages !== data.pages) {
+      // the list is no newer for it: what is new or gone is not in the events
+      queryClient.setQueryData<JobList>(key, { ...data, pages }, { updatedAt: queryClient.getQueryState(key)?.dataUpdatedAt });
+    }
+  }
+}
+
+// An answer that was on its way when events came is older than they are, and the next page of a list brings the pages before
+// it back as they were when it was asked for.
+queryClient.getQueryCache().subscribe((change) => {
+  if (change.type === 'updated' && change.action.type === 'success' && !change.action.manual) {
+    const [kind] = change.query.queryKey as readonly unknown[];
+    if (kind === 'jobs') {
+      patchLists(recent);
+    }
+  }
 });
 
 function apply(batch: Batch): void {
   live.add(batch);
   if (batch.jobs.size) {
-    queryClient.setQueriesData<InfiniteData<JobPage>>({ queryKey: ['jobs'] }, (data) => {
-      const pages = data && patchPages(data.pages, batch.jobs);
-      return data && pages !== data.pages ? { ...data, pages: pages ?? [] } : data;
-    });
+    remember(batch.jobs);
+    patchLists(batch.jobs);
     for (const [, job] of queryClient.getQueriesData<JobWhole>({ queryKey: ['job'] })) {
       const event = job && batch.jobs.get(job.id);
       if (event) {
@@ -126,7 +190,7 @@ let before: StreamState = stream.state;
 stream.subscribe(() => {
   // what was read before anybody listened may be older than the first event
   if (before === 'connecting' && stream.state === 'live') {
-    void queryClient.invalidateQueries({ queryKey: ['jobs'] });
+    readJobsAgain();
     void queryClient.invalidateQueries({ queryKey: ['job'] });
   }
   before = stream.state;

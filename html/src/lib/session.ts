@@ -49,12 +49,18 @@ export class Session {
   /** With what an earlier page left behind. */
   async start(): Promise<void> {
     addEventListener('storage', (event) => {
-      if (event.key === STORED && event.newValue === null && this.state === 'in') {
-        this.end('out');
+      if (event.key !== STORED) {
+        return;
+      }
+      if (event.newValue === null && this.state === 'in') {
+        this.leave('out');
+      } else if (event.newValue && (this.state === 'out' || this.state === 'expired')) {
+        // somebody signed in, in another tab
+        void this.refresh().catch(() => null);
       }
     });
     if (!localStorage.getItem(STORED) || !(await this.refresh())) {
-      this.end('out');
+      this.leave('out');
     }
   }
 
@@ -79,13 +85,24 @@ export class Session {
 
   async signOut(): Promise<void> {
     await this.fetch(new Request('/api/v1/auth/logout', { method: 'POST' })).catch(() => null);
-    this.end('out');
+    localStorage.removeItem(STORED);
+    this.leave('out');
   }
 
-  private end(state: 'out' | 'expired'): void {
+  private leave(state: 'out' | 'expired'): void {
     this.access = null;
-    localStorage.removeItem(STORED);
     this.become(state);
+  }
+
+  /** The session has ended by itself. Other tabs are not told to go, as they are when somebody signs out: they keep what was typed. */
+  private refused(): false {
+    if (localStorage.getItem(STORED)) {
+      localStorage.setItem(STORED, '');
+    }
+    if (this.state === 'in') {
+      this.leave('expired');
+    }
+    return false;
   }
 
   /** A token that is good for a while, or null when nobody is signed in any more. */
@@ -108,7 +125,7 @@ export class Session {
     for (let attempt = 0; attempt < 5; attempt++) {
       const refresh_token = localStorage.getItem(STORED);
       if (!refresh_token) {
-        break;
+        return this.refused();
       }
       const answer = await fetch('/api/v1/auth/refresh', {
         method: 'POST',
@@ -120,22 +137,21 @@ export class Session {
         return true;
       }
       if (answer.status === 401 || answer.status === 422) {
-        break;
+        return this.refused();
       }
       // 409: another tab was faster, its tokens are about to be stored; else the server is busy
       await pause(answer.status === 409 ? 400 : 1500);
     }
-    if (localStorage.getItem(STORED) && this.state === 'starting') {
-      return false;
-    }
-    if (this.state === 'in') {
-      this.end('expired');
-    }
-    return false;
+    // nobody has refused it: the session may be as good as ever
+    throw new Error('The server is too busy to go on with the session.');
   }
 
   /** fetch with the token. Of an expired session the request waits for nobody: it fails, and the page asks to sign in. */
   async fetch(request: Request): Promise<Response> {
+    if (this.state === 'expired') {
+      // the page goes on asking behind the dialog, and the limits count what is refused
+      return new Response('{"detail":"Your session has ended."}', { status: 401 });
+    }
     const again = request.clone();
     const answer = await this.send(request);
     if (answer.status !== 401) {

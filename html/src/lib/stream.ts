@@ -13,6 +13,7 @@ const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 20_000;
 const CATCH_UP_PAGES = 10;
 const PACE_MS = 100;
+const PULSE_MS = 20_000;
 
 export class EventStream {
   state: StreamState = 'connecting';
@@ -22,6 +23,8 @@ export class EventStream {
   private batch: Batch = emptyBatch();
   private waitMs = FIRST_WAIT_MS;
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private pulse: ReturnType<typeof setInterval> | undefined;
+  private unanswered = false;
   private stopped = true;
   private readonly stateListeners = new Set<() => void>();
 
@@ -45,6 +48,7 @@ export class EventStream {
     this.stopped = true;
     removeEventListener('online', this.hurry);
     clearTimeout(this.timer);
+    clearInterval(this.pulse);
     this.socket?.close();
     this.socket = null;
     this.waiting = null;
@@ -52,7 +56,8 @@ export class EventStream {
     this.become('connecting');
   }
 
-  private readonly hurry = (): void => {
+  /** Tries again at once: there is a network, or a session, again. */
+  readonly hurry = (): void => {
     if (this.state !== 'live' && !this.stopped) {
       clearTimeout(this.timer);
       this.waitMs = FIRST_WAIT_MS;
@@ -81,7 +86,11 @@ export class EventStream {
     this.socket = socket;
     // an event may come before "connected": after a pause it waits for what was missed
     this.waiting = this.seen === null ? null : [];
+    this.unanswered = false;
+    clearInterval(this.pulse);
+    this.pulse = setInterval(() => this.feel(socket), PULSE_MS);
     socket.onmessage = (message: MessageEvent<string>) => {
+      this.unanswered = false;
       // a message may hold several events, one a line
       for (const line of message.data.split('\n')) {
         if (line) {
@@ -89,15 +98,32 @@ export class EventStream {
         }
       }
     };
-    socket.onclose = () => {
-      if (this.socket === socket) {
-        this.socket = null;
-        this.waiting = null;
-        if (!this.stopped) {
-          this.later();
-        }
+    socket.onclose = () => this.lost(socket);
+  }
+
+  private lost(socket: WebSocket): void {
+    if (this.socket === socket) {
+      this.socket = null;
+      this.waiting = null;
+      clearInterval(this.pulse);
+      if (!this.stopped) {
+        this.later();
       }
-    };
+    }
+  }
+
+  /** A network that is gone says nothing: who does not answer a ping until the next one is lost. */
+  private feel(socket: WebSocket): void {
+    if (this.unanswered) {
+      socket.onmessage = null;
+      this.lost(socket);
+      socket.close();
+      return;
+    }
+    this.unanswered = true;
+    if (socket.readyState === WebSocket.OPEN) {
+      socket.send('ping');
+    }
   }
 
   private later(): void {

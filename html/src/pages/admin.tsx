@@ -37,9 +37,10 @@ export default function Admin() {
   );
 }
 
-function More({ query }: { query: { hasNextPage: boolean; isFetchingNextPage: boolean; fetchNextPage: () => unknown } }) {
+function More({ query }: { query: { hasNextPage: boolean; isFetchingNextPage: boolean; fetchNextPage: () => unknown; error: unknown } }) {
   return query.hasNextPage ? (
     <div className="border-t border-line p-3 text-center">
+      {query.error !== null && <p role="alert" className="mb-2 text-xs text-bad">{explain(query.error)}</p>}
       <button type="button" className="button" disabled={query.isFetchingNextPage} onClick={() => query.fetchNextPage()}>Show more</button>
     </div>
   ) : null;
@@ -50,7 +51,7 @@ function Users() {
   const items = users.data?.pages.flatMap((page) => page.items) ?? [];
   return (
     <Panel title="Users">
-      {users.isPending ? <Loading /> : users.isError ? <Empty>{explain(users.error)}</Empty> : (
+      {users.isPending ? <Loading /> : users.isError && !items.length ? <Empty>{explain(users.error)}</Empty> : (
         <ul className="divide-y divide-line">
           {items.map((user) => (
             <UserRow key={user.id} user={user} />
@@ -100,7 +101,7 @@ function Audit() {
   const items = audit.data?.pages.flatMap((page) => page.items) ?? [];
   return (
     <Panel title="Audit">
-      {audit.isPending ? <Loading /> : audit.isError ? <Empty>{explain(audit.error)}</Empty> : !items.length ? <Empty>Nothing has been done yet.</Empty> : (
+      {audit.isPending ? <Loading /> : audit.isError && !items.length ? <Empty>{explain(audit.error)}</Empty> : !items.length ? <Empty>Nothing has been done yet.</Empty> : (
         <ul className="divide-y divide-line">
           {items.map((row) => (
             <AuditLine key={row.id} row={row} />

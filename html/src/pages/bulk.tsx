@@ -1,10 +1,11 @@
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useMutation, useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 
 import { api, explain, ok, type Job } from '../lib/api';
 import { bulkFilter, mayChange, type Action, type BulkFilter } from '../lib/bulk';
 import type { Filter } from '../lib/filters';
 import { count } from '../lib/format';
+import { readJobsAgain } from '../lib/live';
 import { statusWords } from '../ui/status';
 import { complain, say } from '../ui/toast';
 import { Confirm } from '../ui/dialog';
@@ -19,27 +20,31 @@ interface Props {
 
 /** Cancel, retry or delete what is selected, or everything that the filter means. */
 export function BulkButtons({ filter, selected, onDone }: Props) {
-  const [action, setAction] = useState<Action | null>(null);
+  // as it was when it was asked for: what is selected may leave the list behind the dialog, and must not become "all that fit"
+  const [asked, setAsked] = useState<{ action: Action; filter: BulkFilter } | null>(null);
   const offered = selected.length
     ? ACTIONS.filter((one) => selected.some((job) => mayChange(one, job.status)))
     : Object.keys(filter).length
       ? ACTIONS.filter((one) => bulkFilter(one, filter) !== null)
       : [];
-  const target = action && (selected.length ? { ...bulkFilter(action, {}), ids: selected.map((job) => job.id) } : bulkFilter(action, filter));
+  const ask = (action: Action) => {
+    const target = bulkFilter(action, selected.length ? {} : filter);
+    setAsked(target && { action, filter: selected.length ? { ...target, ids: selected.map((job) => job.id) } : target });
+  };
   return (
     <>
       {offered.map((one) => (
-        <button key={one} type="button" className="button" onClick={() => setAction(one)}>
+        <button key={one} type="button" className="button" onClick={() => ask(one)}>
           {statusWords(one)} {selected.length ? 'selected' : 'all that fit'}
         </button>
       ))}
-      {action && target && (
+      {asked && (
         <BulkDialog
-          action={action}
-          filter={target as BulkFilter}
-          onClose={() => setAction(null)}
+          action={asked.action}
+          filter={asked.filter}
+          onClose={() => setAsked(null)}
           onDone={() => {
-            setAction(null);
+            setAsked(null);
             onDone();
           }}
         />
@@ -49,7 +54,6 @@ export function BulkButtons({ filter, selected, onDone }: Props) {
 }
 
 function BulkDialog({ action, filter, onClose, onDone }: { action: Action; filter: BulkFilter; onClose: () => void; onDone: () => void }) {
-  const queryClient = useQueryClient();
   const preview = useQuery({
     queryKey: ['bulk-preview', action, filter],
     queryFn: () => ok(api.POST('/jobs/actions', { body: { action, filter, dry_run: true } })),
@@ -59,7 +63,7 @@ function BulkDialog({ action, filter, onClose, onDone }: { action: Action; filte
     mutationFn: () => ok(api.POST('/jobs/actions', { body: { action, filter } })),
     onSuccess: (made) => {
       say(`${statusWords(action)} is under way, in the background.`, 'id' in made ? { href: `/jobs/${made.id}`, words: 'Follow it' } : undefined);
-      setTimeout(() => void queryClient.invalidateQueries({ queryKey: ['jobs'] }), 1500);
+      setTimeout(readJobsAgain, 1500);
       onDone();
     },
     onError: complain,

@@ -30,13 +30,13 @@ export default function DeadLetter() {
         aside={may && dead.data?.items.length ? <BulkButtons filter={FILTER} selected={[]} onDone={() => setTimeout(refresh, 1500)} /> : undefined}
       />
       <Loaded query={dead}>
-        {({ items }) => (items.length ? <Letters jobs={items} onChange={refresh} /> : <div className="panel"><Empty>No dead letters. What fails as often as it may comes here.</Empty></div>)}
+        {({ items, total }) => (items.length ? <Letters jobs={items} total={total ?? items.length} onChange={refresh} /> : <div className="panel"><Empty>No dead letters. What fails as often as it may comes here.</Empty></div>)}
       </Loaded>
     </>
   );
 }
 
-function Letters({ jobs, onChange }: { jobs: Job[]; onChange: () => void }) {
+function Letters({ jobs, total, onChange }: { jobs: Job[]; total: number; onChange: () => void }) {
   const may = useMay('operator');
   const groups = useMemo(() => {
     const by = new Map<string, Job[]>();
@@ -72,6 +72,11 @@ function Letters({ jobs, onChange }: { jobs: Job[]; onChange: () => void }) {
           </ul>
         </section>
       ))}
+      {total > jobs.length && (
+        <p className="text-muted">
+          These are the newest {jobs.length}. <Link href="/jobs?status=DEAD_LETTER" className="row-link">All of them</Link>
+        </p>
+      )}
     </div>
   );
 }

@@ -3,7 +3,7 @@ import { useEffect, useState } from 'react';
 
 import { api, ok, type JobFile, type JobWhole } from '../lib/api';
 import { fileSize } from '../lib/format';
-import { Panel } from '../ui/panel';
+import { Loaded, Panel } from '../ui/panel';
 import { complain } from '../ui/toast';
 
 /** What the job made, to be looked at and saved. Nothing where there is none. */
@@ -14,6 +14,9 @@ export function JobFiles({ job }: { job: JobWhole }) {
     enabled: job.attempt > 0,
     placeholderData: (before) => before,
   });
+  if (files.isError && !files.data) {
+    return <Panel title="Files"><Loaded query={files}>{() => null}</Loaded></Panel>;
+  }
   const items = files.data?.items ?? [];
   if (!items.length) {
     return null;

@@ -69,7 +69,7 @@ export function JobFlow({ job }: { job: JobWhole }) {
   const shown = items.slice(-DELIVERIES_SHOWN);
   shown.forEach((delivery) => add(deliveryNode(delivery), here));
   if (job.webhook_url && !isFinal(job.status)) {
-    add({ id: 'planned', kind: 'Webhook', title: new URL(job.webhook_url).host, note: 'when the job has ended', planned: true }, here);
+    add({ id: 'planned', kind: 'Webhook', title: hostOf(job.webhook_url), note: 'when the job has ended', planned: true }, here);
   }
   if (nodes.length < 2) {
     return null;
@@ -80,6 +80,15 @@ export function JobFlow({ job }: { job: JobWhole }) {
       <Graph nodes={nodes} edges={edges} />
     </Panel>
   );
+}
+
+/** Not every host that the server takes is one for the browser: xn-- names it may refuse. */
+function hostOf(url: string): string {
+  try {
+    return new URL(url).host;
+  } catch {
+    return url;
+  }
 }
 
 function scheduleNode(id: string, schedule: Schedule | undefined, gone: boolean): Node {

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from 'react';
 import { api, ok, type JobWhole, type LogLine } from '../lib/api';
 import { clockTime, utcTime } from '../lib/format';
 import { isFinal } from '../lib/patch';
-import { Empty, Panel } from '../ui/panel';
+import { Empty, Loaded, Panel } from '../ui/panel';
 
 const PAGE = 200;
 const KEPT = 5000;
@@ -41,7 +41,7 @@ export function JobLog({ job }: { job: JobWhole }) {
     if (follow && box.current) {
       box.current.scrollTop = box.current.scrollHeight;
     }
-  }, [lines.length, follow]);
+  }, [query.data, follow]);
   return (
     <Panel
       title="Log"
@@ -65,6 +65,8 @@ export function JobLog({ job }: { job: JobWhole }) {
             </div>
           ))}
         </div>
+      ) : !query.data ? (
+        <Loaded query={query}>{() => null}</Loaded>
       ) : (
         <Empty>{isFinal(job.status) ? 'It wrote no log.' : 'Nothing yet.'}</Empty>
       )}

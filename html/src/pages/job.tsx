@@ -4,11 +4,13 @@ import { Link, useLocation } from 'wouter';
 
 import { api, ok, type JobWhole, type Submission } from '../lib/api';
 import { mayChange } from '../lib/bulk';
+import { readJobsAgain } from '../lib/live';
 import { useMay } from '../lib/me';
 import { isFinal } from '../lib/patch';
 import { Confirm } from '../ui/dialog';
 import { JsonTree } from '../ui/json-tree';
 import { Empty, Loaded, PageHead, Panel } from '../ui/panel';
+import { Progress } from '../ui/progress';
 import { JobState } from '../ui/status';
 import { Elapsed, Time } from '../ui/time';
 import { complain, say } from '../ui/toast';
@@ -17,7 +19,6 @@ import { JobFiles } from './job-files';
 import { JobFlow } from './job-flow';
 import { JobLog } from './job-log';
 import { JobTimeline } from './job-timeline';
-import { Progress } from './jobs';
 import { SubmitButton } from './submit-button';
 
 export default function JobPage({ id }: { id: string }) {
@@ -39,7 +40,12 @@ function JobView({ job }: { job: JobWhole }) {
         aside={<Buttons job={job} />}
       />
       <div className="space-y-4">
-        {job.status === 'RUNNING' && <Progress value={job.progress} />}
+        {job.status === 'RUNNING' && (
+          <div className="flex items-center gap-3">
+            <span className="flex-1"><Progress value={job.progress} /></span>
+            <span className="text-xs tabular-nums text-muted">{job.progress} %</span>
+          </div>
+        )}
         {job.error && job.status !== 'SUCCESS' && (
           <div role="alert" className="panel whitespace-pre-wrap break-words border-bad px-4 py-3 text-bad">{job.error}</div>
         )}
@@ -83,7 +89,7 @@ function Buttons({ job }: { job: JobWhole }) {
     mutationFn: () => ok(api.DELETE('/jobs/{id}', path)),
     onSuccess: () => {
       say('Deleted.');
-      void queryClient.invalidateQueries({ queryKey: ['jobs'] });
+      readJobsAgain();
       navigate('/jobs');
     },
     onError: complain,

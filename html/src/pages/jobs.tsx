@@ -10,6 +10,7 @@ import { useMay } from '../lib/me';
 import type { JobPage } from '../lib/patch';
 import { PRIORITIES, STATUSES } from '../lib/presets';
 import { Empty, Loading, PageHead } from '../ui/panel';
+import { Progress } from '../ui/progress';
 import { JobState, statusWords } from '../ui/status';
 import { Elapsed, Time } from '../ui/time';
 import { BulkButtons } from './bulk';
@@ -85,6 +86,9 @@ function FilterBar({ filter, onChange }: { filter: Filter; onChange: (filter: Fi
 function TextFilter({ label, placeholder, value, onChange }: { label: string; placeholder: string; value: string; onChange: (value: string) => void }) {
   const [typed, setTyped] = useState(value);
   const timer = useRef<ReturnType<typeof setTimeout>>();
+  // what else was chosen while the typing paused is in the newest one
+  const latest = useRef(onChange);
+  latest.current = onChange;
   useEffect(() => setTyped(value), [value]);
   useEffect(() => () => clearTimeout(timer.current), []);
   return (
@@ -98,7 +102,7 @@ function TextFilter({ label, placeholder, value, onChange }: { label: string; pl
         const text = event.target.value;
         setTyped(text);
         clearTimeout(timer.current);
-        timer.current = setTimeout(() => onChange(text.trim()), 350);
+        timer.current = setTimeout(() => latest.current(text.trim()), 350);
       }}
       onKeyDown={(event) => {
         if (event.key === 'Enter') {
@@ -132,7 +136,7 @@ function Views({ filter, onChange }: { filter: Filter; onChange: (filter: Filter
       <form className="col-span-2 flex gap-2 sm:col-span-1" onSubmit={save}>
         {/* it was asked for with the button before */}
         {/* eslint-disable-next-line jsx-a11y/no-autofocus */}
-        <input className="input" name="name" aria-label="Name of the view" placeholder="Name of the view" maxLength={40} autoFocus />
+        <input className="input" name="name" aria-label="Name of the view" placeholder="Name of the view" maxLength={40} autoFocus onKeyDown={(event) => event.key === 'Escape' && setNaming(false)} />
         <button className="button">Save</button>
       </form>
     );
@@ -177,11 +181,20 @@ function useJobs(filter: Filter) {
     staleTime: 15_000,
     refetchOnWindowFocus: false,
   });
+  const shorten = useCallback(() => {
+    queryClient.setQueryData<InfiniteData<JobPage>>(
+      key,
+      (data) => data && { pages: data.pages.slice(0, 1), pageParams: data.pageParams.slice(0, 1) },
+      { updatedAt: queryClient.getQueryState(key)?.dataUpdatedAt },
+    );
+  }, [queryClient, key]);
+  // what was scrolled by is not kept for a list that nobody looks at, nor read again page by page
+  useEffect(() => shorten, [shorten]);
   /** From the top: the first page alone is read again. */
   const restart = useCallback(() => {
-    queryClient.setQueryData<InfiniteData<JobPage>>(key, (data) => data && { pages: data.pages.slice(0, 1), pageParams: data.pageParams.slice(0, 1) });
+    shorten();
     void queryClient.invalidateQueries({ queryKey: key });
-  }, [queryClient, key]);
+  }, [queryClient, key, shorten]);
   return { query, restart };
 }
 
@@ -191,23 +204,29 @@ function JobTable({ filter }: { filter: Filter }) {
   const { query, restart } = useJobs(filter);
   const jobs = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data]);
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
+  // those of them that are in the list still
+  const chosen = useMemo(() => jobs.filter((job) => selected.has(job.id)), [jobs, selected]);
   const scroller = useRef<HTMLDivElement>(null);
   const virtual = useVirtualizer({ count: jobs.length, getScrollElement: () => scroller.current, estimateSize: () => ROW, overscan: 12 });
   const rows = virtual.getVirtualItems();
   const lastShown = rows.at(-1)?.index ?? 0;
-  const { hasNextPage, isFetchingNextPage, fetchNextPage } = query;
+  const { hasNextPage, isFetching, isFetchNextPageError, errorUpdatedAt, fetchNextPage } = query;
 
   useEffect(() => setSelected(new Set()), [filter]);
   useEffect(() => {
-    if (hasNextPage && !isFetchingNextPage && lastShown >= jobs.length - 30) {
+    // not at once again after an error: it would be asked for as fast as it is refused; nor while the list is read again,
+    // which it would end
+    const failed = isFetchNextPageError || Date.now() < errorUpdatedAt + REFRESH_MS;
+    if (hasNextPage && !isFetching && !failed && lastShown >= jobs.length - 30) {
       void fetchNextPage();
     }
-  }, [hasNextPage, isFetchingNextPage, lastShown, jobs.length, fetchNextPage]);
+  }, [hasNextPage, isFetching, isFetchNextPageError, errorUpdatedAt, lastShown, jobs.length, fetchNextPage]);
 
   const shownAt = useRef(0);
   const show = useCallback(() => {
     shownAt.current = Date.now();
     live.seenArrivals();
+    setSelected(new Set());
     scroller.current?.scrollTo({ top: 0 });
     restart();
   }, [live, restart]);
@@ -218,12 +237,12 @@ function JobTable({ filter }: { filter: Filter }) {
       return;
     }
     const timer = setTimeout(() => {
-      if ((scroller.current?.scrollTop ?? 0) < ROW && !selected.size) {
+      if ((scroller.current?.scrollTop ?? 0) < ROW && !chosen.length) {
         show();
       }
     }, Math.max(50, shownAt.current + REFRESH_MS - Date.now()));
     return () => clearTimeout(timer);
-  }, [arrived, selected.size, show]);
+  }, [arrived, chosen.length, show]);
 
   const toggle = useCallback((id: string) => {
     setSelected((old) => {
@@ -243,9 +262,9 @@ function JobTable({ filter }: { filter: Filter }) {
           <>
             <label className="flex items-center gap-2 text-muted">
               <input type="checkbox" checked={all} onChange={() => setSelected(all ? new Set() : new Set(jobs.slice(0, SELECTED_MOST).map((job) => job.id)))} />
-              {selected.size ? `${selected.size} selected` : 'Select all shown'}
+              {chosen.length ? `${chosen.length} selected` : 'Select all shown'}
             </label>
-            <BulkButtons filter={filter} selected={jobs.filter((job) => selected.has(job.id))} onDone={() => setSelected(new Set())} />
+            <BulkButtons filter={filter} selected={chosen} onDone={() => setSelected(new Set())} />
           </>
         )}
         {arrived && (
@@ -293,6 +312,12 @@ function JobTable({ filter }: { filter: Filter }) {
       <p className="mt-2 text-xs text-muted" role="status">
         {jobs.length ? `${jobs.length} loaded${hasNextPage ? ', more below' : ', that is all'}` : ''}
       </p>
+      {query.isError && jobs.length > 0 && (
+        <p role="alert" className="mt-2 flex flex-wrap items-center gap-3 text-xs text-bad">
+          {explain(query.error)}
+          <button type="button" className="button" onClick={() => void (isFetchNextPageError ? fetchNextPage() : query.refetch())}>Try again</button>
+        </p>
+      )}
     </>
   );
 }
@@ -337,11 +362,3 @@ const JobRow = memo(function JobRow({ job, index, top, selected, onToggle }: Row
     </div>
   );
 });
-
-export function Progress({ value }: { value: number }) {
-  return (
-    <span role="progressbar" aria-label="Progress" aria-valuenow={value} aria-valuemin={0} aria-valuemax={100} className="mt-1 block h-1 overflow-hidden rounded-full bg-raised">
-      <span className="block h-full bg-running" style={{ width: `${value}%` }} />
-    </span>
-  );
-}

@@ -234,7 +234,7 @@ function Depths({ queues }: { queues: Queue[] }) {
         </tr>
       </thead>
       <tbody>
-        {queues.slice(0, 8).map((queue) => (
+        {queues.toSorted((a, b) => b.waiting - a.waiting).slice(0, 8).map((queue) => (
           <tr key={queue.name} className="border-t border-line">
             <td className="w-full max-w-0 px-4 py-2">
               <Link href={`/jobs?queue=${encodeURIComponent(queue.name)}`} className="row-link block truncate" title={queue.name}>{queue.name}</Link>

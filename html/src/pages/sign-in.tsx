@@ -30,7 +30,7 @@ const text = (form: FormData, name: string): string => {
   return typeof value === 'string' ? value : '';
 };
 
-export function SignInForm({ onDone }: { onDone?: () => void }) {
+export function SignInForm() {
   const [trouble, setTrouble] = useState('');
   const [busy, setBusy] = useState(false);
   const submit = async (event: FormEvent<HTMLFormElement>) => {
@@ -39,7 +39,6 @@ export function SignInForm({ onDone }: { onDone?: () => void }) {
     setBusy(true);
     try {
       await session.signIn(text(form, 'username'), text(form, 'password'));
-      onDone?.();
     } catch (error) {
       setTrouble(explain(error));
       setBusy(false);

@@ -3,6 +3,7 @@ import { useRef, useState } from 'react';
 
 import { api, ApiError, explain, ok, type Submission } from '../lib/api';
 import { useJobTypes } from '../lib/job-types';
+import { readJobsAgain } from '../lib/live';
 import { PRESETS, PRIORITIES } from '../lib/presets';
 import { initialPayload } from '../lib/schema-form';
 import { Combobox } from '../ui/combobox';
@@ -39,9 +40,8 @@ export default function SubmitDialog({ initial, onClose }: Props) {
     },
     onSuccess: (made, times) => {
       say(made ? 'Submitted.' : `${times} jobs submitted.`, made ? { href: `/jobs/${made.id}`, words: 'Show it' } : undefined);
-      for (const key of ['jobs', 'stats']) {
-        void queryClient.invalidateQueries({ queryKey: [key] });
-      }
+      readJobsAgain();
+      void queryClient.invalidateQueries({ queryKey: ['stats'] });
       onClose();
     },
     onError: setTrouble,
@@ -177,11 +177,16 @@ function NumberField({ label, value, error, onChange }: { label: string; value: 
 }
 
 function parse(text: string): Submission {
+  let value: unknown;
   try {
-    return JSON.parse(text) as Submission;
+    value = JSON.parse(text);
   } catch {
     throw new Error('This is not JSON; nothing was sent.');
   }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new Error('A job is an object; nothing was sent.');
+  }
+  return value as Submission;
 }
 
 /** Throws with the first refusal: the jobs are the same, so one says it for all. */

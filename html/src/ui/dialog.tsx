@@ -1,4 +1,6 @@
-import { useEffect, useId, useRef, type ReactNode } from 'react';
+import { useId, useLayoutEffect, useRef, type ReactNode } from 'react';
+
+import { Toasts } from './toast';
 
 interface Props {
   title: string;
@@ -13,7 +15,8 @@ interface Props {
 export function Dialog({ title, onClose, children, wide, firm }: Props) {
   const element = useRef<HTMLDialogElement>(null);
   const heading = useId();
-  useEffect(() => {
+  // closed while it is still in the page: only then the browser gives the focus back to where it was
+  useLayoutEffect(() => {
     const dialog = element.current;
     dialog?.showModal();
     return () => dialog?.close();
@@ -29,6 +32,16 @@ export function Dialog({ title, onClose, children, wide, firm }: Props) {
           onClose();
         }
       }}
+      onClose={() => {
+        // a second Escape closes it, whatever is said to the first
+        if (element.current && !element.current.open) {
+          if (firm) {
+            element.current.showModal();
+          } else {
+            onClose();
+          }
+        }
+      }}
     >
       <div className="flex items-center justify-between border-b border-line px-4 py-3">
         <h2 id={heading} className="text-base">
@@ -41,6 +54,8 @@ export function Dialog({ title, onClose, children, wide, firm }: Props) {
         )}
       </div>
       <div className="p-4">{children}</div>
+      {/* those of the page are behind it, and cannot be heard or clicked */}
+      <Toasts />
     </dialog>
   );
 }

@@ -34,7 +34,12 @@ export function Empty({ children }: { children: ReactNode }) {
 /** What a query has, or that it is on its way, or why it is not there. */
 export function Loaded<T>({ query, children }: { query: UseQueryResult<T>; children: (data: T) => ReactNode }) {
   if (query.data !== undefined) {
-    return <>{children(query.data)}</>;
+    return (
+      <>
+        {query.isError && <p role="status" className="px-4 py-2 text-xs text-warning">Not up to date: {explain(query.error)}</p>}
+        {children(query.data)}
+      </>
+    );
   }
   if (query.isError) {
     return (
