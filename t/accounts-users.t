@@ -4,8 +4,8 @@ use lib "$FindBin::Bin/lib";
 use TaskForge;
 
 my $api = '/api/v1';
-# every nginx worker hears of a change by NOTIFY, moments after its commit
-sub soon { my ($check) = @_; wait_until(2, $check) }
+# every nginx worker hears of a change by NOTIFY, moments after its commit; who heard nothing would believe the old for ever
+sub soon { my ($check) = @_; wait_until(20, $check) }
 my $tf = TaskForge->start(parts => [qw(postgres redis nginx)], auth => 1, edit => sub {
     $_[0] =~ s/(taskforge_accounts +[^;]*);/$1 argon2_memory=1m argon2_time=1;/r;
 });
@@ -20,7 +20,7 @@ sub account { my ($name) = @_;
 
 my ($root, $bob, @rest) = map { account($_) } qw(root bobby carol david erika);
 $tf->sql("UPDATE users SET role = 'admin' WHERE id = '$root->{id}'", "SELECT pg_notify('tf_auth', 'user:$root->{id}')");
-wait_until(5, sub { call($root, GET => '/users')->status == 200 });
+wait_until(30, sub { call($root, GET => '/users')->status == 200 });
 
 ok call($bob, GET => '/users')->is_problem(403), 'a viewer sees no list of users: 403';
 my $r = call($root, GET => '/users?limit=2');

@@ -162,7 +162,7 @@ subtest 'garbage' => sub {
         "GET $jobs HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", "POST $jobs HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
         "POST $jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "GET /" . 'a' x 40_000 . " HTTP/1.1\r\nHost: x\r\n\r\n", join('', map { chr(1 + ($_ * 7919) % 255) } 1 .. 500) . "\r\n\r\n") {
-        my $http = $tf->http(timeout => 3);
+        my $http = $tf->http(timeout => 20);
         my $r = eval { $http->send_raw($bytes); $http->read_response };
         my $status = $r ? $r->status : $@ || 'closed';
         ok(!$r || $r->is_problem($status), 'what nginx itself refuses is a problem too') or diag $r->status, ' ', $r->header('content-type');

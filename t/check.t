@@ -42,7 +42,7 @@ sub finds {
     return;
 }
 
-my $alive = $tf->insert_worker('alive');
+my $alive = $tf->insert_worker('alive', heartbeat => "now() + interval '1 hour'"); # as long as this test may take
 my $gone = $tf->insert_worker('gone', status => 'lost', heartbeat => "now() - interval '1 hour'");
 my $old = "now() - interval '1 hour'";
 my ($waits, $held, $later) = map { $tf->insert_jobs(1, %$_) } {enqueued_at => $old}, {status => "'RUNNING'", incarnation => $alive, updated_at => $old},
@@ -52,6 +52,9 @@ $tf->xadd(5, $waits);
 my ($code, $text) = check();
 is($code, 0, 'nothing is wrong') or diag $text;
 is($text, "counters of 5 jobs: ok\nrunning and due jobs, workers: ok\n1 waiting jobs and their streams: ok\naudit: ok\n", '... and it says what it saw');
+
+# and stay so, however long the rest takes
+$tf->sql("UPDATE jobs SET enqueued_at = now() + interval '1 hour' WHERE status = 'QUEUED' AND enqueued_at > now() - interval '30 minutes'");
 
 finds('a counter that is wrong', 'UPDATE job_counts SET n = n + 2 WHERE writer = 0 AND status = \'QUEUED\'',
     qr/^  counter of queue default, type noop, priority 5, QUEUED: 5, but there are 3 jobs$/m, 'UPDATE job_counts SET n = n - 2 WHERE status = \'QUEUED\'');

@@ -21,7 +21,7 @@ sub run_page {
     $script =~ s/127\.0\.0\.1:3000/127.0.0.1:$tf->{port}/g;
     # a refusal is a failure; and who watches does so for a moment
     $script =~ s/\bcurl -s(?=[ N])/curl -sf/g;
-    $script =~ s/^timeout 10 ((?:.*\\\n)*.*)$/timeout 2 $1 || [ \$? = 124 ]/mg;
+    $script =~ s/^timeout 10 ((?:.*\\\n)*.*)$/timeout 5 $1 || [ \$? = 124 ]/mg;
 
     my $file = "$tf->{home}/docs.sh";
     open my $out, '>', $file or die $!;

@@ -34,9 +34,11 @@ for my $type (sort keys %types) {
     is($job->{max_retries}, $retries, "$type: $retries retries");
     my @delays;
     for my $attempt (1 .. $retries) {
-        wait_until(30, sub { $tf->sql_value("SELECT status = 'RETRYING' AND attempt = $attempt FROM jobs WHERE id = '$job->{id}'") eq 't' })
-            or diag "no attempt $attempt";
-        push @delays, 0 + $tf->sql_value("SELECT round(extract(epoch FROM run_at - updated_at)::numeric, 3) FROM jobs WHERE id = '$job->{id}'");
+        # seen with the state, which lasts for that long only
+        my $delay = wait_until(60, sub { $tf->sql_value("SELECT round(extract(epoch FROM run_at - updated_at)::numeric, 3) FROM jobs "
+            . "WHERE id = '$job->{id}' AND status = 'RETRYING' AND attempt = $attempt") });
+        diag "no attempt $attempt" if !$delay;
+        push @delays, 0 + ($delay // 0);
         $tf->sql("UPDATE jobs SET run_at = now() WHERE id = '$job->{id}'", 'NOTIFY tf_due');
     }
     is_deeply(\@delays, [map { 2**$_ } 1 .. $retries], '... after ' . join(', ', map { 2**$_ } 1 .. $retries) . ' s');

@@ -99,7 +99,7 @@ my $began = time;
 $tf->post("/api/v1/jobs/$cancelled/cancel", {});
 $job = $tf->wait_for_end($cancelled, 30);
 is($job->{status}, 'CANCELLED', 'cancelled meanwhile');
-cmp_ok(time - $began, '<', $TaskForge::Stack::SANITIZED ? 15 : 8, '... soon');
+cmp_ok(time - $began, '<', 15, '... soon');
 like($job->{error}, qr/user usr_slow may have been charged \(idempotency key $cancelled\)$/, '... and the error says what that means');
 
 # ---- other gateways

@@ -6,7 +6,7 @@ use TaskForge;
 my $tf = TaskForge->start;
 
 is($tf->get('/livez')->status, 200, '/livez is 200');
-ok(wait_until(10, sub { $tf->get('/readyz')->status == 200 }), '/readyz becomes 200');
+ok(wait_until(30, sub { $tf->get('/readyz')->status == 200 }), '/readyz becomes 200');
 my $r = $tf->get('/health');
 is($r->status, 200, '/health is 200');
 like($r->header('content-type'), qr{^application/json}, 'and JSON');
@@ -19,20 +19,20 @@ for my $path (qw(/livez /readyz /health)) {
 }
 
 $tf->kill_part('redis');
-ok(wait_until(10, sub { $tf->get('/readyz')->status == 503 }), 'without Redis /readyz becomes 503');
+ok(wait_until(30, sub { $tf->get('/readyz')->status == 503 }), 'without Redis /readyz becomes 503');
 my $problem = $tf->get('/readyz');
 ok($problem->is_problem(503), 'a problem');
 like($problem->body, qr/redis/i, 'that names Redis');
 ok(defined $problem->header('retry-after'), 'with Retry-After');
 is($tf->get('/livez')->status, 200, '/livez stays 200');
 $tf->start_part('redis');
-ok(wait_until(15, sub { $tf->get('/readyz')->status == 200 }), 'and 200 again when Redis is back');
+ok(wait_until(60, sub { $tf->get('/readyz')->status == 200 }), 'and 200 again when Redis is back');
 
 $tf->part('postgres')->stop(10, 'QUIT');
-ok(wait_until(10, sub { $tf->get('/readyz')->status == 503 }), 'without PostgreSQL /readyz becomes 503');
+ok(wait_until(30, sub { $tf->get('/readyz')->status == 503 }), 'without PostgreSQL /readyz becomes 503');
 like($tf->get('/readyz')->body, qr/postgresql/i, 'and names PostgreSQL');
 is($tf->get('/livez')->status, 200, '/livez stays 200');
 $tf->start_part('postgres');
-ok(wait_until(15, sub { $tf->get('/readyz')->status == 200 }), 'and 200 again when PostgreSQL is back');
+ok(wait_until(60, sub { $tf->get('/readyz')->status == 200 }), 'and 200 again when PostgreSQL is back');
 
 done_testing;

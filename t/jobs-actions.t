@@ -113,7 +113,7 @@ $hold = hold($many[600]);
 $bulk = actions({action => 'cancel', filter => {q => 'many'}})->json;
 ok(wait_until(60, sub { stands() }), 'an action is in its third transaction of four');
 is($tf->post("/api/v1/jobs/$bulk->{id}/cancel", undef, %olga)->status, 202, 'it is cancelled itself');
-ok(wait_until(30, sub { grep { $_->{job_id} eq $bulk->{id} } $tf->log_events('worker', 'attempt_cancelled') }), '... and hears of it');
+ok(wait_until(60, sub { grep { $_->{job_id} eq $bulk->{id} } $tf->log_events('worker', 'attempt_cancelled') }), '... and hears of it');
 close $hold;
 ok(wait_until(60, sub { job($bulk->{id})->{status} eq 'CANCELLED' }), '... so it ends CANCELLED, behind that transaction');
 is_deeply(job($bulk->{id})->{result}, {action => 'cancel', matched => 750, changed => 750, skipped => 0, asked_to_stop => 0}, '... and says what it has done');

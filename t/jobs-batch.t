@@ -14,7 +14,7 @@ subtest 'all good' => sub {
     is(scalar @$items, 1000, 'with one item each');
     is_deeply([map { $_->{index} } @$items], [0 .. 999], 'in the order of the request');
     is_deeply([map { $_->{job}{name} } @$items], [map {"n$_"} 0 .. 999], 'and each item holds its job');
-    ok(wait_until(30, sub { $tf->sql_value("SELECT count(*) FROM jobs WHERE status = 'SUCCESS'") == 1000 }), 'all of them run');
+    ok(wait_until(60, sub { $tf->sql_value("SELECT count(*) FROM jobs WHERE status = 'SUCCESS'") == 1000 }), 'all of them run');
 };
 
 subtest 'good and bad' => sub {

@@ -3,12 +3,12 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
 
-my $tf = TaskForge->start(parts => [qw(postgres redis nchan nginx worker scheduler)], settings => {TASKFORGE_WORKER_CONCURRENCY => 1});
+my $tf = TaskForge->start(parts => [qw(postgres redis nchan nginx worker scheduler)], handlers => 1, settings => {TASKFORGE_WORKER_CONCURRENCY => 1});
 
 sub cancel { my ($id) = @_; return $tf->post("/api/v1/jobs/$id/cancel", undef) }
 
-# one executor, busy for the length of the test: everything behind it waits
-my $busy = $tf->submit({type => 'sleep', payload => {seconds => 4}})->{id};
+# one executor, busy for as long as we like: everything behind it waits
+my $busy = $tf->submit({type => 'test_chatty', payload => {lines => 1, until => 'go'}})->{id};
 $tf->wait_for_status($busy, 'RUNNING');
 
 my @ids = map { $tf->submit({type => 'noop'})->{id} } 1 .. 3;
@@ -22,6 +22,8 @@ my $later = $tf->submit({type => 'noop', delay_seconds => 3600})->{id};
 is($tf->job($later)->{status}, 'SCHEDULED', 'a job for later is scheduled');
 is(cancel($later)->json->{status}, 'CANCELLED', 'a scheduled job can be cancelled');
 
+open my $go, '>', "$tf->{home}/data/go" or die $!;
+close $go;
 is($tf->wait_for_end($busy)->{status}, 'SUCCESS', 'the running job is not disturbed');
 is($tf->wait_for_end($_)->{status}, 'SUCCESS', 'the jobs around the cancelled one run') for @ids[0, 2];
 my $job = $tf->job($ids[1]);

@@ -21,7 +21,7 @@ is($tf->sql_value("SELECT count(*) FROM job_errors WHERE job_id = '$failed'"), 0
 
 my $later = $tf->submit({type => 'noop', delay_seconds => 3600})->{id};
 ok($tf->api->delete("/api/v1/jobs/$later")->is_problem(409), 'a scheduled job cannot be deleted: 409');
-my $running = $tf->submit({type => 'sleep', payload => {seconds => 1}})->{id};
+my $running = $tf->submit({type => 'sleep', payload => {seconds => 4}})->{id};
 $tf->wait_for_status($running, 'RUNNING');
 ok($tf->api->delete("/api/v1/jobs/$running")->is_problem(409), 'a running job cannot be deleted: 409');
 is($tf->wait_for_end($running)->{status}, 'SUCCESS', 'and goes on');

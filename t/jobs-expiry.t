@@ -17,15 +17,15 @@ sub submit {
 }
 
 sub job { return $tf->get("/api/v1/jobs/$_[0]")->json }
-sub ended { my ($id) = @_; return wait_until(30, sub { my $j = job($id); $j->{finished_at} && $j->{status} ne 'RETRYING' ? $j : undef }) }
+sub ended { my ($id) = @_; return wait_until(60, sub { my $j = job($id); $j->{finished_at} && $j->{status} ne 'RETRYING' ? $j : undef }) }
 
-ok(wait_until(20, sub { $tf->get('/api/v1/jobs')->status == 200 && $tf->post('/api/v1/jobs', {type => 'noop'})->status == 202 }), 'ready');
+ok(wait_until(60, sub { $tf->get('/api/v1/jobs')->status == 200 && $tf->post('/api/v1/jobs', {type => 'noop'})->status == 202 }), 'ready');
 
-my $at = in_seconds(3);
+my $at = in_seconds(5);
 my $nobody = submit(name => 'nobody serves its queue', queue => 'nobody', expires_at => $at);
 my $late = submit(name => 'due in time, but nobody comes', queue => 'nobody', delay_seconds => 1, expires_at => $at);
 my $early = submit(name => 'starts in time', expires_at => in_seconds(600));
-my $long = submit(name => 'runs past its expiry', type => 'sleep', payload => {seconds => 5}, expires_at => in_seconds(4));
+my $long = submit(name => 'runs past its expiry', type => 'sleep', payload => {seconds => 12}, expires_at => in_seconds(10));
 
 is(ended($early)->{status}, 'SUCCESS', 'in time: it runs');
 for my $id ($nobody, $late) {
@@ -36,7 +36,7 @@ for my $id ($nobody, $late) {
     is($job->{attempt}, 0, '... without an attempt');
 }
 my %cancelled;
-ok(wait_until(20, sub {
+ok(wait_until(60, sub {
     my $e = $events->next_event(0.2);
     $cancelled{$e->{job}{id}} = 1 if $e && $e->{event} eq 'job_cancelled';
     return $cancelled{$nobody} && $cancelled{$late};

@@ -36,7 +36,7 @@ $tf->submit({type => 'sleep', payload => {seconds => 0}, name => 'beta', priorit
 my $failed = $tf->submit({type => 'data_processing', payload => {dataset => 'missing'}, name => 'gamma'});
 my $elsewhere = $tf->submit({type => 'noop', name => 'delta', queue => 'nobody-works-here'});
 $tf->submit({type => 'noop', name => 'epsilon 100%_sure', delay_seconds => 3600});
-ok(wait_until(20, sub { $tf->sql_value("SELECT count(*) FROM jobs WHERE status IN ('SUCCESS', 'FAILED')") == 5 }), 'seven jobs, five of them ended');
+ok(wait_until(60, sub { $tf->sql_value("SELECT count(*) FROM jobs WHERE status IN ('SUCCESS', 'FAILED')") == 5 }), 'seven jobs, five of them ended');
 
 is(names(''), 'epsilon 100%_sure delta gamma beta alpha3 alpha2 alpha1', 'the newest come first');
 is(names('?status=FAILED'), 'gamma', 'status filters');

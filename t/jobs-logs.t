@@ -25,7 +25,7 @@ is_deeply($tf->get("/api/v1/jobs/$quiet/logs")->json->{items}, [], 'a job that l
 # while the handler runs
 my $chatty = $tf->submit({type => 'test_chatty', payload => {lines => 100, until => 'enough'}})->{id};
 my $messages = sub { [map { $_->{message} } @{$tf->get("/api/v1/jobs/$chatty/logs")->json->{items}}] };
-ok(wait_until(30, sub { @{$messages->()} > 40 }), 'lines can be read soon after they were written');
+ok(wait_until(60, sub { @{$messages->()} > 40 }), 'lines can be read soon after they were written');
 is($tf->job($chatty)->{status}, 'RUNNING', '... while their job still runs');
 is_deeply($messages->(), [(map {"line $_"} 1 .. 40), 'more than 40 lines; the rest is not kept'], 'so many are kept as the setting says, and the last one says so');
 is($tf->get("/api/v1/jobs/$chatty/logs")->json->{items}[40]{level}, 'warning', '... as a warning');

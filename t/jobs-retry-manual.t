@@ -11,7 +11,7 @@ my %as = (headers => {Authorization => "Bearer $token"});
 sub job { my ($id) = @_; return $tf->get("/api/v1/jobs/$id", %as)->json }
 sub submit { my ($body) = @_; return $tf->post('/api/v1/jobs', $body, %as)->json->{id} }
 sub act { my ($id, $action) = @_; return $tf->post("/api/v1/jobs/$id/$action", undef, %as) }
-sub ended { my ($id) = @_; my $job; wait_until(20, sub { $job = job($id); $job->{finished_at} && $job->{status} ne 'RUNNING' }); return $job }
+sub ended { my ($id) = @_; my $job; wait_until(60, sub { $job = job($id); $job->{finished_at} && $job->{status} ne 'RUNNING' }); return $job }
 
 # a dataset that is not there: a permanent failure, until somebody puts it there
 my $id = submit({type => 'data_processing', payload => {dataset => 'late'}, name => 'late'});

@@ -10,6 +10,15 @@ sub fails { my ($payload, %o) = @_; return $tf->submit({type => 'test_fail', pay
 # Seconds from the end of the attempt to the next, as planned.
 sub delay { return 0 + $tf->sql_value("SELECT round(extract(epoch FROM run_at - updated_at)::numeric, 3) FROM jobs WHERE id = '$_[0]'") }
 
+# The same of this attempt, as soon as it has failed: seen with the state, which lasts for that long only.
+sub planned {
+    my ($id, $attempt) = @_;
+    my $seconds = wait_until(60, sub { $tf->sql_value("SELECT round(extract(epoch FROM run_at - updated_at)::numeric, 3) FROM jobs "
+        . "WHERE id = '$id' AND status = 'RETRYING' AND attempt = $attempt") });
+    diag "no attempt $attempt" if !$seconds;
+    return 0 + ($seconds // 0);
+}
+
 # permanent
 my $job = $tf->wait_for_end(fails({permanent => true, error => 'the file is empty'}));
 is("$job->{status} $job->{attempt}", 'FAILED 1', 'a permanent failure is not tried again');
@@ -21,9 +30,7 @@ is($job->{errors}[0]{worker}, 'test/default', '... with the worker');
 my $typed = fails({});
 my @delays;
 for my $attempt (1 .. 3) {
-    wait_until(30, sub { $tf->sql_value("SELECT status = 'RETRYING' AND attempt = $attempt FROM jobs WHERE id = '$typed'") eq 't' })
-        or diag "no attempt $attempt";
-    push @delays, delay($typed);
+    push @delays, planned($typed, $attempt);
     $tf->sql("UPDATE jobs SET run_at = now() WHERE id = '$typed'", "NOTIFY tf_due") if $attempt < 3;
 }
 is_deeply(\@delays, [2, 4, 8], "the type's policy holds: 2 s, 4 s, 8 s");
@@ -33,9 +40,7 @@ my $set = $tf->submit({type => 'test_crash', payload => {how => 'exit'}});
 is($set->{max_retries}, 5, 'the settings say otherwise: another number of retries');
 @delays = ();
 for my $attempt (1 .. 3) {
-    wait_until(30, sub { $tf->sql_value("SELECT status = 'RETRYING' AND attempt = $attempt FROM jobs WHERE id = '$set->{id}'") eq 't' })
-        or diag "no attempt $attempt";
-    push @delays, delay($set->{id});
+    push @delays, planned($set->{id}, $attempt);
     $tf->sql("UPDATE jobs SET run_at = now() WHERE id = '$set->{id}'", "NOTIFY tf_due") if $attempt < 3;
 }
 is_deeply(\@delays, [2, 4, 6], '... other delays, and another most');

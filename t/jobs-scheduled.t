@@ -17,12 +17,14 @@ is($absolute->{scheduled_at} =~ s/\.0+Z/Z/r, $at, 'scheduled_at is shown as it w
 my $now = $tf->submit({type => 'noop'})->{id};
 is($tf->wait_for_end($now)->{status}, 'SUCCESS', 'a job for now does not wait for them');
 sleep $begin + 1.7 - time if time < $begin + 1.7;
-is($tf->job($delayed->{id})->{status}, 'SCHEDULED', 'before its time it stays scheduled');
+# a slow machine may look when it is due
+my ($state) = $tf->sql("SELECT status, now() < created_at + interval '2 seconds' FROM jobs WHERE id = '$delayed->{id}'");
+ok($state->[0] eq 'SCHEDULED' || $state->[1] ne 't', 'before its time it stays scheduled') or diag "@$state";
 
 my $ran = $tf->wait_for_end($delayed->{id});
 is($ran->{status}, 'SUCCESS', 'then it runs');
 my $seconds = $tf->sql_value("SELECT extract(epoch FROM started_at - created_at) FROM jobs WHERE id = '$delayed->{id}'");
-ok($seconds >= 2 && $seconds < 4, "2 s after its submit, not before (started after $seconds s)");
+ok($seconds >= 2 && $seconds < 15, "2 s after its submit, not before (started after $seconds s)");
 is($tf->wait_for_end($absolute->{id})->{status}, 'SUCCESS', 'the other one runs too');
 is($tf->sql_value("SELECT started_at >= scheduled_at FROM jobs WHERE id = '$absolute->{id}'"), 't', 'not before scheduled_at');
 

@@ -62,6 +62,6 @@ subtest 'many at once' => sub {
     is($tf->sql_value("SELECT count(*) FROM jobs WHERE metadata->>'round' IS NOT NULL"), 200, '200 concurrent submits are 200 rows');
 };
 
-ok(wait_until(30, sub { $tf->sql_value("SELECT count(*) = 0 FROM jobs WHERE status <> 'SUCCESS'") eq 't' }), 'all of them run');
+ok(wait_until(60, sub { $tf->sql_value("SELECT count(*) = 0 FROM jobs WHERE status <> 'SUCCESS'") eq 't' }), 'all of them run');
 
 done_testing;

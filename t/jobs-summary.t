@@ -21,7 +21,7 @@ $tf->post("/api/v1/jobs/$cancel/cancel", undef);
 my $delete = $tf->submit({type => 'noop'})->{id};
 $tf->wait_for_end($delete);
 $tf->api->delete("/api/v1/jobs/$delete");
-ok(wait_until(30, sub { $tf->sql_value("SELECT count(*) FROM jobs WHERE status IN ('SUCCESS', 'FAILED', 'CANCELLED')") == 231 }), '231 jobs ended');
+ok(wait_until(60, sub { $tf->sql_value("SELECT count(*) FROM jobs WHERE status IN ('SUCCESS', 'FAILED', 'CANCELLED')") == 231 }), '231 jobs ended');
 
 my $s = summary();
 is($s->{total}, $tf->sql_value('SELECT count(*) FROM jobs'), 'total equals a recount');

@@ -2,6 +2,7 @@
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
+use TaskForge::Process qw(halt);
 
 my $tf = TaskForge->start(parts => [qw(postgres redis nginx worker)], settings => {TASKFORGE_WORKER_CONCURRENCY => 1});
 sub why { my ($id) = @_; return $tf->get("/api/v1/jobs/$id/why")->json }
@@ -60,8 +61,10 @@ $tf->sql("UPDATE workers SET desired_status = NULL WHERE hostname = 'other'");
 is_deeply(codes($nobody), ['starting'], 'nothing is in its way');
 $tf->sql("UPDATE jobs SET enqueued_at = now() - interval '1 minute' WHERE id = '$nobody'");
 is_deeply(codes($nobody), ['awaiting_reconcile'], 'but then it should have run: Redis may have lost it');
+halt($tf->part('worker')->pid); # with its next heartbeat it would register anew
 $tf->sql("UPDATE workers SET status = 'lost'");
 is_deeply(codes($nobody), ['no_worker'], 'no worker is alive');
+$tf->part('worker')->signal('CONT');
 
 ok($tf->get('/api/v1/jobs/01939d3e-0000-7000-8000-000000000000/why')->is_problem(404), 'a job that does not exist: 404');
 $tf->expect_log(qr/./); # the worker finds itself lost

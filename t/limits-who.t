@@ -21,7 +21,7 @@ my $tf = TaskForge->start(parts => [qw(postgres redis scheduler)], auth => 1, ed
         $1];
     return $text;
 });
-ok(wait_until(10, sub { eval { $tf->redis('FCALL', 'tf_version', 0) } =~ /^[2-9]/ }), 'the function library is loaded');
+ok(wait_until(60, sub { (eval { $tf->redis('FCALL', 'tf_version', 0) } // '') =~ /^[2-9]/ }), 'the function library is loaded');
 $tf->start_part('nginx');
 
 my %user = map { $_ => add_user($tf, $_ . '_user', $_) } qw(viewer operator admin);

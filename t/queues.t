@@ -61,7 +61,7 @@ $r = act('reports', 'resume');
 is($r->json->{state}, 'active', 'resume');
 is_deeply([map { ends($_) } @held], [qw(SUCCESS SUCCESS SUCCESS)], 'what waited runs');
 is(act('reports', 'resume')->status, 200, 'resume of a queue that is not paused is no error');
-ok(wait_until(10, sub { queue('reports')->{waiting} == 0 }), 'nothing waits any more');
+ok(wait_until(30, sub { queue('reports')->{waiting} == 0 }), 'nothing waits any more');
 
 # whatever Redis believes, PostgreSQL is right in the end
 $tf->redis('SET', 'tf:{reports}:paused', 1);

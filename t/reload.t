@@ -46,14 +46,14 @@ is($ws->{closed}, undef, 'the subscriber stays connected');
 $ws->close;
 
 $checker->check(ids => \@ids);
-ok(wait_until(20, sub { my @workers = $tf->nginx_workers; @workers == @at_start }), 'the old worker processes leave');
+ok(wait_until(60, sub { my @workers = $tf->nginx_workers; @workers == @at_start }), 'the old worker processes leave');
 
 # new processes, and a PostgreSQL that takes its time to take their connections
 my $postgres = $tf->part('postgres')->pid;
 halt($postgres);
 my %old = map { $_ => 1 } $tf->reload;
-wait_until(20, sub { !grep { $old{$_} } $tf->nginx_workers }) or die 'the old worker processes stay';
-my $http = $tf->http(timeout => 20);
+wait_until(60, sub { !grep { $old{$_} } $tf->nginx_workers }) or die 'the old worker processes stay';
+my $http = $tf->http(timeout => 60);
 $http->send_raw($http->format_request('POST', '/api/v1/jobs', body => {type => 'noop'}));
 sleep 1.5;
 kill 'CONT', $postgres;

@@ -141,7 +141,10 @@ if (!$stranger) {
     open my $out, '>', "$home/pg/postmaster.pid" or die $!;
     print $out "$stranger\n", @lines[1 .. $#lines];
 }
-sleep 0.3;
+for (1 .. 600) {
+    last unless grep { -d "/proc/$_" && !zombie($_) } values %$second;
+    sleep 0.05;
+}
 ($code, $text) = taskforge(\%env, 'status');
 is $code, 3, 'status fails when a part is down';
 like $text, qr/^scheduler +down/m, '... and names it';

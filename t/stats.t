@@ -3,6 +3,10 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
 
+# today is to be one day
+my $left = 86400 - int(time) % 86400;
+sleep $left + 1 if $left < 60;
+
 my $tf = TaskForge->start(edit => sub { $_[0] =~ s/^worker_processes .*$/worker_processes 1;/mr });
 sub stats { return $tf->http->get('/api/v1/stats')->json }
 
@@ -18,7 +22,7 @@ my $gone = $tf->submit({type => 'noop', delay_seconds => 3600})->{id};
 $tf->submit({type => 'noop', delay_seconds => 3600});
 $tf->post("/api/v1/jobs/$gone/cancel", undef);
 $tf->submit_batch((map { {type => 'noop', queue => 'slow', priority => 'low'} } 1 .. 3), {type => 'noop', queue => 'other', priority => 9});
-ok(wait_until(30, sub { $s = stats(); $s->{succeeded} == 50 && $s->{failed} == 1 }), 'jobs that ended');
+ok(wait_until(60, sub { $s = stats(); $s->{succeeded} == 50 && $s->{failed} == 1 }), 'jobs that ended');
 is_deeply([@$s{qw(queued scheduled active dead_letter cancelled completed_today failed_today)}], [4, 1, 0, 0, 1, 50, 1], 'every job is counted where it is');
 is_deeply($s->{queued_by_priority}, {low => 3, normal => 0, high => 0, critical => 1}, 'what waits, by priority');
 is_deeply($s->{queued_by_level}, [0, 0, 3, (0) x 6, 1, 0], 'by level');

@@ -32,7 +32,7 @@ sub deliveries { my ($id) = @_; return @{call('anna', GET => "/jobs/$id/webhooks
 sub received {
     my ($target, $n) = @_;
     my @requests;
-    wait_until(30, sub { @requests = $receiver->requests($target); @requests >= ($n // 1) });
+    wait_until(60, sub { @requests = $receiver->requests($target); @requests >= ($n // 1) });
     return $requests[($n // 1) - 1] // {headers => {}, body => '{}'};
 }
 
@@ -99,7 +99,7 @@ is($message->{data}{job}{payload}, undef, 'a payload of more than 256 KB is left
 is_deeply($message->{data}{omitted}, ['payload'], '... and the message says so');
 
 # ---- the list
-my @list = wait_until(20, sub { my @d = deliveries($job{success}); @d && $d[0]{finished_at} ? [@d] : 0 })->@*;
+my @list = wait_until(60, sub { my @d = deliveries($job{success}); @d && $d[0]{finished_at} ? [@d] : 0 })->@*;
 is(scalar @list, 1, 'GET /jobs/{id}/webhooks lists the delivery');
 my $delivery = $list[0];
 is($delivery->{status}, 'SUCCESS', '... its state');
@@ -167,7 +167,7 @@ is_deeply([map { $_->[0] } $tf->sql("SELECT action FROM audit_log WHERE action L
     [qw(webhook_secret.rotate webhook.replay webhook_secret.rotate webhook_secret.delete)], 'the audit has who changed it, and replays');
 
 # ---- the books
-wait_until(20, sub { !$tf->sql_value("SELECT count(*) FROM jobs WHERE status NOT IN ('SUCCESS', 'FAILED', 'DEAD_LETTER', 'CANCELLED')") });
+wait_until(60, sub { !$tf->sql_value("SELECT count(*) FROM jobs WHERE status NOT IN ('SUCCESS', 'FAILED', 'DEAD_LETTER', 'CANCELLED')") });
 is_deeply([$tf->sql(q{SELECT queue, type, priority, status, k.n, j.n FROM
     (SELECT queue, type, priority, status, sum(n) AS n FROM job_counts GROUP BY 1, 2, 3, 4 HAVING sum(n) <> 0) k
     FULL JOIN (SELECT queue, type, priority, status, count(*) AS n FROM jobs GROUP BY 1, 2, 3, 4) j

@@ -35,7 +35,7 @@ ok(reaches($crash, 'RETRYING'), 'its executor crashes: the attempt failed, the j
 is_deeply(row($crash), ['RETRYING', 1, 'killed by signal 11 (SIGSEGV)', 60], 'the error names the signal; the delay is the base of the job');
 is($tf->sql_value("SELECT error FROM job_errors WHERE job_id = '$crash' AND attempt = 1"), 'killed by signal 11 (SIGSEGV)',
     'the attempt left its row of errors');
-ok(wait_until(10, sub { my @now = grep { !$idle{$_} } executors(); @now == 2 }), 'both executors are replaced');
+ok(wait_until(30, sub { my @now = grep { !$idle{$_} } executors(); @now == 2 }), 'both executors are replaced');
 
 # no retries left
 my ($last) = $tf->insert_jobs(1, type => "'sleep'", payload => q('{"seconds": 30}'), max_retries => 0);
@@ -50,7 +50,7 @@ my ($slow) = $tf->insert_jobs(1, type => "'sleep'", payload => q('{"seconds": 30
 $tf->xadd(5, $slow);
 my $from = time;
 ok(reaches($slow, 'RETRYING'), 'a job that runs longer than its timeout is ended');
-cmp_ok(time - $from, '<', 4, '... soon');
+cmp_ok(time - $from, '<', 15, '... soon');
 is(row($slow)->[2], 'timed out after 1 s', '... and the error says so');
 
 # one that cannot be ended by SIGTERM
@@ -83,22 +83,22 @@ like(row($read)->[2], qr/unknown field "x"/, '... which read it');
 # executors that get no CPU time are not mistaken for slow jobs
 my @warm = $tf->insert_jobs(300);
 $tf->xadd(5, @warm);
-ok(wait_until(15, sub { $tf->sql_value("SELECT count(*) FROM jobs WHERE type = 'noop' AND status <> 'SUCCESS'") == 0 }), 'short jobs run');
+ok(wait_until(60, sub { $tf->sql_value("SELECT count(*) FROM jobs WHERE type = 'noop' AND status <> 'SUCCESS'") == 0 }), 'short jobs run');
 halt(executors());
 my @starved = $tf->insert_jobs(300);
 $tf->xadd(5, @starved);
 sleep 1.5;
 kill 'CONT', executors();
-ok(wait_until(15, sub { $tf->sql_value("SELECT count(*) FROM jobs WHERE type = 'noop' AND (status, attempt) <> ('SUCCESS', 1)") == 0 }),
+ok(wait_until(60, sub { $tf->sql_value("SELECT count(*) FROM jobs WHERE type = 'noop' AND (status, attempt) <> ('SUCCESS', 1)") == 0 }),
     'executors that stood still for a while go on with what they were sent');
 
 # what waits behind a job that dies has not begun: no attempt is burnt
 my @many = $tf->insert_jobs(2000);
-my ($poison) = $tf->insert_jobs(1, type => "'sleep'", payload => q('{"seconds": 30}'), %fast);
+my ($poison) = $tf->insert_jobs(1, type => "'sleep'", payload => q('{"seconds": 300}'), timeout_seconds => 600, %fast);
 $tf->xadd(5, @many[0 .. 999], $poison, @many[1000 .. 1999]);
 ok(reaches($poison, 'RUNNING'), 'a slow job in the middle of 2,000 short ones');
 my $list = join ',', map {"'$_'"} @many;
-ok(wait_until(20, sub { $tf->sql_value("SELECT count(*) FROM jobs WHERE status = 'SUCCESS' AND id IN ($list)") == 2000 }),
+ok(wait_until(60, sub { $tf->sql_value("SELECT count(*) FROM jobs WHERE status = 'SUCCESS' AND id IN ($list)") == 2000 }),
     'does not keep the others from running');
 kill 'SEGV', executors();
 ok(reaches($poison, 'RETRYING'), 'it crashes');
@@ -111,6 +111,6 @@ is_deeply([story($crash)], [qw(job_running job_retrying)], 'a failed attempt is 
 is_deeply([story($last)], [qw(job_running job_failed)], 'so is a death');
 is_deeply([$tf->events_of($many[7])], [qw(job_running job_success)], 'so is a success');
 is_deeply([$tf->wrong_counts], [], 'the counters are right');
-is($tf->redis('XLEN', 'tf:{default}:p5'), 0, 'the stream is empty');
+ok(wait_until(30, sub { $tf->redis('XLEN', 'tf:{default}:p5') == 0 }), 'the stream is empty');
 
 done_testing;

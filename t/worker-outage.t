@@ -13,7 +13,7 @@ $worker = $tf->part('worker')->pid;
 
 sub load { my ($n) = @_; my @ids = $tf->insert_jobs($n); $tf->xadd(5, @ids); push @all, @ids; return @ids }
 sub ended { return $tf->sql_value("SELECT count(*) FROM jobs WHERE status = 'SUCCESS'") }
-sub goes_on { my ($more) = @_; my $have = ended(); return wait_until(30, sub { ended() >= $have + $more }) }
+sub goes_on { my ($more) = @_; my $have = ended(); return wait_until(60, sub { ended() >= $have + $more }) }
 
 # PostgreSQL dies in the middle of claims and results
 load(3000);
@@ -24,7 +24,7 @@ $tf->start_part('postgres');
 ok(goes_on(200), 'PostgreSQL was killed and is back: jobs run again');
 load(2000);
 $tf->part('postgres')->signal('QUIT'); # an immediate shutdown
-ok(wait_until(10, sub { !$tf->part('postgres')->alive }), 'PostgreSQL shuts down at once');
+ok(wait_until(30, sub { !$tf->part('postgres')->alive }), 'PostgreSQL shuts down at once');
 $tf->start_part('postgres');
 ok(goes_on(200), 'jobs run again');
 
@@ -38,26 +38,26 @@ for (1 .. 5) {
 ok(wait_until(90, sub { ended() == @all }), 'cut connections come back: every job runs');
 
 # a long job outlives an outage of PostgreSQL
-my ($long) = $tf->insert_jobs(1, type => "'sleep'", payload => q('{"seconds": 1}'));
+my ($long) = $tf->insert_jobs(1, type => "'sleep'", payload => q('{"seconds": 3}'));
 push @all, $long;
 $tf->xadd(10, $long);
-ok(wait_until(30, sub { $tf->status_of($long) eq 'RUNNING' }), 'a job of one second runs');
+ok(wait_until(30, sub { $tf->status_of($long) eq 'RUNNING' }), 'a job of three seconds runs');
 $tf->kill_part('postgres');
-sleep 1.5;
+sleep 3.5;
 $tf->start_part('postgres');
-ok(wait_until(15, sub { $tf->status_of($long) eq 'SUCCESS' }), 'PostgreSQL was away when it ended: the result is kept and written');
+ok(wait_until(60, sub { $tf->status_of($long) eq 'SUCCESS' }), 'PostgreSQL was away when it ended: the result is kept and written');
 is($tf->sql_value("SELECT attempt FROM jobs WHERE id = '$long'"), 1, '... in the same attempt');
 
 # PostgreSQL stands still for longer than a worker may be silent: every heartbeat is held back, and so is who judges them
-($long) = $tf->insert_jobs(1, type => "'sleep'", payload => q('{"seconds": 2}'));
+($long) = $tf->insert_jobs(1, type => "'sleep'", payload => q('{"seconds": 4}'));
 push @all, $long;
 $tf->xadd(10, $long);
-ok(wait_until(30, sub { $tf->status_of($long) eq 'RUNNING' }), 'a job of two seconds runs');
+ok(wait_until(30, sub { $tf->status_of($long) eq 'RUNNING' }), 'a job of four seconds runs');
 halt(my $postmaster = $tf->part('postgres')->pid);
 halt(my @backends = children_of($postmaster));
 sleep 5;
 kill 'CONT', $postmaster, @backends;
-ok(wait_until(30, sub { $tf->status_of($long) eq 'SUCCESS' }), 'PostgreSQL stood still when it ended: the result is written');
+ok(wait_until(60, sub { $tf->status_of($long) eq 'SUCCESS' }), 'PostgreSQL stood still when it ended: the result is written');
 is($tf->sql_value("SELECT attempt FROM jobs WHERE id = '$long'"), 1, '... in the same attempt');
 ok(wait_until(30, sub { $tf->log_events('scheduler', 'leader_elected') > $tf->log_events('scheduler', 'leader_deposed') }), '... a scheduler leads again');
 is_deeply([$tf->log_events('scheduler', 'worker_lost'), $tf->log_events('worker', 'declared_lost')], [], '... and nobody was called lost');

@@ -7,14 +7,14 @@ use TaskForge::Rows;
 my $tf = TaskForge->start(parts => [qw(postgres redis worker)]);
 
 sub row { return ($tf->sql("SELECT id, incarnation, status, pid FROM workers WHERE hostname = 'test' AND pool = 'default'"))[0] }
-sub reaches { my ($id, $status) = @_; return wait_until(15, sub { $tf->status_of($id) eq $status }) }
+sub reaches { my ($id, $status) = @_; return wait_until(60, sub { $tf->status_of($id) eq $status }) }
 
 is_deeply([map { $_->[0] } $tf->sql("SELECT type FROM job_types WHERE type IN ('noop', 'sleep', 'data_processing') ORDER BY 1")],
     [qw(data_processing noop sleep)], 'the job types are registered');
 my $first = row();
 is($tf->sql_value('SELECT concurrency FROM workers'), 2, 'the row says how many executors there are');
 my $beat = $tf->sql_value('SELECT heartbeat_at FROM workers');
-ok(wait_until(5, sub { $tf->sql_value('SELECT heartbeat_at FROM workers') ne $beat }), 'heartbeats come');
+ok(wait_until(30, sub { $tf->sql_value('SELECT heartbeat_at FROM workers') ne $beat }), 'heartbeats come');
 
 $tf->kill_part('worker');
 $tf->start_part('worker');
@@ -28,7 +28,7 @@ my ($job) = $tf->insert_jobs(1, type => "'sleep'", payload => q('{"seconds": 30}
 $tf->xadd(5, $job);
 ok(reaches($job, 'RUNNING'), 'a job runs');
 $tf->sql("UPDATE workers SET status = 'lost'");
-ok(wait_until(10, sub { row()->[2] eq 'online' }), 'a worker that was declared lost registers anew');
+ok(wait_until(30, sub { row()->[2] eq 'online' }), 'a worker that was declared lost registers anew');
 cmp_ok(row()->[1], '>', $second->[1], '... as a new incarnation');
 is(row()->[3], $tf->part('worker')->pid, '... in the same process');
 is(scalar($tf->log_events('worker', 'declared_lost')), 1, '... and says so');
@@ -44,11 +44,11 @@ $tf->xadd(5, $held);
 ok(reaches($held, 'RUNNING'), 'a job runs');
 my $new = $tf->start_part('worker2', TASKFORGE_WORKER_HOSTNAME => 'test');
 is($tf->sql_value('SELECT count(*) FROM workers'), 1, 'two that have one name never make two rows');
-ok(wait_until(15, sub { !$old->alive }), 'the one whose name was taken leaves');
+ok(wait_until(60, sub { !$old->alive }), 'the one whose name was taken leaves');
 is($old->{status} >> 8, 1, '... with status 1');
 is(scalar($tf->log_events('worker', 'name_taken_over')), 1, '... and says why');
 delete $tf->{parts}{worker};
-ok(wait_until(10, sub { ($tf->sql("SELECT status, attempt FROM jobs WHERE id = '$held'"))[0][1] == 1 && $tf->status_of($held) eq 'RUNNING' }),
+ok(wait_until(60, sub { ($tf->sql("SELECT status, attempt FROM jobs WHERE id = '$held'"))[0][1] == 1 && $tf->status_of($held) eq 'RUNNING' }),
     'its job goes to the other one, without a burnt attempt');
 
 # twenty that start together
@@ -56,7 +56,7 @@ my @pools = map { "pool$_" } 1 .. 3;
 for my $pool (@pools) {
     my @pids = map { $tf->launch("worker-$pool-$_", command => ["$tf->{home}/bin/taskforge-worker"],
         env => {%{$tf->{settings}}, %{$tf->sanitizer_env("worker-$pool-$_")}, TASKFORGE_WORKER_POOL => $pool, TASKFORGE_WORKER_CONCURRENCY => 1}) } 1 .. 3;
-    ok(wait_until(20, sub { 2 == grep { !$_->alive } @pids }), "three start together as $pool: two leave");
+    ok(wait_until(60, sub { 2 == grep { !$_->alive } @pids }), "three start together as $pool: two leave");
     is($tf->sql_value("SELECT count(*) FROM workers WHERE pool = '$pool'"), 1, '... and there is one row');
     $_->stop for grep { $_->alive } @pids;
 }
@@ -65,7 +65,7 @@ for my $pool (@pools) {
 sub check {
     my (%env) = @_;
     my $worker = $tf->launch('check', command => ["$tf->{home}/bin/taskforge-worker", '-t'], env => {%{$tf->{settings}}, %env});
-    wait_until(10, sub { !$worker->alive });
+    wait_until(60, sub { !$worker->alive });
     open my $in, '<', "$tf->{home}/log/check.log";
     my $text = join '', <$in>;
     unlink "$tf->{home}/log/check.log";
@@ -88,7 +88,7 @@ my @shell = ('/bin/bash', '-c', 'ulimit -Sn 1024 && ulimit -Hn 4000 && exec "$0"
 sub check_few {
     my (%env) = @_;
     my $worker = $tf->launch('few', command => \@shell, env => {%{$tf->{settings}}, %env});
-    wait_until(10, sub { !$worker->alive });
+    wait_until(60, sub { !$worker->alive });
     open my $in, '<', "$tf->{home}/log/few.log";
     return ($worker->{status} >> 8, join '', <$in>);
 }

@@ -10,11 +10,11 @@ my $id = $tf->submit({type => 'test_snooze', payload => {until => 'ready', secon
 my $job = $tf->wait_for_status($id, 'SCHEDULED');
 is($job->{status}, 'SCHEDULED', 'a snoozed job is SCHEDULED');
 is($job->{attempt}, 0, '... no attempt is counted');
-is($job->{snoozes}, 1, '... but the snooze is');
+cmp_ok($job->{snoozes}, '>=', 1, '... but the snooze is');
 is($job->{error}, undef, '... there is no error');
 is($job->{started_at}, undef, '... it has not started');
 ok($job->{run_at} gt $job->{updated_at}, '... run_at says when it is due');
-ok(wait_until(30, sub { $tf->job($id)->{snoozes} >= 3 }), 'it comes back, and may snooze again');
+ok(wait_until(60, sub { $tf->job($id)->{snoozes} >= 3 }), 'it comes back, and may snooze again');
 open my $out, '>', "$tf->{home}/data/ready" or die $!;
 close $out;
 $job = $tf->wait_for_end($id);
@@ -22,8 +22,8 @@ is("$job->{status} $job->{attempt}", 'SUCCESS 1', 'in the end it succeeds, in it
 is_deeply($job->{errors}, [], 'there is no error of any attempt');
 my @said = map { $_->{message} } @{$tf->get("/api/v1/jobs/$id/logs")->json->{items}};
 is_deeply(\@said, [('not yet') x $job->{snoozes}, 'it is there'], 'what it logged each time is kept, in order');
-is_deeply([$tf->events_of($id)], [('job_queued', 'job_running', 'job_queued') x $job->{snoozes}, qw(job_queued job_running job_success)],
-    'each change is announced');
+my @told = (('job_queued', 'job_running', 'job_queued') x $job->{snoozes}, qw(job_queued job_running job_success));
+is_deeply([$tf->wait_for_events($id, \@told)], \@told, 'each change is announced');
 # one that snoozes for months
 my $chatty = $tf->submit({type => 'test_snooze', payload => {until => 'never', seconds => 1}})->{id};
 ok(wait_until(30, sub { $tf->job($chatty)->{snoozes} }), 'a job that snoozes without end');

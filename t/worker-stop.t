@@ -4,85 +4,85 @@ use lib "$FindBin::Bin/lib";
 use TaskForge;
 use TaskForge::Rows;
 
-my $tf = TaskForge->start(parts => [qw(postgres redis worker)]);
+my $tf = TaskForge->start(parts => [qw(postgres redis)]);
 
-sub sleeper { my ($seconds, %o) = @_; my ($id) = $tf->insert_jobs(1, type => "'sleep'", payload => "'{\"seconds\": $seconds}'", %o); return $id }
-sub reaches { my ($id, $status) = @_; return wait_until(15, sub { $tf->status_of($id) eq $status }) }
+sub sleeper { my ($seconds, %o) = @_; my ($id) = $tf->insert_jobs(1, type => "'sleep'", payload => "'{\"seconds\": $seconds}'", timeout_seconds => 600, %o); return $id }
+sub reaches { my ($id, $status) = @_; return wait_until(60, sub { $tf->status_of($id) eq $status }) }
 sub running { return $tf->sql_value("SELECT count(*) FROM jobs WHERE status = 'RUNNING'") }
 sub worker_status { return $tf->sql_value("SELECT status FROM workers WHERE hostname = 'test'") }
-sub gone { return wait_until($_[0], sub { !$tf->part('worker')->alive }) }
+sub gone { return wait_until(30, sub { !$tf->part('worker')->alive }) }
 
 # quiet
-my $worker = $tf->part('worker');
+my $worker = $tf->start_part('worker', TASKFORGE_SHUTDOWN_SECONDS => 60);
 $worker->signal('USR1');
-ok(wait_until(5, sub { worker_status() eq 'quiet' }), 'SIGUSR1: the worker is quiet');
+ok(wait_until(30, sub { worker_status() eq 'quiet' }), 'SIGUSR1: the worker is quiet');
 my ($waits) = $tf->insert_jobs(1);
 $tf->xadd(5, $waits);
 sleep 1;
 is($tf->status_of($waits), 'QUEUED', '... and claims nothing');
 $worker->signal('USR2');
 ok(reaches($waits, 'SUCCESS'), 'SIGUSR2: it claims again');
-ok(wait_until(5, sub { worker_status() eq 'online' }), '... and is online');
+ok(wait_until(30, sub { worker_status() eq 'online' }), '... and is online');
 $worker->signal('USR1');
-ok(wait_until(5, sub { worker_status() eq 'quiet' }), 'SIGUSR1 again: quiet');
+ok(wait_until(30, sub { worker_status() eq 'quiet' }), 'SIGUSR1 again: quiet');
 $worker->signal('USR1');
-ok(wait_until(5, sub { worker_status() eq 'online' }), '... and once more: online');
+ok(wait_until(30, sub { worker_status() eq 'online' }), '... and once more: online');
 
 # SIGTERM lets running jobs end
-my $short = sleeper(1);
+my $short = sleeper(3);
 $tf->xadd(5, $short);
-ok(reaches($short, 'RUNNING'), 'a job of one second runs');
+ok(reaches($short, 'RUNNING'), 'a job of three seconds runs');
 my $from = time;
 $worker->signal('TERM');
-ok(gone(10), 'SIGTERM: the worker leaves');
+ok(gone(), 'SIGTERM: the worker leaves');
 is($worker->{status}, 0, '... with status 0');
-cmp_ok(time - $from, '<', 3, '... as soon as the job has ended');
+cmp_ok(time - $from, '<', 30, '... as soon as the job has ended, and not when the shutdown time is over');
 is($tf->status_of($short), 'SUCCESS', 'the running job ended well');
 is(worker_status(), 'offline', 'the row says offline');
 like($tf->redis('XRANGE', 'tf:events', '-', '+'), qr/"event":"worker_offline"/, 'worker_offline is announced');
 is($tf->redis('FCALL', 'tf_consumers', 1, 'tf:{default}'), '', 'its consumer is gone from Redis');
 
 # a job that takes longer than the shutdown is given back
-$worker = $tf->start_part('worker');
-my $long = sleeper(30);
-my @behind = map { sleeper(30) } 1 .. 3;
+$worker = $tf->start_part('worker', TASKFORGE_SHUTDOWN_SECONDS => 6);
+my $long = sleeper(300);
+my @behind = map { sleeper(300) } 1 .. 3;
 $tf->xadd(5, $long);
 ok(reaches($long, 'RUNNING'), 'a long job runs');
 $tf->xadd(5, @behind);
-ok(wait_until(5, sub { running() == 2 }), 'and one more: exactly as many as executors');
+ok(wait_until(30, sub { running() == 2 }), 'and one more: exactly as many as executors');
 $from = time;
 $worker->signal('TERM');
-ok(wait_until(2, sub { worker_status() eq 'stopping' }), 'the row says stopping');
-ok(gone(10), 'the worker leaves');
+ok(wait_until(6, sub { worker_status() eq 'stopping' }), 'the row says stopping');
+ok(gone(), 'the worker leaves');
 is($worker->{status}, 0, '... with status 0');
-cmp_ok(time - $from, '>=', 2.9, '... not before the shutdown time is over');
+cmp_ok(time - $from, '>=', 5.9, '... not before the shutdown time is over');
 is_deeply(($tf->sql("SELECT status, attempt, error, incarnation FROM jobs WHERE id = '$long'"))[0], ['QUEUED', 0, undef, undef],
     'the long job is QUEUED again; no attempt is burnt');
 is($tf->sql_value('SELECT count(*) FROM job_errors'), 0, '... and no error is written');
 is_deeply([sort $tf->stream_ids(5)], [sort $long, @behind], 'all of them are on the stream, once each');
-is_deeply([grep { $_ ne 'job_progress' } $tf->events_of($long)], [qw(job_running job_queued)], 'the return is announced');
+is_deeply([$tf->wait_for_events($long, [qw(job_running job_queued)], qr/^job_progress$/)], [qw(job_running job_queued)], 'the return is announced');
 
 # a second SIGTERM does not wait
 $worker = $tf->start_part('worker', TASKFORGE_SHUTDOWN_SECONDS => 60);
-ok(wait_until(15, sub { running() == 2 }), 'a new worker takes them up');
+ok(wait_until(60, sub { running() == 2 }), 'a new worker takes them up');
 $worker->signal('TERM');
-ok(wait_until(2, sub { worker_status() eq 'stopping' }), 'SIGTERM: it waits');
+ok(wait_until(30, sub { worker_status() eq 'stopping' }), 'SIGTERM: it waits');
 $from = time;
 $worker->signal('TERM');
-ok(gone(10), 'a second SIGTERM: it leaves');
-cmp_ok(time - $from, '<', 3, '... at once');
+ok(gone(), 'a second SIGTERM: it leaves');
+cmp_ok(time - $from, '<', 15, '... at once');
 is(running(), 0, 'the jobs are given back');
 
 # what is sent ahead is given back at once
 my @short = $tf->insert_jobs(5000);
 $worker = $tf->start_part('worker');
-ok(wait_until(15, sub { running() == 2 }), 'the long ones run again');
+ok(wait_until(60, sub { running() == 2 }), 'the long ones run again');
 $tf->sql(q(UPDATE jobs SET status = 'CANCELLED' WHERE type = 'sleep' AND status = 'QUEUED'));
 kill 'KILL', TaskForge::Process::children_of($worker->pid);
 $tf->xadd(5, @short);
-ok(wait_until(20, sub { $tf->sql_value("SELECT count(*) FROM jobs WHERE type = 'noop' AND status = 'SUCCESS'") > 300 }), 'a drain is under way');
+ok(wait_until(60, sub { $tf->sql_value("SELECT count(*) FROM jobs WHERE type = 'noop' AND status = 'SUCCESS'") > 300 }), 'a drain is under way');
 $worker->signal('TERM');
-ok(gone(10), 'SIGTERM in the middle of it');
+ok(gone(), 'SIGTERM in the middle of it');
 is($worker->{status}, 0, '... leaves with status 0');
 is(running(), 0, 'nothing is left RUNNING');
 is($tf->sql_value("SELECT count(*) FROM jobs WHERE type = 'noop' AND (status, attempt) NOT IN (('QUEUED', 0), ('SUCCESS', 1))"), 0,
@@ -90,13 +90,13 @@ is($tf->sql_value("SELECT count(*) FROM jobs WHERE type = 'noop' AND (status, at
 
 # sudden death
 $worker = $tf->start_part('worker');
-my $doomed = sleeper(30);
+my $doomed = sleeper(300);
 $tf->xadd(5, $doomed);
 ok(reaches($doomed, 'RUNNING'), 'a job runs');
 my @executors = TaskForge::Process::children_of($worker->pid);
 is(scalar(@executors), 2, 'in one of two executors');
 $worker->kill9;
-ok(wait_until(2, sub { !grep { -e "/proc/$_" } @executors }), 'kill -9 of the daemon takes its executors along');
+ok(wait_until(30, sub { !grep { -e "/proc/$_" } @executors }), 'kill -9 of the daemon takes its executors along');
 is($tf->status_of($doomed), 'RUNNING', 'the job is left to the reaper');
 
 done_testing;

@@ -17,7 +17,7 @@ my $r = order('quiet');
 is($r->status, 202, 'quiet is an order: 202');
 is_deeply([@{$r->json}{qw(id status desired_status)}], [$id, 'online', 'quiet'], '... with the worker, which has not heard it yet');
 is_deeply(desired(), ['quiet', undef], '... in its row');
-ok(wait_until(10, sub { ctl() }), '... and on tf:ctl');
+ok(wait_until(30, sub { ctl() }), '... and on tf:ctl');
 is_deeply([ctl()], [$incarnation], '... for this incarnation');
 is(order('resume')->json->{desired_status}, 'online', 'resume');
 $r = order('concurrency', {concurrency => 7});
@@ -70,8 +70,8 @@ order('concurrency', {concurrency => 1});
 ok(reaches(concurrency => 1), 'concurrency 1');
 is(running(), 4, '... harms none that runs');
 $tf->post("$api/jobs/$_/cancel", undef) for grep { $tf->status_of($_) eq 'RUNNING' } @naps;
+ok(wait_until(30, sub { $tf->sql_value("SELECT count(*) FROM jobs WHERE type = 'sleep' AND status = 'CANCELLED'") == 4 }), '... the four are cancelled');
 ok(wait_until(30, sub { 1 == grep { $tf->status_of($_) eq 'RUNNING' } @naps }), '... and when they have ended one runs');
-is($tf->sql_value("SELECT count(*) FROM jobs WHERE type = 'sleep' AND status = 'CANCELLED'"), 4, '... the four were cancelled');
 $tf->post("$api/jobs/$_/cancel", undef) for @naps;
 
 # without Redis an order comes with the heartbeat

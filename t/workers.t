@@ -67,17 +67,19 @@ ok(named('deaf')->{stuck_since}, '... since when is shown');
 is_deeply([map { $_->{pool} } workers('?status=stuck')], ['deaf'], '... by itself in the list of those that are');
 is(named('default')->{status}, 'online', 'who merely has nothing to do is not');
 is(named('full')->{status}, 'online', '... nor is who has as many slow jobs as it takes, while others wait');
+wait_until(30, sub { $tf->log_events('scheduler', 'worker_stuck') }); # after the commit, as the event
 is(scalar($tf->log_events('scheduler', 'worker_stuck')), 1, 'the scheduler says so once');
-ok(announced('worker_stuck', 'deaf'), '... and in an event');
+ok(wait_until(30, sub { announced('worker_stuck', 'deaf') }), '... and in an event');
 $tf->start_part('worker3', TASKFORGE_WORKER_HOSTNAME => 'other', TASKFORGE_WORKER_POOL => 'helper', TASKFORGE_WORKER_QUEUES => 'deaf');
 is($tf->wait_for_end($unheard)->{status}, 'SUCCESS', 'another worker takes the job');
 ok(wait_until(30, sub { named('deaf')->{status} eq 'online' }), 'nothing waits any more: not stuck');
+wait_until(30, sub { $tf->log_events('scheduler', 'worker_not_stuck') });
 is(scalar($tf->log_events('scheduler', 'worker_not_stuck')), 1, '... says the scheduler');
 
 # lost
 $tf->kill_part('worker3');
 ok(wait_until(30, sub { named('helper')->{status} eq 'lost' }), 'a killed worker is lost');
-ok(wait_until(10, sub { announced('worker_offline', 'helper') }), '... and announced');
+ok(wait_until(30, sub { announced('worker_offline', 'helper') }), '... and announced');
 is($tf->api->delete("$api/workers/" . named('helper')->{id})->status, 204, '... and can be deleted');
 
 done_testing;

@@ -40,7 +40,7 @@ ok($stream->{connected}, 'message ids of nchan are nothing to it');
 # ping
 my $ws = $tf->subscribe;
 $ws->send('ping');
-is($ws->next_text(5), '{"event":"pong"}', 'ping is answered with pong');
+is($ws->next_text(30), '{"event":"pong"}', 'ping is answered with pong');
 is($odd->next_text(0.5), undef, 'to that client alone');
 
 # what is no ping
@@ -50,18 +50,18 @@ $ws->write(pack('CC', 0x01, 0x83) . "\0\0\0\0abc");
 $ws->write(pack('CC', 0x80, 0x83) . "\0\0\0\0def");
 $ws->send_frame(9, 'are you there');
 $ws->send('ping');
-is($ws->next_text(5), '{"event":"pong"}', 'other messages are dropped and close nothing, fragments too');
+is($ws->next_text(30), '{"event":"pong"}', 'other messages are dropped and close nothing, fragments too');
 is($odd->next_text(0.3), undef, 'nobody else sees them');
 my $bytes = pack('CC', 0x81, 0x84) . "\1\2\3\4" . ("ping" ^ "\1\2\3\4");
 for my $byte (split //, $bytes) { $ws->write($byte); sleep 0.01 }
-is($ws->next_text(5), '{"event":"pong"}', 'a ping in nine pieces is a ping');
+is($ws->next_text(30), '{"event":"pong"}', 'a ping in nine pieces is a ping');
 
 # frames together with the request
 my $eager = TaskForge::HTTP->new(port => $tf->{port});
 $eager->send_raw($eager->format_request('GET', '/ws', headers => \%upgrade) . pack('CC', 0x81, 0x82) . "\0\0\0\0no" . substr $bytes, 0, 7);
 is($eager->read_response->status, 101, 'frames sent with the request');
 $eager->send_raw(substr $bytes, 7);
-ok(wait_until(5, sub { eval { $eager->fill(time + 1) }; $eager->{buffer} =~ /pong/ }), 'are treated like others, half ones too');
+ok(wait_until(30, sub { eval { $eager->fill(time + 1) }; $eager->{buffer} =~ /pong/ }), 'are treated like others, half ones too');
 $eager->send_raw("\xff");
 $eager->close;
 $eager->send_raw($eager->format_request('GET', '/ws', headers => \%upgrade) . 'no frame');
@@ -80,17 +80,17 @@ cmp_ok($rss->($nchan) - $before, '<', 4096, 'an announced 20 GB frame costs ncha
 # no WebSocket frames at all
 for my $garbage (["\xff" x 64, 'reserved bits'], [pack('CC', 0x81, 0x04) . 'ping', 'an unmasked frame'], [pack('CC', 0x83, 0x80) . "\0\0\0\0", 'an unknown opcode'],
     [pack('CCn', 0x89, 0xfe, 200) . "\0\0\0\0" . 'x' x 200, 'a long ping'], [pack('CC', 0x09, 0x80) . "\0\0\0\0", 'a fragmented ping'],
-    ["GET / HTTP/1.1\r\nHost: x\r\n\r\n", 'another request'], [join('', map { pack('CC', 0x81, 0x80) . "\0\0\0\0" } 1 .. 150), 'more frames in a second than anybody needs']) {
+    ["GET / HTTP/1.1\r\nHost: x\r\n\r\n", 'another request'], [join('', map { pack('CC', 0x81, 0x80) . "\0\0\0\0" } 1 .. 250), 'more frames in a second than anybody needs']) {
     my $bad = $tf->subscribe;
     $bad->write($garbage->[0]);
-    ok(!defined $bad->next_text(5) && $bad->{closed}, "$garbage->[1]: the connection is closed");
+    ok(!defined $bad->next_text(30) && $bad->{closed}, "$garbage->[1]: the connection is closed");
 }
 
 $events->add(3, 1);
 is_deeply([$events->arrived($ws)], [1 .. 3], 'the others go on');
 is_deeply([$events->arrived($stream)], [1 .. 3], 'and an event stream sees the same');
 $ws->send_frame(8, pack 'n', 1000);
-ok(!defined $ws->next_text(5) && $ws->{closed}, 'a close is answered');
+ok(!defined $ws->next_text(30) && $ws->{closed}, 'a close is answered');
 
 # a reader that reads nothing, and one that reads too slowly
 my $good = $tf->subscribe;
@@ -120,7 +120,7 @@ cmp_ok($rss->($nchan) - $before, '<', 600 * 1024, 'what others do not read is bo
 # What the socket still holds, then the end.
 sub cut {
     my ($ws) = @_;
-    my ($end, $bytes) = (time + 10, 0);
+    my ($end, $bytes) = (time + 30, 0);
     while (time < $end && !$ws->{closed}) {
         $ws->{buffer} = '';
         eval { $bytes += $ws->fill(time + 0.2); 1 } or $ws->{closed} = 'reset';

@@ -17,7 +17,7 @@ is_deeply($none, {items => [], next_since => undef, truncated => false}, 'no eve
 my $ws = $tf->subscribe;
 $events->add(3, 1);
 $events->add(2, 4);
-my @live = $ws->events_until(5, sub { $_[0]{job}{n} == $events->last });
+my @live = $ws->events_until(30, sub { $_[0]{job}{n} == $events->last });
 my $all = page('');
 is_deeply($all->{items}, \@live, 'items are the events as subscribers got them');
 is($all->{next_since}, $live[-1]{seq}, 'next_since is the last one\'s seq');

@@ -175,7 +175,7 @@ await ok('a job is submitted with the form of its type, and its row is live to t
   await go('Jobs');
   await button('Submit a job').click();
   await dialog().getByLabel('Type', { exact: true }).fill('sleep');
-  await dialog().getByLabel('seconds *').fill('2');
+  await dialog().getByLabel('seconds *').fill('6');
   await dialog().getByLabel('Name', { exact: true }).fill(`${EVIL} typed`);
   await button('Submit').click();
   const submitted = row(page, 'typed');

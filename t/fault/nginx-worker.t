@@ -19,6 +19,6 @@ for my $n (1 .. 5) {
 is($killed, 5, 'five nginx worker processes are killed under load');
 ok($load->finish, '3,000 jobs are accepted all the same');
 $checker->check(ids => [$load->accepted]);
-ok(wait_until(10, sub { $tf->get('/readyz')->status == 200 }), 'and /readyz is 200');
+ok(wait_until(30, sub { $tf->get('/readyz')->status == 200 }), 'and /readyz is 200');
 
 done_testing;

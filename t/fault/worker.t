@@ -21,14 +21,14 @@ for my $n (1 .. 4) {
     my @executors = TaskForge::Process::children_of($tf->part($name)->pid);
     $tf->kill_part($name);
     $killed++;
-    ok(wait_until(5, sub { !grep { -e "/proc/$_" && TaskForge::Files::slurp("/proc/$_/stat") !~ /\) Z / } @executors }), 'a killed daemon takes its executors with it');
+    ok(wait_until(30, sub { !grep { -e "/proc/$_" && TaskForge::Files::slurp("/proc/$_/stat") !~ /\) Z / } @executors }), 'a killed daemon takes its executors with it');
     # one comes back under its own name at once, the other stays away until it is declared lost
     $tf->start_part($name) if $n != 3;
 }
 is($killed, 4, 'four worker daemons are killed under load');
 ok($load->finish, '2,000 jobs are accepted');
 $checker->check(ids => [$load->accepted]);
-is($tf->sql_value("SELECT status FROM workers WHERE hostname = 'test'"), 'lost', 'the one that did not come back is lost');
+ok(wait_until(30, sub { $tf->sql_value("SELECT status FROM workers WHERE hostname = 'test'") eq 'lost' }), 'the one that did not come back is lost');
 
 # a daemon that hangs for longer than its lease, while its executor ends the job
 my $file = "$tf->{home}/data/go";
@@ -55,7 +55,7 @@ is("$job->{status} $job->{worker} $job->{attempt}", 'RUNNING test2/default 2', '
 put();
 $job = $tf->wait_for_end($id, 60);
 is("$job->{status} $job->{attempt}", 'SUCCESS 2', 'the second attempt does');
-is_deeply([grep { /success|failed/ } $tf->events_of($id)], ['job_success'], '... once');
+is_deeply([$tf->wait_for_events($id, ['job_success'], qr/^job_(?!success|failed)/)], ['job_success'], '... once');
 is_deeply([map {"$_->{attempt} $_->{worker}"} @{$job->{errors}}], ['1 test/default'], 'the first is kept as a failed one');
 is_deeply([$tf->wrong_counts], [], 'the counters are right');
 

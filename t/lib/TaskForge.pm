@@ -61,11 +61,11 @@ sub job {
     return $r->json;
 }
 
-# Waits until the job has the status, for at most $seconds (default 20); returns the job as it was seen last.
+# Waits until the job has the status, for at most $seconds (default 60); returns the job as it was seen last.
 sub wait_for_status {
     my ($self, $id, $status, $seconds) = @_;
     my $job;
-    wait_until($seconds // 20, sub { $job = $self->job($id); $job->{status} eq $status || $TERMINAL{$job->{status}} });
+    wait_until($seconds // 60, sub { $job = $self->job($id); $job->{status} eq $status || $TERMINAL{$job->{status}} });
     return $job;
 }
 
@@ -96,7 +96,7 @@ sub reload {
     my ($self) = @_;
     my %old = map { $_ => 1 } $self->nginx_workers;
     $self->part('nginx')->signal('HUP');
-    wait_until(15, sub { grep { !$old{$_} } $self->nginx_workers }) or die "reload: no new worker process\n";
+    wait_until(60, sub { grep { !$old{$_} } $self->nginx_workers }) or die "reload: no new worker process\n";
     return keys %old;
 }
 

@@ -30,7 +30,7 @@ sub watch {
 
 my $TERMINAL = "('SUCCESS', 'FAILED', 'DEAD_LETTER', 'CANCELLED')";
 
-# The promises, as ok() lines. ids: those that got a 202; seconds: how long the last job may take to end (default 60).
+# The promises, as ok() lines. ids: those that got a 202; seconds: how long the last job may take to end (default 120).
 sub check {
     my ($self, %o) = @_;
     my $tf = $self->{tf};
@@ -39,7 +39,7 @@ sub check {
     while (my @some = splice @ids, 0, 1000) {
         $tf->sql('INSERT INTO accepted VALUES ' . join ',', map {"('$_')"} @some);
     }
-    my $end = wait_until($o{seconds} // 60,
+    my $end = wait_until($o{seconds} // 120,
         sub { $tf->sql_value("SELECT count(*) = 0 FROM jobs WHERE status NOT IN $TERMINAL") eq 't' }, 0.2);
     ok($end, 'every job ends within the time allowed') or $self->show("SELECT status, count(*) FROM jobs GROUP BY 1");
 
@@ -94,7 +94,7 @@ sub streams {
     my ($self) = @_;
     my $tf = $self->{tf};
     my $left;
-    my $empty = wait_until(20, sub {
+    my $empty = wait_until(60, sub {
         my @keys = grep {/:p\d+$/} split /\n/, $tf->redis('--scan', '--pattern', 'tf:{*');
         $left = join ', ', map { my $n = $tf->redis('XLEN', $_); $n ? "$_: $n" : () } @keys;
         return $left eq '';

@@ -45,7 +45,7 @@ sub work {
     my ($end, $test) = (time + $self->{seconds}, getppid);
     my @wheel = map { ($_->[0]) x $_->[1] } @OPERATIONS;
     srand $self->{seed} * 100 + $client;
-    @$self{qw(client n ids http)} = ($client, 0, [], TaskForge::HTTP->new(port => $self->{tf}{port}));
+    @$self{qw(client n ids http)} = ($client, 0, [], TaskForge::HTTP->new(port => $self->{tf}{port}, timeout => 10));
     while (time < $end) {
         POSIX::_exit(1) if getppid != $test;
         my $operation = "do_$wheel[rand @wheel]";

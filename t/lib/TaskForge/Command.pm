@@ -89,11 +89,11 @@ sub logged_in {
     my ($port, $username, $password) = @_;
     my %json = ('Content-Type' => 'application/json');
     secret($password);
-    my $answer = HTTP::Tiny->new(timeout => 10)->post("http://127.0.0.1:$port/api/v1/auth/login",
+    my $answer = HTTP::Tiny->new(timeout => 60)->post("http://127.0.0.1:$port/api/v1/auth/login",
         {headers => \%json, content => JSON::PP::encode_json({username => $username, password => $password})});
     die "login: $answer->{status} $answer->{content}\n" unless $answer->{status} == 200;
     my $token = secret(JSON::PP::decode_json($answer->{content})->{access_token});
-    return HTTP::Tiny->new(timeout => 10, default_headers => {Authorization => "Bearer $token"});
+    return HTTP::Tiny->new(timeout => 60, default_headers => {Authorization => "Bearer $token"});
 }
 
 1;

@@ -43,7 +43,7 @@ sub numbers { return map { $_->{job}{n} // $_->{event} } @_ }
 # What arrives until the last added event has.
 sub arrived {
     my ($self, $ws, $seconds) = @_;
-    return numbers($ws->events_until($seconds // 10, sub { ($_[0]{job}{n} // 0) == $self->{n} }));
+    return numbers($ws->events_until($seconds // 30, sub { ($_[0]{job}{n} // 0) == $self->{n} }));
 }
 
 # What arrives until the subscriber is up to date. A relay that was behind leaves out what it skips, says resync, and goes

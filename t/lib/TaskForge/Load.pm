@@ -13,10 +13,10 @@ use TaskForge::Process qw(wait_until);
 use Time::HiRes qw(sleep time);
 
 # tf: the stack; jobs: how many 202s to collect, or the most of them where stop_submitting ends it; clients: processes (default 4); body: sub ($n) -> the body of job $n;
-# pace: seconds between the submits of one client (default 0); seconds: the longest it may take (default 60)
+# pace: seconds between the submits of one client (default 0); seconds: the longest it may take (default 120)
 sub start {
     my ($class, %o) = @_;
-    my $self = bless {clients => 4, seconds => 60, pace => 0, pids => [], %o}, $class;
+    my $self = bless {clients => 4, seconds => 120, pace => 0, pids => [], %o}, $class;
     for my $client (1 .. $self->{clients}) {
         my $pid = fork // die "fork: $!";
         if (!$pid) {

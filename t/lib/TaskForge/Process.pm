@@ -129,7 +129,7 @@ sub signal {
 sub kill9 {
     my ($self) = @_;
     $self->signal('KILL') or return;
-    wait_until(10, sub { !$self->alive }) or die "$self->{name}: survived SIGKILL\n";
+    wait_until(30, sub { !$self->alive }) or die "$self->{name}: survived SIGKILL\n";
     $self->{killed} = 1;
     return;
 }
@@ -140,9 +140,9 @@ sub stop {
     return if !$self->{pid} && $self->{killed};
     if ($self->alive) {
         $self->signal($signal // $self->{stop});
-        if (!wait_until($seconds // 15, sub { !$self->alive })) {
+        if (!wait_until($seconds // 30, sub { !$self->alive })) {
             $self->kill9;
-            return "$self->{name} did not stop within " . ($seconds // 15) . ' s';
+            return "$self->{name} did not stop within " . ($seconds // 30) . ' s';
         }
     }
     return if $self->{status} == 0;

@@ -2,7 +2,7 @@ package TaskForge::Receiver;
 
 # An HTTP server on loopback that receives webhooks: writes down every request and answers as the path says.
 #
-#   /ok  /slow (200 after 2 s)  /hang (no answer)  /huge (200 and 20 MB)  /cut (closes without an answer)
+#   /ok  /slow (200 after 2 s, or /slow/SECONDS)  /hang (no answer)  /huge (200 and 20 MB)  /cut (closes without an answer)
 #   /status/503  /flaky/2 (500 twice, then 200)  /sometimes/30 (503 in 30 of 100)  /later/429/600 (status and Retry-After)  /redirect?URL  /binary (500, any bytes)
 
 use strict;
@@ -18,7 +18,7 @@ sub respond {
     my $target = $request->{target};
     my ($status, $text, @headers) = $self->decide($target);
     $self->record($request, $status);
-    if ($target =~ m{^/slow}) { sleep 2 }
+    if ($target =~ m{^/slow(?:/(\d+))?}) { sleep($1 // 2) }
     elsif ($target =~ m{^/hang}) { sleep 120; return 0 }
     elsif ($target =~ m{^/cut}) { return 0 }
     return $self->reply($client, $request, $status, $text, @headers);

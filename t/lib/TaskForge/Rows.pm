@@ -64,6 +64,15 @@ sub events_of {
     return map { /"event":"(\w+)"/ ? $1 : () } grep { /\Q$id\E/ } map { split /\\n|\n/ } $self->redis('XRANGE', 'tf:events', '-', '+');
 }
 
+# Waits until the events that tell of one job are these, and no others: they are added after the commit, so whoever has seen its
+# row may be too early. except: a pattern of names that do not count. Returns them as they were last.
+sub wait_for_events {
+    my ($self, $id, $wanted, $except) = @_;
+    my @names;
+    wait_until(30, sub { @names = grep { !$except || !/$except/ } $self->events_of($id); "@names" eq "@$wanted" });
+    return @names;
+}
+
 sub status_of {
     my ($self, $id) = @_;
     return $self->sql_value("SELECT status FROM jobs WHERE id = '$id'");

@@ -15,7 +15,7 @@ sub connect {
     my ($class, %o) = @_;
     my $self = bless {buffer => '', text => '', comments => 0, queue => [], %o}, $class;
     secrets_of_request($o{path} // '', $o{headers});
-    $self->{socket} //= IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $o{port}, Timeout => 5)
+    $self->{socket} //= IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $o{port}, Timeout => 20)
         or die "connect to port $o{port}: $@\n";
     my %headers = (Host => 'localhost', Accept => 'text/event-stream', %{$o{headers} // {}});
     $self->write('GET ' . ($o{path} // '/events/stream') . " HTTP/1.1\r\n"
@@ -45,10 +45,10 @@ sub dechunk {
     return;
 }
 
-# The data of the next message within $seconds (default 10); its id is in {id}. undef: none came, or it is over ({closed}).
+# The data of the next message within $seconds (default 30); its id is in {id}. undef: none came, or it is over ({closed}).
 sub next_text {
     my ($self, $seconds) = @_;
-    my $end = time + ($seconds // 10);
+    my $end = time + ($seconds // 30);
     while (1) {
         $self->dechunk;
         while ($self->{text} =~ s/^(.*?\n)\n//s) {

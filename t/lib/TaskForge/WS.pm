@@ -21,7 +21,7 @@ sub connect {
     my ($class, %o) = @_;
     my $self = bless {buffer => '', queue => [], %o}, $class;
     secrets_of_request($o{path} // '', $o{headers});
-    $self->{socket} //= IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $o{port}, Timeout => 5)
+    $self->{socket} //= IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $o{port}, Timeout => 20)
         or die "connect to port $o{port}: $@\n";
     my $key = encode_base64(pack('N4', map { int rand 2**32 } 1 .. 4), '');
     my %headers = (Host => 'localhost', Upgrade => 'websocket', Connection => 'Upgrade', 'Sec-WebSocket-Version' => 13,
@@ -78,10 +78,10 @@ sub next_frame {
     return ($op, $payload);
 }
 
-# The next text message within $seconds (default 10); undef: none came, or the connection closed ({closed} says why).
+# The next text message within $seconds (default 30); undef: none came, or the connection closed ({closed} says why).
 sub next_text {
     my ($self, $seconds) = @_;
-    my $end = time + ($seconds // 10);
+    my $end = time + ($seconds // 30);
     while (1) {
         while (my ($op, $payload) = $self->next_frame) {
             if ($op == 1) {
@@ -99,7 +99,7 @@ sub next_text {
 # {"event":"connected"}, or undef; an event of the same moment may come before it, and stays the next one.
 sub greeting {
     my ($self) = @_;
-    my ($early, $end) = ($self->{early} = [], time + 10);
+    my ($early, $end) = ($self->{early} = [], time + 30);
     while (my $text = $self->next_text($end - time)) {
         my $event = $json->decode($text);
         return $event if $event->{event} eq 'connected';
