@@ -3,6 +3,7 @@
 #include "ngx_http_taskforge_accounts_sql.h"
 #include "ngx_http_taskforge_body.h"
 #include "ngx_http_taskforge_reply.h"
+#include "json_error.h"
 
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
@@ -386,33 +387,15 @@ ngx_http_taskforge_field_str(const ngx_http_taskforge_field_t *field)
 }
 
 
-/* RFC 6901: "~" and "/" are escaped in a pointer. */
-
 void
 ngx_http_taskforge_field_error(tf_buf_t *errors, const char *name,
     const char *why)
 {
-    tf_buf_t  pointer;
+    char  pointer[TF_JSON_POINTER_SIZE];
 
-    if (why == NULL) {
-        return;
+    if (why) {
+        tf_json_error(errors, tf_json_pointer(pointer, "#", name), "%s", why);
     }
-
-    pointer = (tf_buf_t) TF_BUF_INIT;
-
-    tf_buf_adds(&pointer, "#/");
-
-    for ( /* void */ ; *name && pointer.len < 128; name++) {
-        if (*name == '~' || *name == '/') {
-            tf_buf_adds(&pointer, *name == '~' ? "~0" : "~1");
-        } else {
-            tf_buf_addc(&pointer, *name);
-        }
-    }
-
-    ngx_http_taskforge_error_add(errors, "pointer", pointer.data, pointer.len,
-                                 "%s", why);
-    tf_buf_free(&pointer);
 }
 
 

@@ -3,6 +3,7 @@
 #include "ngx_http_taskforge_pg.h"
 #include "ngx_http_taskforge_redis.h"
 #include "ngx_http_taskforge_reply.h"
+#include "ngx_http_taskforge_shm.h"
 #include "ngx_http_taskforge_types.h"
 
 
@@ -14,7 +15,13 @@ typedef struct {
 } ngx_http_taskforge_part_t;
 
 
-#define NGX_HTTP_TASKFORGE_PARTS  3
+#define NGX_HTTP_TASKFORGE_PART_POSTGRESQL  0
+#define NGX_HTTP_TASKFORGE_PART_SCHEMA      1
+#define NGX_HTTP_TASKFORGE_PART_REDIS       2
+#define NGX_HTTP_TASKFORGE_PARTS            3
+
+/* so long is it told that Redis did not take a command, seconds */
+#define NGX_HTTP_TASKFORGE_HEALTH_DROPPED  10
 
 
 static ngx_int_t ngx_http_taskforge_health_begin(ngx_http_request_t *r);
@@ -90,6 +97,7 @@ ngx_http_taskforge_health_full(ngx_http_request_t *r)
     tf_buf_t                          out;
     ngx_int_t                         rc;
     ngx_uint_t                        i, down, fatal;
+    ngx_http_taskforge_part_t        *redis;
     ngx_http_taskforge_part_t         parts[NGX_HTTP_TASKFORGE_PARTS];
     ngx_http_taskforge_main_conf_t   *mcf;
 
@@ -101,6 +109,21 @@ ngx_http_taskforge_health_full(ngx_http_request_t *r)
     mcf = ngx_http_get_module_main_conf(r, ngx_http_taskforge_module);
 
     ngx_http_taskforge_health_parts(r, parts);
+
+    /*
+     * Full, or cannot write.  Not so in /readyz: jobs are taken, and only who
+     * gets some can tell.
+     */
+
+    redis = &parts[NGX_HTTP_TASKFORGE_PART_REDIS];
+
+    if (redis->up && ngx_time()
+                     - (time_t) ngx_http_taskforge_shm(mcf)->redis_dropped_at
+                     < NGX_HTTP_TASKFORGE_HEALTH_DROPPED)
+    {
+        redis->up = 0;
+        redis->missing = "it does not take commands";
+    }
 
     down = 0;
     fatal = 0;
@@ -181,27 +204,30 @@ static void
 ngx_http_taskforge_health_parts(ngx_http_request_t *r,
     ngx_http_taskforge_part_t *parts)
 {
+    ngx_http_taskforge_part_t       *part;
     ngx_http_taskforge_main_conf_t  *mcf;
 
     mcf = ngx_http_get_module_main_conf(r, ngx_http_taskforge_module);
 
-    parts[0].name = "postgresql";
-    parts[0].missing = "no connection";
-    parts[0].needed = 1;
-    parts[0].up = ngx_http_taskforge_pg_ready(mcf->pg,
-                                              NGX_HTTP_TASKFORGE_PG_WRITE)
-                  && ngx_http_taskforge_pg_ready(mcf->pg,
-                                                 NGX_HTTP_TASKFORGE_PG_READ);
+    part = &parts[NGX_HTTP_TASKFORGE_PART_POSTGRESQL];
+    part->name = "postgresql";
+    part->missing = "no connection";
+    part->needed = 1;
+    part->up = ngx_http_taskforge_pg_ready(mcf->pg, NGX_HTTP_TASKFORGE_PG_WRITE)
+               && ngx_http_taskforge_pg_ready(mcf->pg,
+                                              NGX_HTTP_TASKFORGE_PG_READ);
 
-    parts[1].name = "schema";
-    parts[1].missing = "the table of job types could not be read";
-    parts[1].needed = 1;
-    parts[1].up = ngx_http_taskforge_types_ready(mcf->types);
+    part = &parts[NGX_HTTP_TASKFORGE_PART_SCHEMA];
+    part->name = "schema";
+    part->missing = "the table of job types could not be read";
+    part->needed = 1;
+    part->up = ngx_http_taskforge_types_ready(mcf->types);
 
     /* without Redis jobs are taken and wait in PostgreSQL */
 
-    parts[2].name = "redis";
-    parts[2].missing = "no connection";
-    parts[2].needed = 0;
-    parts[2].up = ngx_http_taskforge_redis_ready(mcf->redis_conn);
+    part = &parts[NGX_HTTP_TASKFORGE_PART_REDIS];
+    part->name = "redis";
+    part->missing = "no connection";
+    part->needed = 0;
+    part->up = ngx_http_taskforge_redis_ready(mcf->redis_conn);
 }

@@ -3,7 +3,6 @@
 #include "ngx_http_taskforge_insert_rows.h"
 #include "ngx_http_taskforge_pg.h"
 #include "ngx_http_taskforge_publish.h"
-#include "ngx_http_taskforge_shm.h"
 
 
 #define NGX_HTTP_TASKFORGE_ROW_SIZE  256   /* of a row without its data */
@@ -30,7 +29,6 @@ struct ngx_http_taskforge_insert_batch_s {
 
 struct ngx_http_taskforge_submit_s {
     ngx_http_taskforge_main_conf_t    *mcf;
-    ngx_http_taskforge_counters_t     *counters;
     ngx_log_t                         *log;
 
     ngx_queue_t                        waiting;
@@ -83,7 +81,6 @@ ngx_http_taskforge_insert_create(ngx_cycle_t *cycle,
 
     submit->mcf = mcf;
     submit->log = cycle->log;
-    submit->counters = &ngx_http_taskforge_shm(mcf)->counters;
     ngx_queue_init(&submit->waiting);
 
     submit->gather.handler = ngx_http_taskforge_insert_flush;
@@ -192,7 +189,6 @@ ngx_http_taskforge_insert_flush(ngx_event_t *ev)
 
             if (ngx_http_taskforge_insert_fill(submit, batch) == NGX_OK) {
                 batch->busy = 1;
-                (void) ngx_atomic_fetch_add(&submit->counters->batches, 1);
                 break;
             }
 
@@ -311,7 +307,6 @@ ngx_http_taskforge_insert_done(void *data, PGresult *res)
     /* one bad row must fail one caller only: find out which */
 
     if (rc == NGX_DECLINED && batch->njobs > 1 && !batch->atomic) {
-        (void) ngx_atomic_fetch_add(&submit->counters->batch_errors, 1);
         ngx_http_taskforge_insert_singly(batch);
         return;
     }
@@ -480,13 +475,11 @@ ngx_http_taskforge_insert_settle(ngx_http_taskforge_submit_t *submit,
     ngx_queue_t *jobs)
 {
     int64_t                             now;
-    ngx_uint_t                          n;
     ngx_queue_t                        *q;
     ngx_http_taskforge_redis_t         *redis;
     ngx_http_taskforge_insert_t        *ins;
     ngx_http_taskforge_insert_group_t  *group;
 
-    n = 0;
     now = ngx_http_taskforge_now_us();
     redis = submit->mcf->redis_conn;
 
@@ -499,15 +492,10 @@ ngx_http_taskforge_insert_settle(ngx_http_taskforge_submit_t *submit,
         if (ins->rc == NGX_OK) {
             ngx_http_taskforge_publish(&submit->publish, redis, &ins->job,
                                        now);
-            n++;
         }
     }
 
-    if (n) {
-        ngx_http_taskforge_publish_flush(&submit->publish, redis);
-
-        (void) ngx_atomic_fetch_add(&submit->counters->jobs_submitted, n);
-    }
+    ngx_http_taskforge_publish_flush(&submit->publish, redis);
 
     while (!ngx_queue_empty(jobs)) {
         q = ngx_queue_head(jobs);

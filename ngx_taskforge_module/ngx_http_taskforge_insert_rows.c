@@ -2,8 +2,6 @@
 #include "ngx_http_taskforge_insert_rows.h"
 
 
-
-
 static ngx_uint_t ngx_http_taskforge_insert_full(const tf_job_t *job);
 static int32_t ngx_http_taskforge_insert_count(
     ngx_http_taskforge_insert_rows_t *rows, ngx_queue_t *jobs);

@@ -229,8 +229,7 @@ ngx_http_taskforge_redis_dropped(ngx_http_taskforge_redis_t *redis,
 
     mcf = ngx_http_taskforge_cycle_conf(ngx_cycle);
 
-    (void) ngx_atomic_fetch_add(
-               &ngx_http_taskforge_shm(mcf)->counters.redis_dropped, 1);
+    ngx_http_taskforge_shm(mcf)->redis_dropped_at = ngx_time();
 
     /* a full or read-only Redis would fill the log */
 

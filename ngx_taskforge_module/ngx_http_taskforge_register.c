@@ -31,6 +31,9 @@ static void ngx_http_taskforge_register_hashed(ngx_http_request_t *r,
     void *data, ngx_http_taskforge_password_result_t *result);
 static void ngx_http_taskforge_register_done(ngx_http_request_t *r,
     void *data, PGresult *res);
+static const char *ngx_http_taskforge_change_check(
+    ngx_http_taskforge_change_t *ch, const ngx_str_t *name,
+    const ngx_str_t *email);
 static void ngx_http_taskforge_change_found(ngx_http_request_t *r,
     void *data, PGresult *res);
 static void ngx_http_taskforge_change_hashed(ngx_http_request_t *r,
@@ -190,7 +193,7 @@ void
 ngx_http_taskforge_password_change(ngx_http_request_t *r)
 {
     tf_buf_t                        errors;
-    ngx_str_t                       name;
+    ngx_str_t                       name, none;
     ngx_http_taskforge_change_t    *ch;
     ngx_http_taskforge_identity_t  *identity;
     ngx_http_taskforge_sql_args_t   args;
@@ -214,21 +217,31 @@ ngx_http_taskforge_password_change(ngx_http_request_t *r)
 
     errors = (tf_buf_t) TF_BUF_INIT;
 
-    if (ngx_http_taskforge_fields(r, fields, &errors, 1) != NGX_OK
-        || ngx_http_taskforge_fields_done(r, &errors) != NGX_OK)
-    {
+    if (ngx_http_taskforge_fields(r, fields, &errors, 1) != NGX_OK) {
         return;
     }
 
     ch->current = ngx_http_taskforge_field_str(&fields[0]);
     ch->fresh = ngx_http_taskforge_field_str(&fields[1]);
 
+    name.data = identity->name;
+    name.len = identity->name_len;
+    ngx_str_null(&none);
+
+    /* all but the e-mail address, which is not known yet */
+
+    if (ch->fresh.data) {
+        ngx_http_taskforge_field_error(&errors, "new_password",
+                            ngx_http_taskforge_change_check(ch, &name, &none));
+    }
+
+    if (ngx_http_taskforge_fields_done(r, &errors) != NGX_OK) {
+        return;
+    }
+
     if (ch->current.len == 0 || ch->current.len > TF_PASSWORD_BYTES) {
         ngx_str_set(&ch->current, "-");
     }
-
-    name.data = identity->name;
-    name.len = identity->name_len;
 
     if (ngx_http_taskforge_attempt(r, &name, &ch->attempt) != NGX_OK) {
         return;
@@ -245,11 +258,33 @@ ngx_http_taskforge_password_change(ngx_http_request_t *r)
 }
 
 
+/* What is wrong with the new password; NULL: nothing. */
+
+static const char *
+ngx_http_taskforge_change_check(ngx_http_taskforge_change_t *ch,
+    const ngx_str_t *name, const ngx_str_t *email)
+{
+    const char  *why;
+
+    why = tf_password_check((char *) ch->fresh.data, ch->fresh.len,
+                            (char *) name->data, name->len,
+                            (char *) email->data, email->len);
+
+    if (why == NULL && ch->fresh.len == ch->current.len
+        && ngx_memcmp(ch->fresh.data, ch->current.data, ch->fresh.len) == 0)
+    {
+        why = "must not be the current password";
+    }
+
+    return why;
+}
+
+
 static void
 ngx_http_taskforge_change_found(ngx_http_request_t *r, void *data,
     PGresult *res)
 {
-    ngx_str_t                     encoded;
+    ngx_str_t                     encoded, name, email;
     const char                   *why;
     tf_buf_t                      errors;
     ngx_http_taskforge_change_t  *ch = data;
@@ -269,15 +304,12 @@ ngx_http_taskforge_change_found(ngx_http_request_t *r, void *data,
         return;
     }
 
-    why = tf_password_check((char *) ch->fresh.data, ch->fresh.len,
-                            PQgetvalue(res, 0, 1), PQgetlength(res, 0, 1),
-                            PQgetvalue(res, 0, 2), PQgetlength(res, 0, 2));
+    name.data = (u_char *) PQgetvalue(res, 0, 1);
+    name.len = PQgetlength(res, 0, 1);
+    email.data = (u_char *) PQgetvalue(res, 0, 2);
+    email.len = PQgetlength(res, 0, 2);
 
-    if (why == NULL && ch->fresh.len == ch->current.len
-        && ngx_memcmp(ch->fresh.data, ch->current.data, ch->fresh.len) == 0)
-    {
-        why = "must not be the current password";
-    }
+    why = ngx_http_taskforge_change_check(ch, &name, &email);
 
     if (why) {
         ngx_http_taskforge_attempt_void(r, &ch->attempt);

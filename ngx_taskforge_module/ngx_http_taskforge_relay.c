@@ -441,7 +441,9 @@ ngx_http_taskforge_relay_nchan(void *data,
 
     case NGX_HTTP_TASKFORGE_WSCLIENT_UP:
         relay->connected = 1;
-        relay->backoff = NGX_HTTP_TASKFORGE_RELAY_TICK;
+        break;
+
+    case NGX_HTTP_TASKFORGE_WSCLIENT_SENT:
         break;
 
     case NGX_HTTP_TASKFORGE_WSCLIENT_DOWN:
@@ -463,6 +465,10 @@ ngx_http_taskforge_relay_nchan(void *data,
         return;
 
     case NGX_HTTP_TASKFORGE_WSCLIENT_ACK:
+
+        /* not in UP: a full nchan lets us in and takes nothing */
+
+        relay->backoff = NGX_HTTP_TASKFORGE_RELAY_TICK;
         relay->shm->unacked = ngx_http_taskforge_wsclient_unacked(relay->ws);
 
         if (relay->leaving && relay->shm->unacked == 0) {

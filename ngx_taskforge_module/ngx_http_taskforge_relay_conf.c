@@ -138,10 +138,9 @@ ngx_http_taskforge_relay_check(ngx_conf_t *cf)
     rcf = ngx_http_conf_get_module_main_conf(cf,
                                              ngx_http_taskforge_relay_module);
 
-    if (rcf->enabled && (mcf->shm_zone == NULL || !mcf->redis_set)) {
+    if (rcf->enabled && !mcf->redis_set) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"taskforge_relay\" needs \"taskforge_redis\" and "
-                      "\"taskforge_zone\"");
+                      "\"taskforge_relay\" needs \"taskforge_redis\"");
         return NGX_ERROR;
     }
 

@@ -128,6 +128,7 @@ ngx_http_taskforge_relay_stats_nchan(void *data,
     switch (event) {
 
     case NGX_HTTP_TASKFORGE_WSCLIENT_UP:
+    case NGX_HTTP_TASKFORGE_WSCLIENT_SENT:
         break;
 
     case NGX_HTTP_TASKFORGE_WSCLIENT_DOWN:

@@ -1,7 +1,7 @@
 
 /*
  * The one table of routes (ngx_http_taskforge_route.c), which says who may
- * call and how a route is named in metrics; and who looks into it
+ * call and how a route is named in openapi.yaml; and who looks into it
  * (ngx_http_taskforge_dispatch.c), which answers 404, 405 with Allow, OPTIONS
  * and unknown query parameters.
  */

@@ -268,11 +268,12 @@ ngx_http_taskforge_schedule_job(ngx_http_request_t *r, void *data,
         return;
     }
 
+    ngx_http_taskforge_publish_job(r, &job);
+
     if (ngx_http_taskforge_jobs_location(r, job.id) != NGX_OK) {
         return;
     }
 
-    ngx_http_taskforge_publish_job(r, &job);
     ngx_http_taskforge_change_reply(r, NGX_HTTP_ACCEPTED, &job);
 }
 

@@ -59,15 +59,6 @@ typedef struct {
 } ngx_http_taskforge_relay_shm_t;
 
 
-typedef struct {
-    ngx_atomic_t                  jobs_submitted;
-    ngx_atomic_t                  batches;
-    ngx_atomic_t                  batch_errors;    /* went row by row */
-    ngx_atomic_t                  refused;         /* 503 */
-    ngx_atomic_t                  redis_dropped;   /* commands */
-} ngx_http_taskforge_counters_t;
-
-
 #define NGX_HTTP_TASKFORGE_QUEUE_RULES      128
 #define NGX_HTTP_TASKFORGE_QUEUE_PROCESSES  64
 
@@ -109,7 +100,9 @@ typedef struct {
 
 
 struct ngx_http_taskforge_shm_s {
-    ngx_http_taskforge_counters_t   counters;
+    ngx_atomic_t                    redis_dropped_at;
+                                            /* ngx_time() when Redis last did
+                                               not take a command */
     ngx_http_taskforge_relay_shm_t  relay;
     ngx_http_taskforge_queue_rules_shm_t
                                     queues;

@@ -220,8 +220,7 @@ ngx_http_taskforge_stream_merge_loc_conf(ngx_conf_t *cf, void *parent,
 
     ngx_conf_merge_value(conf->enable, prev->enable, 0);
 
-    return ngx_http_taskforge_subscriber_merge(cf, conf->enable,
-                             "\"taskforge_stream\" needs \"taskforge_zone\"");
+    return NGX_CONF_OK;
 }
 
 

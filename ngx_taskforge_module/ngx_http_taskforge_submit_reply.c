@@ -7,7 +7,6 @@
 #include "ngx_http_taskforge_idempotency.h"
 #include "ngx_http_taskforge_jobs.h"
 #include "ngx_http_taskforge_reply.h"
-#include "ngx_http_taskforge_shm.h"
 #include "ngx_http_taskforge_wait.h"
 
 
@@ -42,9 +41,6 @@ ngx_http_taskforge_submit_invalid(ngx_http_taskforge_submission_t *sub)
 void
 ngx_http_taskforge_submit_busy(ngx_http_taskforge_submission_t *sub)
 {
-    (void) ngx_atomic_fetch_add(
-               &ngx_http_taskforge_shm(sub->mcf)->counters.refused, 1);
-
     ngx_http_taskforge_problem(sub->request, NGX_HTTP_SERVICE_UNAVAILABLE,
                                "jobs cannot be taken at the moment");
 }
@@ -108,26 +104,36 @@ ngx_http_taskforge_submit_reply_one(ngx_http_taskforge_submission_t *sub)
 }
 
 
-/* The usual answer, whether or not somebody has waited for the end. */
+/* The usual answer.  res: who has waited in vain gets the job as it is now. */
 
 static void
 ngx_http_taskforge_submit_not_ended(ngx_http_request_t *r, PGresult *res)
 {
     tf_buf_t                         *out;
+    tf_job_t                          now;
     ngx_uint_t                        status;
+    const tf_job_t                   *job;
     ngx_http_taskforge_ctx_t         *ctx;
     ngx_http_taskforge_insert_t      *ins;
+    ngx_http_taskforge_pg_row_t       row = { res, 0 };
     ngx_http_taskforge_submission_t  *sub;
 
     ctx = ngx_http_taskforge_get_ctx(r);
     sub = ctx->data;
     ins = sub->group.jobs;
     status = (ins->rc == NGX_DONE) ? NGX_HTTP_OK : NGX_HTTP_ACCEPTED;
+    job = &ins->job;
+
+    if (res && PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res)
+        && tf_job_from_row(&now, &row, ngx_http_taskforge_pg_column, 0, true))
+    {
+        job = &now;
+    }
 
     out = &sub->mcf->scratch;
 
     tf_buf_reset(out);
-    tf_job_write_json(out, &ins->job, true, false);
+    tf_job_write_json(out, job, true, false);
 
     ngx_http_taskforge_reply_json(r, status, out);
 }

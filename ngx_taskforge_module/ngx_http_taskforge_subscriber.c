@@ -13,18 +13,6 @@
 static void ngx_http_taskforge_subscriber_tick(ngx_event_t *ev);
 
 
-char *
-ngx_http_taskforge_subscriber_merge(ngx_conf_t *cf, ngx_flag_t enable,
-    char *error)
-{
-    ngx_http_taskforge_main_conf_t  *mcf;
-
-    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_taskforge_module);
-
-    return (enable && mcf->shm_zone == NULL) ? error : NGX_CONF_OK;
-}
-
-
 void
 ngx_http_taskforge_subscriber_drop_args(ngx_http_request_t *r)
 {

@@ -32,12 +32,6 @@ typedef struct {
 } ngx_http_taskforge_subscribers_t;
 
 
-/* The check that a location has the zone which subscribers need. */
-
-char *ngx_http_taskforge_subscriber_merge(ngx_conf_t *cf, ngx_flag_t enable,
-    char *error);
-
-
 /*
  * The request is about to go on to nchan; subscriber is its own, zeroed.
  * Until its end by the pool's cleanup it must not move.  NGX_DONE: the request

@@ -446,8 +446,7 @@ ngx_http_taskforge_ws_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_conf_merge_uint_value(conf->enable, prev->enable,
                               NGX_HTTP_TASKFORGE_WS_OFF);
 
-    return ngx_http_taskforge_subscriber_merge(cf, conf->enable,
-                                 "\"taskforge_ws\" needs \"taskforge_zone\"");
+    return NGX_CONF_OK;
 }
 
 

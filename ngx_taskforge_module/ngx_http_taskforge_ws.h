@@ -1,8 +1,8 @@
 
 /*
- * The guard of /ws and /ws/stats, in front of proxy_pass to nchan.  It refuses what is no
- * WebSocket, counts who listens, lets through of what clients send only what
- * nchan needs, and drops clients that do not keep up.
+ * The guard of /ws and /ws/stats, in front of proxy_pass to nchan.  It refuses
+ * what is no WebSocket, counts who listens, lets through of what clients send
+ * only what nchan needs, and drops clients that do not keep up.
  */
 
 #ifndef _NGX_HTTP_TASKFORGE_WS_H_INCLUDED_

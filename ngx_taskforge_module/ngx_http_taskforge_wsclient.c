@@ -270,7 +270,7 @@ ngx_http_taskforge_wsclient_write(ngx_event_t *wev)
     /* the relay waits for an empty buffer */
 
     if (ws->up && !ws->broken && ws->out.len == 0) {
-        ws->handler(ws->data, NGX_HTTP_TASKFORGE_WSCLIENT_ACK);
+        ws->handler(ws->data, NGX_HTTP_TASKFORGE_WSCLIENT_SENT);
     }
 }
 

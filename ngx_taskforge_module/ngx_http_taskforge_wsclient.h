@@ -18,6 +18,7 @@ typedef struct ngx_http_taskforge_wsclient_s  ngx_http_taskforge_wsclient_t;
 typedef enum {
     NGX_HTTP_TASKFORGE_WSCLIENT_UP = 0,   /* messages can be sent */
     NGX_HTTP_TASKFORGE_WSCLIENT_DOWN,     /* lost, or could not be made */
+    NGX_HTTP_TASKFORGE_WSCLIENT_SENT,     /* there is no output left */
     NGX_HTTP_TASKFORGE_WSCLIENT_ACK,      /* some messages were answered */
     NGX_HTTP_TASKFORGE_WSCLIENT_QUIT      /* the worker shuts down */
 } ngx_http_taskforge_wsclient_event_e;

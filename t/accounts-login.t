@@ -92,6 +92,8 @@ ok as($here, POST => '/auth/password', {current_password => 'not the one I have'
     ->is_problem(422), 'a password is changed only by who knows it';
 ok as($here, POST => '/auth/password', {current_password => $secret, new_password => 'alice'})->is_problem(422),
     '... to one that is good enough';
+is_deeply([sort map { $_->{pointer} } @{as($here, POST => '/auth/password', {current_password => 1, new_password => 'alice', x => 1})->json->{errors}}],
+    ['#/current_password', '#/new_password', '#/x'], '... and who errs hears of all errors at once');
 is as($here, POST => '/auth/password', {current_password => $secret, new_password => 'a new one, longer'})->status, 204,
     'then it is changed';
 is as($here, GET => '/auth/me')->status, 200, '... this session goes on';

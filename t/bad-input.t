@@ -102,6 +102,7 @@ subtest 'HTTP' => sub {
     my $huge = $tf->http;
     my $r = $huge->post($jobs, '{"type":"noop","payload":{"x":"' . 'x' x 1_200_000 . '"}}');
     ok($r->is_problem(413), 'a body above 1 MB is 413') or diag $r->status, ' ', substr $r->body, 0, 200;
+    ok($tf->http->get($jobs, headers => {'X-Much' => 'x' x 20_000})->is_problem(431), 'headers that are too large are 431');
     my $large = $tf->http->post($jobs, '{"type":"noop","payload":{"x":"' . 'x' x 900_000 . '"}}');
     is($large->status, 202, 'one of 900 KB is accepted');
     is(length $tf->job($large->json->{id})->{payload}{x}, 900_000, 'and kept whole');

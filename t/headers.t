@@ -28,6 +28,7 @@ spew("$tf->{home}/conf/tls.conf", $conf);
 give_away("$tf->{home}/conf/tls.conf");
 $tf->start_part('nginx');
 
+is($tf->get('/api/')->header('location') =~ s{^http://[^/]+}{}r, '/api/docs/', 'the documents are found');
 for my $path ('/', '/api/v1/jobs', '/api/docs/', '/assets/nothing-here', '/livez') {
     subtest "security headers of $path" => sub {
         my $r = $tf->get($path);

@@ -18,6 +18,14 @@ for my $path (qw(/livez /readyz /health)) {
     like($r->header('allow') // '', qr/GET/, 'with Allow');
 }
 
+$tf->redis(qw(CONFIG SET maxmemory 1));
+is($tf->post('/api/v1/jobs', {type => 'noop'})->status, 202, 'with a full Redis jobs are taken');
+ok(wait_until(30, sub { $tf->get('/health')->json->{status} eq 'degraded' }), '... but /health says so');
+like($tf->get('/health')->json->{parts}{redis}{detail}, qr/does not take/, '... and of what');
+is($tf->get('/readyz')->status, 200, '/readyz stays 200');
+$tf->redis(qw(CONFIG SET maxmemory 0));
+ok(wait_until(60, sub { $tf->get('/health')->json->{status} eq 'ok' }), 'and all is well when it has room again');
+
 $tf->kill_part('redis');
 ok(wait_until(30, sub { $tf->get('/readyz')->status == 503 }), 'without Redis /readyz becomes 503');
 my $problem = $tf->get('/readyz');

@@ -79,6 +79,12 @@ $id = $tf->submit($slow)->{id};
 $r = submit($slow, headers => {Prefer => 'wait=1'});
 is($r->json->{id} . $r->json->{status}, "${id}SCHEDULED", 'or for its time');
 
+ok(wait_until(60, sub {
+    my $late = submit({type => 'sleep', payload => {seconds => 300}}, headers => {Prefer => 'wait=1'});
+    $tf->post('/api/v1/jobs/' . $late->json->{id} . '/cancel');
+    $late->status == 202 && $late->json->{status} eq 'RUNNING';
+}), 'who has waited in vain hears how it stands now');
+
 # no more than so many
 my $never = $tf->submit({type => 'noop', delay_seconds => 3600})->{id};
 my @waiting = map { send_wait(GET => "/jobs/$never") } 1 .. $WAITERS;
