@@ -8,7 +8,6 @@
 #define NGX_HTTP_TASKFORGE_RELAY_CANDIDATE  200
 #define NGX_HTTP_TASKFORGE_RELAY_STALE      2000
 #define NGX_HTTP_TASKFORGE_RELAY_TIMEOUT    3000
-#define NGX_HTTP_TASKFORGE_RELAY_BACKOFF    2000
 #define NGX_HTTP_TASKFORGE_RELAY_DRAIN      1000
 
 /* messages without an answer, entries of one XREAD */
@@ -24,9 +23,6 @@ static void ngx_http_taskforge_relay_begin(ngx_http_taskforge_relay_t *relay);
 static void ngx_http_taskforge_relay_quit(ngx_http_taskforge_relay_t *relay);
 static void ngx_http_taskforge_relay_end(ngx_http_taskforge_relay_t *relay);
 
-static void ngx_http_taskforge_relay_connect(
-    ngx_http_taskforge_relay_t *relay);
-static void ngx_http_taskforge_relay_retry(ngx_http_taskforge_relay_t *relay);
 static ngx_uint_t ngx_http_taskforge_relay_allowed(
     ngx_http_taskforge_relay_t *relay);
 static ngx_int_t ngx_http_taskforge_relay_send_text(
@@ -209,8 +205,6 @@ ngx_http_taskforge_relay_begin(ngx_http_taskforge_relay_t *relay)
     relay->tokens_at = ngx_current_msec;
     relay->wait_until = ngx_current_msec;
     relay->idle_until = ngx_current_msec;
-    relay->connect_at = ngx_current_msec;
-    relay->backoff = NGX_HTTP_TASKFORGE_RELAY_TICK;
     relay->subscribers = ngx_http_taskforge_relay_count(relay,
                                            NGX_HTTP_TASKFORGE_CHANNEL_EVENTS);
 
@@ -285,7 +279,7 @@ ngx_http_taskforge_relay_run(ngx_http_taskforge_relay_t *relay)
     }
 
     if (!relay->connected) {
-        ngx_http_taskforge_relay_connect(relay);
+        ngx_http_taskforge_wsclient_connect(relay->ws);
         return;
     }
 
@@ -301,30 +295,6 @@ ngx_http_taskforge_relay_run(ngx_http_taskforge_relay_t *relay)
     if (entries) {
         ngx_http_taskforge_relay_stream_read(relay, entries);
     }
-}
-
-
-static void
-ngx_http_taskforge_relay_connect(ngx_http_taskforge_relay_t *relay)
-{
-    if (ngx_http_taskforge_wsclient_active(relay->ws)
-        || (ngx_msec_int_t) (ngx_current_msec - relay->connect_at) < 0)
-    {
-        return;
-    }
-
-    if (ngx_http_taskforge_wsclient_connect(relay->ws) != NGX_OK) {
-        ngx_http_taskforge_relay_retry(relay);
-    }
-}
-
-
-static void
-ngx_http_taskforge_relay_retry(ngx_http_taskforge_relay_t *relay)
-{
-    relay->connect_at = ngx_current_msec + relay->backoff;
-    relay->backoff = ngx_min(relay->backoff * 2,
-                             NGX_HTTP_TASKFORGE_RELAY_BACKOFF);
 }
 
 
@@ -456,8 +426,6 @@ ngx_http_taskforge_relay_nchan(void *data,
             relay->shm->unacked = 0;
         }
 
-        ngx_http_taskforge_relay_retry(relay);
-
         if (relay->leaving) {
             ngx_http_taskforge_relay_end(relay);
         }
@@ -465,10 +433,6 @@ ngx_http_taskforge_relay_nchan(void *data,
         return;
 
     case NGX_HTTP_TASKFORGE_WSCLIENT_ACK:
-
-        /* not in UP: a full nchan lets us in and takes nothing */
-
-        relay->backoff = NGX_HTTP_TASKFORGE_RELAY_TICK;
         relay->shm->unacked = ngx_http_taskforge_wsclient_unacked(relay->ws);
 
         if (relay->leaving && relay->shm->unacked == 0) {

@@ -41,8 +41,6 @@ typedef struct {
 typedef struct {
     ngx_http_taskforge_wsclient_t   *ws;
     ngx_http_taskforge_stats_t       reading;
-    ngx_msec_t                       connect_at;
-    ngx_msec_t                       backoff;
 } ngx_http_taskforge_relay_stats_t;
 
 
@@ -63,8 +61,6 @@ typedef struct ngx_http_taskforge_relay_s {
     tf_buf_t                         text;         /* one message */
     uint64_t                         tokens;       /* thousandths of one */
     ngx_msec_t                       tokens_at;
-    ngx_msec_t                       connect_at;
-    ngx_msec_t                       backoff;
     ngx_msec_t                       drain_until;
 
     /* reading */

@@ -15,15 +15,10 @@
 
 /* milliseconds */
 #define NGX_HTTP_TASKFORGE_STATS_INTERVAL  2000
-#define NGX_HTTP_TASKFORGE_STATS_BACKOFF   50
 
 
 static void ngx_http_taskforge_relay_stats_nchan(void *data,
     ngx_http_taskforge_wsclient_event_e event);
-static void ngx_http_taskforge_relay_stats_connect(
-    ngx_http_taskforge_relay_t *relay);
-static void ngx_http_taskforge_relay_stats_retry(
-    ngx_http_taskforge_relay_stats_t *stats);
 static void ngx_http_taskforge_relay_stats_publish(void *data, PGresult *res,
     tf_buf_t *json);
 
@@ -40,8 +35,6 @@ ngx_http_taskforge_relay_stats_init(ngx_http_taskforge_relay_t *relay,
                                          &relay->conf->stats_uri,
                                          ngx_http_taskforge_relay_stats_nchan,
                                          relay);
-    stats->backoff = NGX_HTTP_TASKFORGE_STATS_BACKOFF;
-    stats->connect_at = ngx_current_msec;
 
     return stats->ws ? NGX_OK : NGX_ERROR;
 }
@@ -65,7 +58,7 @@ ngx_http_taskforge_relay_stats_run(ngx_http_taskforge_relay_t *relay)
     }
 
     if (!ngx_http_taskforge_wsclient_up(stats->ws)) {
-        ngx_http_taskforge_relay_stats_connect(relay);
+        ngx_http_taskforge_wsclient_connect(stats->ws);
         return;
     }
 
@@ -92,34 +85,6 @@ ngx_http_taskforge_relay_stats_run(ngx_http_taskforge_relay_t *relay)
 
 
 static void
-ngx_http_taskforge_relay_stats_connect(ngx_http_taskforge_relay_t *relay)
-{
-    ngx_http_taskforge_relay_stats_t  *stats;
-
-    stats = &relay->stats;
-
-    if (ngx_http_taskforge_wsclient_active(stats->ws)
-        || (ngx_msec_int_t) (ngx_current_msec - stats->connect_at) < 0)
-    {
-        return;
-    }
-
-    if (ngx_http_taskforge_wsclient_connect(stats->ws) != NGX_OK) {
-        ngx_http_taskforge_relay_stats_retry(stats);
-    }
-}
-
-
-static void
-ngx_http_taskforge_relay_stats_retry(ngx_http_taskforge_relay_stats_t *stats)
-{
-    stats->connect_at = ngx_current_msec + stats->backoff;
-    stats->backoff = ngx_min(stats->backoff * 2,
-                             NGX_HTTP_TASKFORGE_STATS_INTERVAL);
-}
-
-
-static void
 ngx_http_taskforge_relay_stats_nchan(void *data,
     ngx_http_taskforge_wsclient_event_e event)
 {
@@ -129,6 +94,7 @@ ngx_http_taskforge_relay_stats_nchan(void *data,
 
     case NGX_HTTP_TASKFORGE_WSCLIENT_UP:
     case NGX_HTTP_TASKFORGE_WSCLIENT_SENT:
+    case NGX_HTTP_TASKFORGE_WSCLIENT_ACK:
         break;
 
     case NGX_HTTP_TASKFORGE_WSCLIENT_DOWN:
@@ -137,12 +103,6 @@ ngx_http_taskforge_relay_stats_nchan(void *data,
 
         relay->shm->stats_at = ngx_current_msec
                                - NGX_HTTP_TASKFORGE_STATS_INTERVAL;
-
-        ngx_http_taskforge_relay_stats_retry(&relay->stats);
-        break;
-
-    case NGX_HTTP_TASKFORGE_WSCLIENT_ACK:
-        relay->stats.backoff = NGX_HTTP_TASKFORGE_STATS_BACKOFF;
         break;
 
     case NGX_HTTP_TASKFORGE_WSCLIENT_QUIT:

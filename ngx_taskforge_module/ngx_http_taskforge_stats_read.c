@@ -255,7 +255,7 @@ ngx_http_taskforge_stats_today(void *data, PGresult *res)
 
     if (known) {
         known->day = day;
-        known->until = ngx_max(border, day);
+        known->until = ngx_max(known->until, ngx_max(border, day));
     }
 
     out = (tf_buf_t) TF_BUF_INIT;

@@ -8,6 +8,10 @@
 /* of the connection and its handshake, and of an answer, milliseconds */
 #define NGX_HTTP_TASKFORGE_WSCLIENT_TIMEOUT  5000
 
+/* before a lost connection is made again, milliseconds */
+#define NGX_HTTP_TASKFORGE_WSCLIENT_BACKOFF_MIN  50
+#define NGX_HTTP_TASKFORGE_WSCLIENT_BACKOFF_MAX  2000
+
 #define NGX_HTTP_TASKFORGE_WS_TEXT    0x1
 #define NGX_HTTP_TASKFORGE_WS_BINARY  0x2
 #define NGX_HTTP_TASKFORGE_WS_CLOSE   0x8
@@ -31,6 +35,9 @@ struct ngx_http_taskforge_wsclient_s {
     size_t                              sent;       /* of out */
     ngx_uint_t                          unacked;
 
+    ngx_msec_t                          connect_at;
+    ngx_msec_t                          backoff;
+
     size_t                              in_len;
     u_char                              in[NGX_HTTP_TASKFORGE_WSCLIENT_BUFFER];
 
@@ -39,6 +46,10 @@ struct ngx_http_taskforge_wsclient_s {
 };
 
 
+static ngx_int_t ngx_http_taskforge_wsclient_open(
+    ngx_http_taskforge_wsclient_t *ws);
+static void ngx_http_taskforge_wsclient_retry(
+    ngx_http_taskforge_wsclient_t *ws);
 static void ngx_http_taskforge_wsclient_read(ngx_event_t *rev);
 static void ngx_http_taskforge_wsclient_write(ngx_event_t *wev);
 static ngx_int_t ngx_http_taskforge_wsclient_handshake(
@@ -77,12 +88,40 @@ ngx_http_taskforge_wsclient_create(ngx_cycle_t *cycle, ngx_url_t *url,
     ws->handler = handler;
     ws->data = data;
 
+    ws->connect_at = ngx_current_msec;
+    ws->backoff = NGX_HTTP_TASKFORGE_WSCLIENT_BACKOFF_MIN;
+
     return ws;
 }
 
 
-ngx_int_t
+void
 ngx_http_taskforge_wsclient_connect(ngx_http_taskforge_wsclient_t *ws)
+{
+    if (ws->pc.connection
+        || (ngx_msec_int_t) (ngx_current_msec - ws->connect_at) < 0)
+    {
+        return;
+    }
+
+    if (ngx_http_taskforge_wsclient_open(ws) != NGX_OK) {
+        ngx_http_taskforge_wsclient_close(ws);
+        ngx_http_taskforge_wsclient_retry(ws);
+    }
+}
+
+
+static void
+ngx_http_taskforge_wsclient_retry(ngx_http_taskforge_wsclient_t *ws)
+{
+    ws->connect_at = ngx_current_msec + ws->backoff;
+    ws->backoff = ngx_min(ws->backoff * 2,
+                          NGX_HTTP_TASKFORGE_WSCLIENT_BACKOFF_MAX);
+}
+
+
+static ngx_int_t
+ngx_http_taskforge_wsclient_open(ngx_http_taskforge_wsclient_t *ws)
 {
     ngx_int_t          rc;
     ngx_connection_t  *c;
@@ -90,7 +129,6 @@ ngx_http_taskforge_wsclient_connect(ngx_http_taskforge_wsclient_t *ws)
     rc = ngx_event_connect_peer(&ws->pc);
 
     if (rc == NGX_ERROR || rc == NGX_DECLINED || rc == NGX_BUSY) {
-        ngx_http_taskforge_wsclient_close(ws);
         return NGX_ERROR;
     }
 
@@ -110,7 +148,6 @@ ngx_http_taskforge_wsclient_connect(ngx_http_taskforge_wsclient_t *ws)
                                                 &ws->out)
         != NGX_OK)
     {
-        ngx_http_taskforge_wsclient_close(ws);
         return NGX_ERROR;
     }
 
@@ -349,6 +386,12 @@ ngx_http_taskforge_wsclient_read(ngx_event_t *rev)
         }
     }
 
+    /* not when it is up: a full nchan lets us in, and takes nothing */
+
+    if (acks) {
+        ws->backoff = NGX_HTTP_TASKFORGE_WSCLIENT_BACKOFF_MIN;
+    }
+
     if (up != ws->up) {
         ws->handler(ws->data, NGX_HTTP_TASKFORGE_WSCLIENT_UP);
 
@@ -496,15 +539,9 @@ ngx_http_taskforge_wsclient_lost(ngx_http_taskforge_wsclient_t *ws,
                   ws->pc.name, why);
 
     ngx_http_taskforge_wsclient_close(ws);
+    ngx_http_taskforge_wsclient_retry(ws);
 
     ws->handler(ws->data, NGX_HTTP_TASKFORGE_WSCLIENT_DOWN);
-}
-
-
-ngx_uint_t
-ngx_http_taskforge_wsclient_active(ngx_http_taskforge_wsclient_t *ws)
-{
-    return ws->pc.connection != NULL;
 }
 
 

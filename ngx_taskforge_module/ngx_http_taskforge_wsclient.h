@@ -41,12 +41,13 @@ ngx_http_taskforge_wsclient_t *ngx_http_taskforge_wsclient_create(
 
 
 /*
- * Starts to connect; the handler will be called with UP or DOWN.
- * NGX_ERROR: it failed at once, the handler is not called.
+ * Connects, where no connection is there or being made, and, after one that
+ * failed or was lost, not before its time: 50 ms, then twice as long each time
+ * up to 2 s, until nchan answers to a message.  The handler will be called
+ * with UP or DOWN; not with DOWN where it fails at once.
  */
 
-ngx_int_t ngx_http_taskforge_wsclient_connect(
-    ngx_http_taskforge_wsclient_t *ws);
+void ngx_http_taskforge_wsclient_connect(ngx_http_taskforge_wsclient_t *ws);
 
 
 /* Does not call the handler.  Harmless when there is no connection. */
@@ -70,11 +71,6 @@ size_t ngx_http_taskforge_wsclient_text(ngx_http_taskforge_wsclient_t *ws,
 
 void ngx_http_taskforge_wsclient_flush(ngx_http_taskforge_wsclient_t *ws);
 
-
-/* There is a connection, or one is being made. */
-
-ngx_uint_t ngx_http_taskforge_wsclient_active(
-    ngx_http_taskforge_wsclient_t *ws);
 
 ngx_uint_t ngx_http_taskforge_wsclient_up(ngx_http_taskforge_wsclient_t *ws);
 
