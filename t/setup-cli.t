@@ -7,6 +7,7 @@ use FindBin;
 use IO::Socket::INET;
 use lib "$FindBin::Bin/lib";
 use TaskForge::Command 'taskforge';
+use TaskForge::Files;
 use Test::More;
 
 my $root = $TaskForge::Command::ROOT;
@@ -60,6 +61,7 @@ is $code, 2, 'a DATABASE_URL that could break out of a configuration file is ref
 unlike $text, qr/host=/, '... and not printed';
 
 for my $wrong ([RATE_LIMIT_REQUESTS => 'many', qr/RATE_LIMIT_REQUESTS.* are numbers/], [RATE_LIMIT_WINDOW => 0, qr/at least 1 second/],
+    [TASKFORGE_WORKER_CONCURENCY => 8, qr/TASKFORGE_WORKER_CONCURENCY is no setting of TaskForge: conf\/taskforge.env.example lists them/],
     [JWT_SECRET_KEY => 'x' x 31, qr/JWT_SECRET_KEY has fewer than 32 bytes/], [TASKFORGE_REGISTRATION => 'maybe', qr/is open or closed/],
     [ADMIN_PASSWORD => "first line\nsecond line", qr/^taskforge: ADMIN_PASSWORD has more than one line$/],
     [TASKFORGE_WORKER_LABELS => "a=1\nDATABASE_URL=evil", qr/^taskforge: TASKFORGE_WORKER_LABELS has more than one line$/]) {
@@ -89,5 +91,20 @@ SKIP: {
     like $text, qr/holds something else/, '... it says so';
     is_deeply [glob "$dir/photos/{*,.t*}"], ["$dir/photos/1.jpg"], '... and changes nothing there';
 }
+
+# conf/taskforge.env.example lists the settings of the daemons, each with its default
+my %table;
+for my $file (glob "$root/{daemon,worker,scheduler}/*.c $root/worker/*/*.c") {
+    my $code = TaskForge::Files::slurp($file);
+    my $rows = qr/\{"(TASKFORGE_\w+)",\s*TF_SETTING_\w+,\s*(?:\w+\([^)]*\)|0),\s*("[^"]*"|NULL|TF_QUEUE_DEFAULT),/;
+    while ($code =~ /$rows/g) {
+        my ($name, $default) = ($1, $2);
+        $table{$name} = $default eq 'NULL' ? undef : $default eq 'TF_QUEUE_DEFAULT' ? 'default' : $default =~ tr/"//dr;
+    }
+}
+my %listed = TaskForge::Files::slurp("$root/conf/taskforge.env.example") =~ /^#?(TASKFORGE_\w+)=(.*)$/mg;
+cmp_ok scalar keys %table, '>', 50, 'the tables of settings are found';
+is_deeply [sort keys %listed], [sort keys %table], 'conf/taskforge.env.example lists all of them, and nothing else';
+is_deeply {map { $_ => $listed{$_} =~ /^\@HOME\@/ ? $table{$_} : $listed{$_} } keys %listed}, \%table, '... with their defaults';
 
 done_testing;

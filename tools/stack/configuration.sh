@@ -20,7 +20,21 @@ settings() {
   sandbox_settings
   [ -z "${JWT_SECRET_KEY-}" ] || [ ${#JWT_SECRET_KEY} -ge 32 ] || die 'JWT_SECRET_KEY has fewer than 32 bytes' 2
   case "$database_url$redis_url" in *[\"\\\']*) die 'DATABASE_URL and REDIS_URL may not hold quotes or backslashes' 2 ;; esac
+  known_names
   one_line_each
+}
+
+# Those of the stack itself, not of its daemons.
+of_the_stack='PORT|HOME|BUILD|MIGRATE_URL|REGISTRATION|RECORD|(TEST|BENCH|STORM)_[A-Z_]*'
+
+# A name that is misspelt would be a setting that is not heeded.
+known_names() {
+  for variable in $(env | sed -n 's/^\(TASKFORGE_[A-Za-z0-9_]*\)=.*/\1/p'); do
+    name=$variable
+    case $name in *_URL_FILE | *_KEY_FILE | *_PASSWORD_FILE) name=${name%_FILE} ;; esac
+    echo "$name" | grep -qE "^TASKFORGE_(PAYMENT_SANDBOX|$of_the_stack)$" || grep -qE "^#?$name=" "$root/conf/taskforge.env.example" ||
+      die "$variable is no setting of TaskForge: conf/taskforge.env.example lists them" 2
+  done
 }
 
 # They become lines of files.
@@ -103,7 +117,7 @@ END
       "TASKFORGE_PAYMENT_KEY_FILE=$home/conf/payment-sandbox.key" >>"$home/.new"
   fi
   [ "$2" != taskforge.env ] || env | grep -E '^TASKFORGE_[A-Z_]+=' |
-    grep -vE '^TASKFORGE_(PORT|HOME|BUILD|MIGRATE_URL|REGISTRATION|TEST_[A-Z_]*|BENCH_[A-Z_]*|REDIS_LIBRARY|DATA_DIR)=' | sort >>"$home/.new" || :
+    grep -vE "^TASKFORGE_($of_the_stack|REDIS_LIBRARY|DATA_DIR)=" | sort >>"$home/.new" || :
   place "$home/.new" "$home/conf/$2" 0600 "$own"
   rm -f "$home/.new"
 }
