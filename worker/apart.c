@@ -115,18 +115,19 @@ static tfw_apart_end_t judge(tfw_apart_t *apart, const tfw_apart_work_t *work, i
 {
     bool slow = WIFSIGNALED(status) && WTERMSIG(status) == SIGPROF,
          memory = WIFEXITED(status) && WEXITSTATUS(status) == NO_MEMORY;
+    const char *step = apart->step, *gap = *step ? " " : "";
 
     apart->step[sizeof(apart->step) - 1] = '\0';
     if (slow) {
-        snprintf(error, error_size, "%s%stakes too much time", apart->step, *apart->step ? " " : "");
+        snprintf(error, error_size, "%s%stakes too much time", step, gap);
     } else if (memory) {
-        snprintf(error, error_size, "%s%stakes more than %lld MB of memory", apart->step,
-                 *apart->step ? " " : "", (long long)work->memory_bytes >> 20);
+        snprintf(error, error_size, "%s%stakes more than %lld MB of memory", step, gap,
+                 (long long)work->memory_bytes >> 20);
     } else if (WIFSIGNALED(status)) {
         const char *name = sigabbrev_np(WTERMSIG(status));
 
-        snprintf(error, error_size, "%s%sended its process by signal %d (SIG%s)", apart->step,
-                 *apart->step ? " " : "", WTERMSIG(status), name ? name : "?");
+        snprintf(error, error_size, "%s%sended its process by signal %d (SIG%s)", step, gap, WTERMSIG(status),
+                 name ? name : "?");
     } else if (WEXITSTATUS(status) != 0 || apart->len > work->answer_max) {
         snprintf(error, error_size, "a process for it could not be prepared");
     } else {

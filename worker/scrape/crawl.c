@@ -152,8 +152,7 @@ static void list_links(const crawl_t *c, const tfw_page_t *page, tf_buf_t *urls)
         return;
     }
     for (xmlNodePtr node = root; node && count < TFW_LINKS_MAX; node = tfw_node_next(root, node, true)) {
-        bool link = tfw_node_is(node, "a") || tfw_node_is(node, "area");
-        const char *href = link ? tfw_node_attribute(node, "href") : NULL;
+        const char *href = tfw_node_link(node);
         char url[TFW_URL_SIZE];
 
         if (!href || (c->request->respect_robots && has_word(tfw_node_attribute(node, "rel"), "nofollow"))) {

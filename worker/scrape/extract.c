@@ -73,11 +73,6 @@ static void add_attribute(tfw_sheet_t *sheet, xmlNodePtr node, const char *name)
     xmlFree(value);
 }
 
-static bool is_link(xmlNodePtr node)
-{
-    return (tfw_node_is(node, "a") || tfw_node_is(node, "area")) && tfw_node_attribute(node, "href");
-}
-
 /* The absolute URLs of the links within a node; details: as objects with their texts. */
 static void add_links(tfw_sheet_t *sheet, const tfw_page_t *page, xmlNodePtr root, bool details)
 {
@@ -87,7 +82,7 @@ static void add_links(tfw_sheet_t *sheet, const tfw_page_t *page, xmlNodePtr roo
     for (xmlNodePtr node = root; node && count < TFW_LINKS_MAX; node = tfw_node_next(root, node, true)) {
         size_t from = sheet->json.len;
         char url[TFW_URL_SIZE];
-        const char *href = is_link(node) ? tfw_node_attribute(node, "href") : NULL;
+        const char *href = tfw_node_link(node);
 
         if (!href || !tfw_url_resolve(page->base, href, strlen(href), url)) {
             continue;

@@ -299,3 +299,8 @@ const char *tfw_node_attribute(xmlNodePtr node, const char *name)
     }
     return NULL;
 }
+
+const char *tfw_node_link(xmlNodePtr node)
+{
+    return tfw_node_is(node, "a") || tfw_node_is(node, "area") ? tfw_node_attribute(node, "href") : NULL;
+}

@@ -33,6 +33,9 @@ bool tfw_node_is(xmlNodePtr node, const char *name);
 /* The value of an attribute as the tree has it; NULL: there is none, or it is not plain. */
 const char *tfw_node_attribute(xmlNodePtr node, const char *name);
 
+/* Where a link leads, as its href has it; NULL: the node is none. */
+const char *tfw_node_link(xmlNodePtr node);
+
 /* The name of the character set; "": none is declared. For tests. */
 const char *tfw_charset(const char *bytes, size_t len, const char *content_type, char name[48]);
 
