@@ -46,6 +46,14 @@ void tf_pg_put_time(uint8_t out[8], int64_t unix_us)
     tf_pg_put_int8(out, unix_us - PG_EPOCH_US);
 }
 
+void tf_pg_put_float8(uint8_t out[8], double v)
+{
+    int64_t bits;
+
+    memcpy(&bits, &v, sizeof(bits));
+    tf_pg_put_int8(out, bits);
+}
+
 int16_t tf_pg_get_int2(const void *p)
 {
     return (int16_t)get_be(p, 2);

@@ -49,6 +49,7 @@ void tf_pg_put_int2(uint8_t out[2], int16_t v);
 void tf_pg_put_int4(uint8_t out[4], int32_t v);
 void tf_pg_put_int8(uint8_t out[8], int64_t v);
 void tf_pg_put_time(uint8_t out[8], int64_t unix_us);
+void tf_pg_put_float8(uint8_t out[8], double v);
 int16_t tf_pg_get_int2(const void *p);
 int32_t tf_pg_get_int4(const void *p);
 int64_t tf_pg_get_int8(const void *p);

@@ -56,6 +56,14 @@ void tfd_pg_time(tfd_pg_params_t *p, int64_t unix_us)
     scalar(p, bytes, sizeof(bytes));
 }
 
+void tfd_pg_float8(tfd_pg_params_t *p, double v)
+{
+    uint8_t bytes[8];
+
+    tf_pg_put_float8(bytes, v);
+    scalar(p, bytes, sizeof(bytes));
+}
+
 void tfd_pg_bool(tfd_pg_params_t *p, bool v)
 {
     uint8_t byte = v;

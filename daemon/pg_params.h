@@ -22,6 +22,7 @@ typedef struct {
 void tfd_pg_int2(tfd_pg_params_t *p, int16_t v);
 void tfd_pg_int4(tfd_pg_params_t *p, int32_t v);
 void tfd_pg_int8(tfd_pg_params_t *p, int64_t v);
+void tfd_pg_float8(tfd_pg_params_t *p, double v);
 void tfd_pg_bool(tfd_pg_params_t *p, bool v);
 void tfd_pg_time(tfd_pg_params_t *p, int64_t unix_us);               /* timestamptz */
 void tfd_pg_bytes(tfd_pg_params_t *p, const void *data, size_t len); /* text, uuid; NULL: SQL NULL */

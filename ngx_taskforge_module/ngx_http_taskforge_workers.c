@@ -20,7 +20,8 @@ static void ngx_http_taskforge_workers_write(ngx_http_request_t *r,
  * $1 id uuid, NULL: all; $2 only those after this id, NULL: from the start;
  * $3 status, NULL: any; $4 pool, NULL: any; $5 limit int4.  A worker that is
  * stuck is online, and is shown as stuck.  Jobs that run: jobs_running, by
- * incarnation.
+ * incarnation.  What was measured holds for a worker that is there, and whose
+ * last heartbeat had it.
  */
 
 static const tf_sql_t  ngx_http_taskforge_sql_workers = {
@@ -38,10 +39,17 @@ static const tf_sql_t  ngx_http_taskforge_sql_workers = {
                 "AND status = " TF_SQL_RUNNING " LIMIT 100) j), "
         "w.processed, w.failed, w.started_at, w.heartbeat_at, "
         "round(greatest(0, extract(epoch FROM now() - w.heartbeat_at)), 3)"
-            "::text, w.last_fetch_at, w.stuck_since "
+            "::text, w.last_fetch_at, w.stuck_since, m.memory_bytes, "
+        "round(m.cpu_percent::numeric, 2)::text, "
+        "round(m.processed_per_second::numeric, 3)::text, "
+        "round(m.failed_per_second::numeric, 3)::text "
     "FROM workers w CROSS JOIN LATERAL (SELECT CASE "
         "WHEN w.status = 'online' AND w.stuck_since IS NOT NULL THEN 'stuck' "
         "ELSE w.status END AS status) s "
+    "LEFT JOIN LATERAL (SELECT w.memory_bytes, w.cpu_percent, "
+        "w.processed_per_second, w.failed_per_second "
+        "WHERE w.status NOT IN ('offline', 'lost') "
+            "AND w.measured_at = w.heartbeat_at) m ON true "
     "WHERE w.id > coalesce($2::uuid, '00000000-0000-0000-0000-000000000000') "
         "AND ($1::uuid IS NULL OR w.id = $1) "
         "AND ($3::text IS NULL OR s.status = $3) "
@@ -229,6 +237,10 @@ static const struct {
     { "heartbeat_age_seconds", JSON },
     { "last_fetch_at", TIME },
     { "stuck_since", TIME },
+    { "memory_bytes", INT8 },
+    { "cpu_percent", JSON },
+    { "processed_per_second", JSON },
+    { "failed_per_second", JSON },
     { NULL, TEXT }
 };
 

@@ -22,6 +22,12 @@ like($w->{incarnation}, qr/^\d+$/, '... and its incarnation');
 cmp_ok($w->{heartbeat_age_seconds}, '<', 60, '... beats');
 is_deeply([sort keys %{$tf->get("$api/workers/$w->{id}")->json}], [sort keys %$w], 'the worker by itself has the same fields');
 ok($tf->get("$api/workers/00000000-0000-7000-8000-000000000000")->is_problem(404), 'a worker that does not exist: 404');
+ok(wait_until(30, sub { defined named('default')->{memory_bytes} }), 'with a heartbeat it says what it does and takes:');
+$w = named('default');
+my $memory = $w->{memory_bytes};
+ok($memory > 1_000_000 && $memory < 4_000_000_000, "... memory ($memory bytes)");
+cmp_ok($w->{cpu_percent}, '>', 0, '... the processor, which it took to start');
+is_deeply([map { 0 + $_ } @$w{qw(processed_per_second failed_per_second)}], [0, 0], '... and no jobs yet');
 
 my $job = $tf->submit({type => 'sleep', payload => {seconds => 8}, priority => 'high'});
 $tf->wait_for_status($job->{id}, 'RUNNING');
@@ -32,6 +38,12 @@ ok(wait_until(20, sub { $tf->get("$api/workers/$w->{id}")->json->{active} == 1 }
 is($tf->wait_for_end($job->{id})->{status}, 'SUCCESS', 'it ends');
 ok(wait_until(20, sub { $tf->get("$api/workers/$w->{id}")->json->{processed} == 1 }), '... and is counted again');
 is_deeply(named('default')->{active_jobs}, [], '... and is listed no more');
+ok(wait_until(30, sub { named('default')->{processed_per_second} > 0 }), '... and makes a rate');
+is(0 + named('default')->{failed_per_second}, 0, '... none of which failed');
+
+# what is seen after a while
+my $big = $tf->submit({type => 'echo', payload => {delay_ms => 600_000, list => [map { {} } 1 .. 200_000]}})->{id};
+my $late = $tf->submit({type => 'sleep', payload => {seconds => 600}, timeout_seconds => 1, max_retries => 0})->{id};
 
 # lists
 my $gone = $tf->insert_worker('gone', status => 'offline');
@@ -42,6 +54,19 @@ my $page = $tf->get("$api/workers?limit=1")->json;
 is(scalar @{$page->{items}}, 1, 'page by page');
 isnt($tf->get("$api/workers?limit=1&cursor=$page->{next_cursor}")->json->{items}[0]{id}, $page->{items}[0]{id}, '... each once');
 ok($tf->get("$api/workers?$_")->is_problem(422), "workers?$_: 422") for qw(status=asleep pool=a%20b limit=0 cursor=x);
+
+ok(wait_until(60, sub { named('default')->{failed_per_second} > 0 }), 'a job that failed makes a rate');
+ok(wait_until(60, sub { named('default')->{memory_bytes} > $memory + 32_000_000 }), 'a job that takes memory is in that of its worker');
+$tf->post("$api/jobs/$big/cancel", undef);
+is($tf->wait_for_end($big, 60)->{status}, 'CANCELLED', '... as long as it runs');
+ok(wait_until(30, sub { named('default')->{processed} == 3 }), '... and counts as one that ended');
+my $rate = named('default')->{processed_per_second};
+$tf->insert_worker('older');
+$tf->sql("UPDATE workers SET memory_bytes = 5, measured_at = heartbeat_at WHERE pool = 'older'");
+is(named('older')->{memory_bytes}, 5, 'what the last heartbeat has measured is shown');
+$tf->sql("UPDATE workers SET heartbeat_at = now() WHERE pool = 'older'");
+is(named('older')->{memory_bytes}, undef, '... not what one before it had, when a worker of an older version took the row');
+$tf->sql("DELETE FROM workers WHERE pool = 'older'");
 
 # forgotten
 my $id = named('gone')->{id};
@@ -77,9 +102,13 @@ wait_until(30, sub { $tf->log_events('scheduler', 'worker_not_stuck') });
 is(scalar($tf->log_events('scheduler', 'worker_not_stuck')), 1, '... says the scheduler');
 
 # lost
+my @numbers = qw(memory_bytes cpu_percent processed_per_second failed_per_second);
+ok(wait_until(30, sub { (named('helper')->{processed_per_second} // 0) > 0 }), 'a worker shows its rate');
 $tf->kill_part('worker3');
 ok(wait_until(30, sub { named('helper')->{status} eq 'lost' }), 'a killed worker is lost');
+is_deeply([@{named('helper')}{@numbers}], [(undef) x @numbers], '... and what it did and took is not shown as if it still did');
 ok(wait_until(30, sub { announced('worker_offline', 'helper') }), '... and announced');
 is($tf->api->delete("$api/workers/" . named('helper')->{id})->status, 204, '... and can be deleted');
+ok(wait_until(120, sub { named('default')->{processed_per_second} < $rate }), 'the rate of a worker that has nothing to do falls');
 
 done_testing;

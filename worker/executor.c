@@ -280,6 +280,7 @@ bool tfw_executor_spawn(tfw_executor_t *ex)
     ex->look_us = INT64_MAX;
     ex->slow = ex->paused = ex->leaving = false;
     ex->spawned_us = tfw_monotonic_us();
+    ex->cpu_us = 0;
     if (open_channels(ex, &output)) {
         /* No signal may run one of libuv's handlers in the child: they write into a pipe that both share. */
         sigfillset(&all);

@@ -50,6 +50,7 @@ typedef struct tfw_executor_s {
     uint32_t blamed;
     bool leaving; /* it was told to end, as there are to be fewer */
     int64_t spawned_us;
+    int64_t cpu_us;        /* processor time of this process that was seen: usage.h */
     int64_t respawn_at_us; /* not running: start it then */
     int output_lines;      /* logged within the current second */
     int64_t output_second;

@@ -183,6 +183,27 @@ static void on_beat(void *data, tfd_pg_outcome_t outcome, const PGresult *result
     }
 }
 
+/* What the worker does and takes, as four parameters. */
+static void add_numbers(tfd_pg_params_t *params, tfw_worker_t *w)
+{
+    tfw_registration_t *r = &w->registration;
+    tfw_per_second_t rates;
+
+    tfw_usage_measure(&r->usage, w);
+    rates = tfw_rates_read(&r->rates, &(tfw_reading_t){.at_us = tfw_monotonic_us(),
+                                                       .processed = w->pool.processed,
+                                                       .failed = w->pool.failed,
+                                                       .cpu_us = r->usage.cpu_us});
+    if (r->usage.memory_bytes >= 0) {
+        tfd_pg_int8(params, r->usage.memory_bytes);
+    } else {
+        tfd_pg_bytes(params, NULL, 0);
+    }
+    tfd_pg_float8(params, rates.cpu_percent);
+    tfd_pg_float8(params, rates.processed);
+    tfd_pg_float8(params, rates.failed);
+}
+
 static bool send_beat(tfw_worker_t *w, const char *status, tfd_pg_answer_fn answer, void *data)
 {
     /* who has no executor left asks for nothing, and misses nothing */
@@ -201,6 +222,7 @@ static bool send_beat(tfw_worker_t *w, const char *status, tfd_pg_answer_fn answ
         tfd_pg_bytes(&params, NULL, 0);
     }
     tfd_pg_bool(&params, w->registration.own_will);
+    add_numbers(&params, w);
     return tfd_pg_send(&w->ledger_pg, &tfw_sql_heartbeat, &params, answer, data);
 }
 
@@ -243,6 +265,7 @@ void tfw_registration_start(tfw_registration_t *registration, tfw_worker_t *work
 {
     uint64_t interval_ms = (uint64_t)worker->options.heartbeat_seconds * 1000;
 
+    tfw_rates_read(&registration->rates, &(tfw_reading_t){.at_us = tfw_monotonic_us()});
     uv_timer_init(&worker->loop, &registration->timer);
     registration->timer.data = worker;
     uv_timer_start(&registration->timer, on_timer, interval_ms, interval_ms);

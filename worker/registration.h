@@ -6,6 +6,9 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "rates.h"
+#include "usage.h"
+
 struct tfw_worker_s;
 
 typedef struct {
@@ -14,6 +17,8 @@ typedef struct {
     bool registering, beating, types_written, announced;
     bool beat_again; /* something changed while a heartbeat was under way */
     bool own_will;   /* a signal has changed the status since: what the row asked for before is void */
+    tfw_rates_t rates;
+    tfw_usage_t usage;
     uv_timer_t timer;
     void (*gone)(struct tfw_worker_s *w);
 } tfw_registration_t;

@@ -18,7 +18,8 @@ static void scalars_are_kept(void **state)
     tfd_pg_int8(&p, 0x0102030405060708);
     tfd_pg_bool(&p, true);
     tfd_pg_time(&p, 946684800000001); /* PostgreSQL counts from 2000 */
-    assert_int_equal(p.n, 5);
+    tfd_pg_float8(&p, -42);
+    assert_int_equal(p.n, 6);
     assert_int_equal(p.lengths[0], 2);
     assert_memory_equal(p.values[0], "\1\2", 2);
     assert_int_equal(p.lengths[1], 4);
@@ -29,6 +30,8 @@ static void scalars_are_kept(void **state)
     assert_memory_equal(p.values[3], "\1", 1);
     assert_int_equal(p.lengths[4], 8);
     assert_memory_equal(p.values[4], "\0\0\0\0\0\0\0\1", 8);
+    assert_int_equal(p.lengths[5], 8);
+    assert_memory_equal(p.values[5], "\xC0\x45\0\0\0\0\0\0", 8);
 }
 
 static void bytes_are_pointed_to(void **state)
