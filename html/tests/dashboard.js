@@ -331,6 +331,8 @@ await ok('a worker is made quiet, resized, and takes jobs again', async () => {
   await go('Workers');
   const card = page.getByRole('article').first();
   await card.getByText('Online', { exact: true }).waitFor();
+  await page.getByRole('region', { name: 'Pool default' }).getByText(/slots busy, [\d.]+\/s, [\d.]+ MB/).waitFor();
+  await card.getByRole('definition').filter({ hasText: /^[\d.]+ MB$/ }).waitFor();
   await card.getByRole('button', { name: 'Quiet' }).click();
   await card.getByText('Quiet', { exact: true }).first().waitFor();
   await card.getByRole('button', { name: 'Resume' }).click();

@@ -7,6 +7,8 @@ const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
 
 export const count = (n: number): string => (Math.abs(n) < 100_000 ? number.format(n) : compact.format(n));
 export const percent = (share: number): string => `${share === 1 ? 100 : (Math.floor(share * 10_000) / 100).toFixed(share > 0.99 ? 2 : 1)} %`;
+/** 0.2 → "0.20/s", 82.4 → "82/s"; null → "–" */
+export const perSecond = (n: number | null): string => (n === null ? '–' : `${n < 10 ? n.toFixed(2) : count(Math.round(n))}/s`);
 export const localTime = (time: string): string => local.format(new Date(time));
 export const clockTime = (time: string): string => clock.format(new Date(time));
 /** "2026-11-23 02:19:02.277108 UTC" */

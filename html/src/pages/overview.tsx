@@ -3,7 +3,7 @@ import { memo, useMemo, useState, type ReactNode } from 'react';
 import { Link } from 'wouter';
 
 import { api, ok, type Event, type Job, type Queue, type Stats, type Summary } from '../lib/api';
-import { clockTime, count, duration, percent, quantile, utcTime } from '../lib/format';
+import { clockTime, count, duration, percent, perSecond, quantile, utcTime } from '../lib/format';
 import { useLive } from '../lib/live';
 import { STATUSES } from '../lib/presets';
 import { Chart } from '../ui/chart';
@@ -68,7 +68,7 @@ function Figures({ stats, summary }: { stats: Stats; summary: Summary | undefine
       <Figure label="Succeeded" value={count(stats.succeeded)} href="/jobs?status=SUCCESS" note={`${count(stats.completed_today)} today`} />
       <Figure label="Failed" value={count(stats.failed + stats.dead_letter)} href="/jobs?status=FAILED,DEAD_LETTER" note={`${count(stats.dead_letter)} dead ${stats.dead_letter === 1 ? 'letter' : 'letters'}, ${count(stats.failed_today)} today`} />
       <Figure label="Workers" value={count(stats.workers_online)} href="/workers" note={workersNote} />
-      <Figure label="Throughput" value={`${stats.throughput_per_sec.toFixed(stats.throughput_per_sec < 10 ? 2 : 0)}/s`} note="over the last minute" />
+      <Figure label="Throughput" value={perSecond(stats.throughput_per_sec)} note="over the last minute" />
       <Figure
         label="Duration, median"
         value={duration(summary?.p50_duration_seconds)}

@@ -3,8 +3,9 @@ import { useState } from 'react';
 import { Link } from 'wouter';
 
 import { api, ok, type Worker } from '../lib/api';
-import { count, duration } from '../lib/format';
+import { count, duration, fileSize, perSecond } from '../lib/format';
 import { useMay } from '../lib/me';
+import { busySlots, isAlive, poolsOf, readWorkers, sumsOf, type Sums } from '../lib/workers';
 import { Confirm, Dialog } from '../ui/dialog';
 import { Field } from '../ui/field';
 import { Empty, Loaded, PageHead } from '../ui/panel';
@@ -14,21 +15,25 @@ import { complain, say } from '../ui/toast';
 
 type Order = 'quiet' | 'resume' | 'stop';
 
+const READ_AGAIN_MS = 5000;
+const CARDS_SHOWN = 60;
+
 export default function Workers() {
   const workers = useQuery({
     queryKey: ['workers'],
-    queryFn: () => ok(api.GET('/workers', { params: { query: { limit: 100 } } })),
-    refetchInterval: 5000,
+    queryFn: ({ signal }) => readWorkers(signal),
+    // the limits count each page
+    refetchInterval: ({ state }) => READ_AGAIN_MS * (state.data?.pages ?? 1),
   });
   return (
     <>
-      <PageHead title="Workers" note={workers.data && <Total workers={workers.data.items} />} />
+      <PageHead title="Workers" note={workers.data && <Total sums={sumsOf(workers.data.items)} more={workers.data.more} />} />
       <Loaded query={workers}>
         {({ items }) =>
           items.length ? (
-            <div className="grid gap-4 lg:grid-cols-2 2xl:grid-cols-3">
-              {items.map((worker) => (
-                <WorkerCard key={worker.id} worker={worker} />
+            <div className="space-y-6">
+              {poolsOf(items).map(([pool, members]) => (
+                <Pool key={pool} name={pool} workers={members} />
               ))}
             </div>
           ) : (
@@ -40,26 +45,52 @@ export default function Workers() {
   );
 }
 
-function Total({ workers }: { workers: Worker[] }) {
-  const alive = workers.filter((worker) => ['online', 'quiet', 'stopping', 'stuck'].includes(worker.status));
-  const slots = alive.reduce((sum, worker) => sum + worker.concurrency, 0);
-  const active = alive.reduce((sum, worker) => sum + Math.min(worker.active, worker.concurrency), 0);
-  return <>{alive.length} alive, {active} of {slots} slots busy</>;
+function Total({ sums, more = false }: { sums: Sums; more?: boolean }) {
+  return (
+    <>
+      {count(sums.alive)}{sums.all > sums.alive && ` of ${count(sums.all)}`} alive, {count(sums.busy)} of {count(sums.slots)} slots busy
+      {sums.perSecond !== null && `, ${perSecond(sums.perSecond)}`}
+      {sums.memory !== null && `, ${fileSize(sums.memory)}`}
+      {more && '; there are more workers than these'}
+    </>
+  );
+}
+
+function Pool({ name, workers }: { name: string; workers: Worker[] }) {
+  const [shown, setShown] = useState(CARDS_SHOWN);
+  return (
+    <section aria-label={`Pool ${name}`}>
+      <div className="mb-2 flex flex-wrap items-baseline justify-between gap-x-4">
+        <h2 className="min-w-0 text-base [overflow-wrap:anywhere]">{name}</h2>
+        <p className="text-xs text-muted"><Total sums={sumsOf(workers)} /></p>
+      </div>
+      <div className="grid gap-4 lg:grid-cols-2 2xl:grid-cols-3">
+        {workers.slice(0, shown).map((worker) => (
+          <WorkerCard key={worker.id} worker={worker} />
+        ))}
+      </div>
+      {workers.length > shown && (
+        <div className="p-3 text-center">
+          <button type="button" className="button" onClick={() => setShown(shown + CARDS_SHOWN)}>Show more ({count(workers.length - shown)})</button>
+        </div>
+      )}
+    </section>
+  );
 }
 
 function WorkerCard({ worker }: { worker: Worker }) {
-  const alive = !['offline', 'lost'].includes(worker.status);
-  const share = worker.concurrency ? Math.min(1, worker.active / worker.concurrency) : 0;
+  const alive = isAlive(worker);
+  const share = worker.concurrency ? busySlots(worker) / worker.concurrency : 0;
   return (
     <article className="panel" aria-label={`${worker.hostname} / ${worker.pool}`}>
       <header className="flex flex-wrap items-center justify-between gap-2 border-b border-line px-4 py-3">
-        <h2 className="min-w-0 truncate">{worker.hostname} <span className="font-normal text-muted">/ {worker.pool}</span></h2>
+        <h3 className="min-w-0 truncate">{worker.hostname} <span className="font-normal text-muted">/ {worker.pool}</span></h3>
         <WorkerState status={worker.status} />
       </header>
       <div className="space-y-3 p-4">
         <div>
           <div className="flex justify-between text-xs text-muted">
-            <span>{Math.min(worker.active, worker.concurrency)} of {worker.concurrency} slots busy</span>
+            <span>{alive && `${busySlots(worker)} of `}{worker.concurrency} slots{alive && ' busy'}</span>
             <span>beat <Time at={worker.heartbeat_at} /></span>
           </div>
           <div className="mt-1 h-1.5 overflow-hidden rounded-full bg-raised">
@@ -68,13 +99,16 @@ function WorkerCard({ worker }: { worker: Worker }) {
         </div>
         <dl className="grid grid-cols-3 gap-3">
           {[
-            ['Processed', count(worker.processed)],
-            ['Failed', count(worker.failed)],
+            ['Processed', count(worker.processed), perSecond(worker.processed_per_second)],
+            ['Failed', count(worker.failed), perSecond(worker.failed_per_second)],
             ['Up for', alive ? duration(Math.max(1, Math.round((Date.now() - Date.parse(worker.started_at)) / 1000))) : '–'],
-          ].map(([name, value]) => (
+            ['Memory', worker.memory_bytes === null ? '–' : fileSize(worker.memory_bytes)],
+            ['CPU', worker.cpu_percent === null ? '–' : `${worker.cpu_percent.toFixed(worker.cpu_percent < 10 ? 1 : 0)} %`],
+          ].map(([name, value, rate]) => (
             <div key={name}>
               <dt className="text-xs text-muted">{name}</dt>
               <dd className="tabular-nums">{value}</dd>
+              {rate && <dd className="text-xs tabular-nums text-muted" title="over the last minute">{rate}</dd>}
             </div>
           ))}
         </dl>
