@@ -133,7 +133,8 @@
 #define NGX_HTTP_TASKFORGE_SQL_WHY                                            \
     "SELECT " TF_JOB_COLUMNS_LIGHT("j.") ", j.enqueued_at, now(), "           \
     "(SELECT q.state FROM queues q WHERE q.name = j.queue), "                 \
-    "w.alive::int4, w.serving::int4, w.able::int4, w.taking::int4, "          \
+    "w.alive::int4, w.serving::int4, w.able::int4, w.wanting::int4, "         \
+    "w.taking::int4, "                                                        \
     "w.slots::int4, w.busy::int4, "                                           \
     "(SELECT count(*) FROM (("                                                \
         "SELECT FROM jobs b WHERE b.status = " TF_SQL_QUEUED " "              \
@@ -146,18 +147,21 @@
         "SELECT count(*) AS alive, "                                          \
         "count(*) FILTER (WHERE serves) AS serving, "                         \
         "count(*) FILTER (WHERE serves AND knows) AS able, "                  \
-        "count(*) FILTER (WHERE serves AND knows AND takes) AS taking, "      \
-        "coalesce(sum(concurrency) "                                          \
-            "FILTER (WHERE serves AND knows AND takes), 0) AS slots, "        \
-        "coalesce(sum(least(active, concurrency)) "                           \
-            "FILTER (WHERE serves AND knows AND takes), 0) AS busy "          \
+        "count(*) FILTER (WHERE serves AND knows AND wants) AS wanting, "     \
+        "count(*) FILTER (WHERE takes) AS taking, "                           \
+        "coalesce(sum(concurrency) FILTER (WHERE takes), 0) AS slots, "       \
+        "coalesce(sum(least(active, concurrency)) FILTER (WHERE takes), 0) "  \
+            "AS busy "                                                        \
+        "FROM (SELECT *, serves AND knows AND wants AND willing AS takes "    \
         "FROM (SELECT concurrency, active, "                                  \
             "EXISTS (SELECT FROM unnest(queues) e "                           \
                 "WHERE queue_matches(j.queue, e)) AS serves, "                \
             "types IS NULL OR j.type = ANY (types) AS knows, "                \
-            "status = 'online' "                                              \
-                "AND coalesce(desired_status, 'online') = 'online' AS takes " \
-            "FROM workers WHERE status IN ('online', 'quiet', 'stopping')) v" \
+            "j.priority >= lowest_priority AS wants, "                        \
+            "status = 'online' AND coalesce(desired_status, 'online') "       \
+                "= 'online' AS willing "                                      \
+            "FROM workers "                                                   \
+            "WHERE status IN ('online', 'quiet', 'stopping')) u) v"           \
     ") w WHERE j.id = $1"
 
 

@@ -28,6 +28,7 @@ typedef struct {
     int32_t       alive;
     int32_t       serving;
     int32_t       able;
+    int32_t       wanting;
     int32_t       taking;
     int32_t       slots;
     int32_t       busy;
@@ -115,8 +116,8 @@ ngx_http_taskforge_why_read(ngx_http_taskforge_why_t *why, PGresult *res)
     int                           c;
     size_t                        i;
     int32_t                      *counts[] = {
-        &why->alive, &why->serving, &why->able, &why->taking, &why->slots,
-        &why->busy, &why->before
+        &why->alive, &why->serving, &why->able, &why->wanting, &why->taking,
+        &why->slots, &why->busy, &why->before
     };
     ngx_http_taskforge_pg_row_t   row = { res, 0 };
 
@@ -297,12 +298,19 @@ ngx_http_taskforge_why_workers(tf_buf_t *out, ngx_http_taskforge_why_t *why)
                                       "knows its type", (int) why->serving);
         tf_json_kstr(out, "type", why->job.type.data, why->job.type.len);
 
+    } else if (why->wanting == 0) {
+        ngx_http_taskforge_why_reason(out, "no_worker_for_priority",
+                                      "the workers that could run it (%d) "
+                                      "take no jobs of its priority",
+                                      (int) why->able);
+        tf_json_kint(out, "priority_value", why->job.priority);
+
     } else if (why->taking == 0) {
         ngx_http_taskforge_why_reason(out, "workers_quiet",
                                       "the workers that could run it (%d) "
                                       "have been told to take no jobs, or are "
                                       "stopping",
-                                      (int) why->able);
+                                      (int) why->wanting);
 
     } else if (why->busy >= why->slots) {
         ngx_http_taskforge_why_reason(out, "workers_busy",

@@ -28,7 +28,8 @@ static const tf_sql_t  ngx_http_taskforge_sql_workers = {
     "tfr_workers",
     "SELECT w.id, w.hostname, w.pool, w.incarnation, s.status, w.pid, "
         "w.version, array_to_json(w.queues)::text, "
-        "array_to_json(w.types)::text, w.labels, w.concurrency, "
+        "array_to_json(w.types)::text, w.labels, w.lowest_priority::int4, "
+        "w.concurrency, "
         "w.desired_status, w.desired_concurrency, w.active, "
         "(SELECT coalesce(json_agg(json_build_object('id', j.id, "
             "'type', j.type, 'queue', j.queue, 'priority', j.priority, "
@@ -225,6 +226,7 @@ static const struct {
     { "queues", JSON },
     { "types", JSON },
     { "labels", JSON },
+    { "lowest_priority", INT4 },
     { "concurrency", INT4 },
     { "desired_status", TEXT },
     { "desired_concurrency", INT4 },

@@ -3,4 +3,5 @@ ALTER TABLE workers
   DROP memory_bytes,
   DROP cpu_percent,
   DROP processed_per_second,
-  DROP failed_per_second;
+  DROP failed_per_second,
+  DROP lowest_priority;

@@ -6,3 +6,7 @@ ALTER TABLE workers
   ADD cpu_percent           double precision,  -- of one processor, over the last minute, worker/rates.h
   ADD processed_per_second  double precision,  -- over the last minute
   ADD failed_per_second     double precision;
+
+-- Jobs below this level it leaves to others. (A worker of an older version does not say.)
+ALTER TABLE workers
+  ADD lowest_priority       smallint NOT NULL DEFAULT 0;

@@ -55,7 +55,9 @@ $tf->sql('DELETE FROM queues');
 $tf->sql("INSERT INTO workers (id, hostname, pool, incarnation, status, pid, version, queues, concurrency, started_at, heartbeat_at, types)
     VALUES (gen_random_uuid(), 'other', 'x', 99, 'online', 1, 'x', '{else*}', 2, now(), now(), '{sleep}')");
 is_deeply(codes($nobody), ['no_worker_for_type'], 'the worker of its queue does not know its type');
-$tf->sql("UPDATE workers SET types = '{noop}', desired_status = 'quiet' WHERE hostname = 'other'");
+$tf->sql("UPDATE workers SET types = '{noop}', lowest_priority = 6, desired_status = 'quiet' WHERE hostname = 'other'");
+is_deeply(codes($nobody), ['no_worker_for_priority'], 'or leaves jobs of its priority to others');
+$tf->sql("UPDATE workers SET lowest_priority = 5 WHERE hostname = 'other'");
 is_deeply(codes($nobody), ['workers_quiet'], 'or was told to take no jobs');
 $tf->sql("UPDATE workers SET desired_status = NULL WHERE hostname = 'other'");
 is_deeply(codes($nobody), ['starting'], 'nothing is in its way');

@@ -38,6 +38,8 @@ my $low = submit('noop', queue => 'invoices', priority => 4);
 my $high = submit('noop', queue => 'invoices', priority => 5);
 is($tf->wait_for_end($high)->{status}, 'SUCCESS', 'a pool that has a lowest level takes what is not below it');
 is($tf->job($low)->{status}, 'QUEUED', '... and leaves the rest');
+is($tf->get("/api/v1/jobs/$low/why")->json->{reasons}[0]{code}, 'no_worker_for_priority', '... and says so to who asks');
+is_deeply({map { $_->{hostname} => $_->{lowest_priority} } @{$tf->get('/api/v1/workers')->json->{items}}}, {test => 0, test2 => 5}, '... as does the list of workers');
 $tf->stop_part('worker2');
 $tf->start_part('worker2', TASKFORGE_WORKER_QUEUES => '*', TASKFORGE_WORKER_INTERNAL => 'false');
 is($tf->wait_for_end($low)->{status}, 'SUCCESS', '... to a pool that has none');

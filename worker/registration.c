@@ -104,6 +104,7 @@ static void register_worker(tfw_worker_t *w)
         tfd_pg_int4(&params, w->pool.wanted);
         tfd_pg_array(&params, &types);
         tfd_pg_bytes(&params, w->options.labels_json, labels);
+        tfd_pg_int2(&params, (int16_t)w->options.lowest_priority);
         w->registration.registering =
             tfd_pg_send(&w->ledger_pg, &tfw_sql_register, &params, on_registered, w);
     }

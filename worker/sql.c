@@ -6,16 +6,17 @@
 const tf_sql_t tfw_sql_register = {
     "tfw_register",
     "INSERT INTO workers AS w (id, hostname, pool, incarnation, status, pid, version, queues, concurrency, "
-    "types, labels, started_at, heartbeat_at) "
-    "VALUES ($1, $2, $3, nextval('worker_incarnations'), 'online', $4, $5, $6, $7, $8, $9, now(), now()) "
+    "types, labels, lowest_priority, started_at, heartbeat_at) "
+    "VALUES ($1, $2, $3, nextval('worker_incarnations'), 'online', $4, $5, $6, $7, $8, $9, $10, now(), now()) "
     "ON CONFLICT (hostname, pool) DO UPDATE SET incarnation = excluded.incarnation, "
     "status = excluded.status, pid = excluded.pid, version = excluded.version, queues = excluded.queues, "
     "concurrency = excluded.concurrency, types = excluded.types, labels = excluded.labels, "
+    "lowest_priority = excluded.lowest_priority, "
     "active = 0, processed = 0, failed = 0, started_at = excluded.started_at, "
     "heartbeat_at = excluded.heartbeat_at, desired_status = NULL, desired_concurrency = NULL, "
     "last_fetch_at = NULL, stuck_since = NULL, measured_at = NULL "
     "RETURNING w.id, w.incarnation",
-    9,
+    10,
 };
 
 const tf_sql_t tfw_sql_heartbeat = {

@@ -113,7 +113,8 @@ function WorkerCard({ worker }: { worker: Worker }) {
           ))}
         </dl>
         <p className="break-words text-xs text-muted">
-          Queues {worker.queues.join(', ')} · pid {worker.pid} · {worker.version}
+          Queues {worker.queues.join(', ')}
+          {worker.lowest_priority > 0 && ` · from level ${worker.lowest_priority}`} · pid {worker.pid} · {worker.version}
           {worker.desired_concurrency !== null && worker.desired_concurrency !== worker.concurrency && ` · told to run ${worker.desired_concurrency}`}
           {worker.desired_status !== null && worker.desired_status !== worker.status && ` · told to be ${worker.desired_status}`}
           {Object.entries(worker.labels ?? {}).map(([name, value]) => ` · ${name}=${value}`).join('')}
