@@ -30,30 +30,29 @@ typedef struct tfw_executor_s {
     int fd;        /* the daemon's end of the pair */
     int far_fd;    /* the executor's end, kept to take back what it has not read */
     int output_fd; /* its standard output and error */
+    uint32_t last_seq;
     uv_poll_t *poll, *output_poll;
     tfw_board_t *board; /* shared memory; lives as long as the daemon */
-    uint32_t last_seq;
-    tfw_jobs_t jobs; /* sent and not ended, in the order sent; no places: the first runs or is about to */
+    tfw_jobs_t jobs;    /* sent and not ended, in the order sent; no places: the first runs or is about to */
     int njobs;
-    int64_t payload_bytes; /* of all of them */
-    bool slow;             /* no places: the first runs long, nothing is queued behind it */
-    bool paused;           /* not listened to for now */
-    int64_t heard_us;      /* when it was listened to again after a pause */
     tfw_doom_t doom;
-    int64_t kill_at_us;  /* SIGKILL then; 0: not being killed, or killed already */
-    uint32_t cancel_seq; /* no places: its handler was asked to stop; 0: none was */
+    int64_t payload_bytes; /* of all of them */
+    int64_t heard_us;      /* when it was listened to again after a pause */
+    int64_t kill_at_us;    /* SIGKILL then; 0: not being killed, or killed already */
     /* I/O executor: the jobs by the bits of seq in mask; the earliest of their deadlines; TFW_DOOM_HANG: the
      * job whose code ran then, 0: none */
     tfw_job_t **by_seq;
-    uint32_t mask;
     int64_t look_us;
-    uint32_t blamed;
-    bool leaving; /* it was told to end, as there are to be fewer */
+    uint32_t mask, blamed;
+    uint32_t cancel_seq; /* no places: its handler was asked to stop; 0: none was */
+    bool slow;           /* no places: the first runs long, nothing is queued behind it */
+    bool paused;         /* not listened to for now */
+    bool leaving;        /* it was told to end, as there are to be fewer */
     int64_t spawned_us;
     int64_t cpu_us;        /* processor time of this process that was seen: usage.h */
     int64_t respawn_at_us; /* not running: start it then */
-    int output_lines;      /* logged within the current second */
     int64_t output_second;
+    int output_lines; /* logged within the current second */
 } tfw_executor_t;
 
 /* Prepares the shared memory; false with errno. */
