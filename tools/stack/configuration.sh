@@ -30,9 +30,10 @@ of_the_stack='PORT|HOME|BUILD|MIGRATE_URL|REGISTRATION|RECORD|(TEST|BENCH|STORM)
 # A name that is misspelt would be a setting that is not heeded.
 known_names() {
   for variable in $(env | sed -n 's/^\(TASKFORGE_[A-Za-z0-9_]*\)=.*/\1/p'); do
-    name=$variable
-    case $name in *_URL_FILE | *_KEY_FILE | *_PASSWORD_FILE) name=${name%_FILE} ;; esac
-    echo "$name" | grep -qE "^TASKFORGE_(PAYMENT_SANDBOX|$of_the_stack)$" || grep -qE "^#?$name=" "$root/conf/taskforge.env.example" ||
+    listed=$variable
+    case $listed in *_URL_FILE | *_KEY_FILE | *_PASSWORD_FILE) listed=${listed%_FILE} ;; esac
+    echo "$listed" | grep -qE "^TASKFORGE_(PAYMENT_SANDBOX|$of_the_stack)$" ||
+      grep -qE "^#?$listed=" "$root/conf/taskforge.env.example" ||
       die "$variable is no setting of TaskForge: conf/taskforge.env.example lists them" 2
   done
 }
