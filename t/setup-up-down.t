@@ -47,7 +47,7 @@ is +(stat "$home/conf/jwt.key")[2] & 0777, 0600, 'only the user reads the key of
     local $ENV{ADMIN_PASSWORD} = 'a password of the test';
     my @eve = qw(admin create --username eve --email eve@example.com);
     my ($code, $text) = taskforge(\%env, @eve, '--role', 'viewer');
-    is $code, 0, 'admin create makes an account' or diag $text;
+    is "$code $text", "0 made the viewer eve\n", 'admin create makes an account';
     ok eval { logged_in($port, 'eve', $ENV{ADMIN_PASSWORD}) }, '... that can log in' or diag $@;
     ($code, $text) = taskforge(\%env, @eve);
     is $code, 1, '... once';
