@@ -5,6 +5,7 @@ import { bulkFilter, mayChange } from '../src/lib/bulk';
 import { cronWords } from '../src/lib/cron';
 import { filterOf, searchOf, toggled } from '../src/lib/filters';
 import { count, duration, percent, quantile, relative } from '../src/lib/format';
+import { fromLocal, toLocal } from '../src/lib/local-time';
 import { arranged, fieldsOf, hintOf, initialPayload, isWanted, textOf, valueOf, withMember, type Field } from '../src/lib/schema-form';
 
 const schema = {
@@ -114,6 +115,15 @@ describe('a filter', () => {
     expect(bulkFilter('cancel', { status: 'SUCCESS' })).toBeNull();
     expect(mayChange('retry', 'DEAD_LETTER')).toBe(true);
     expect(mayChange('delete', 'RUNNING')).toBe(false);
+  });
+});
+
+describe('a time that is typed', () => {
+  it('is of this place, and goes into the address and back', () => {
+    const typed = ['2026-03-01T09:05', '2026-07-01T23:59:30'];
+    expect(typed.map((text) => toLocal(fromLocal(text)))).toEqual(typed);
+    expect(fromLocal('2026-03-01T09:05')).toBe(new Date(2026, 2, 1, 9, 5).toISOString());
+    expect([toLocal(undefined), toLocal('yesterday'), fromLocal('')]).toEqual(['', '', undefined]);
   });
 });
 

@@ -1,6 +1,7 @@
 // The API: typed by the document, with the session's token, its errors as one kind of exception.
 import createClient from 'openapi-fetch';
 
+import { noteDate } from './clock';
 import type { components, paths } from './schema';
 import { session } from './session';
 
@@ -49,7 +50,14 @@ export class ApiError extends Error {
   }
 }
 
-export const api = createClient<paths>({ baseUrl: '/api/v1', fetch: (request) => session.fetch(request) });
+export const api = createClient<paths>({
+  baseUrl: '/api/v1',
+  fetch: async (request) => {
+    const answer = await session.fetch(request);
+    noteDate(answer.headers.get('Date'));
+    return answer;
+  },
+});
 
 interface Answer<T> {
   data?: T;

@@ -1,5 +1,5 @@
 // Thousands of events a second become one batch per frame: of each job only its newest event, of all of them the newest few
-// for the feed, and counts. What is kept between two frames is bounded, also while the tab is hidden and has no frames.
+// for the feed. What is kept between two frames is bounded, also while the tab is hidden and has no frames.
 import type { Event } from './api';
 
 export const FEED = 200;
@@ -7,26 +7,24 @@ const JOBS = 5000;
 
 export type JobEvent = NonNullable<Event['job']>;
 
+/** The newest event of a job, and whether it was queued in this batch. */
+export type NewestEvent = JobEvent & { ts: string; queued: boolean };
+
 export interface Batch {
   /** of each job its newest event */
-  jobs: Map<string, JobEvent & { ts: string }>;
+  jobs: Map<string, NewestEvent>;
   /** the newest events, oldest first, at most FEED */
   feed: Event[];
-  /** how many there were of each kind */
-  counts: Map<string, number>;
-  /** of the successes */
-  durations: number[];
   workers: boolean;
   /** more jobs changed than were kept: read again */
   overflow: boolean;
 }
 
 export function emptyBatch(): Batch {
-  return { jobs: new Map(), feed: [], counts: new Map(), durations: [], workers: false, overflow: false };
+  return { jobs: new Map(), feed: [], workers: false, overflow: false };
 }
 
 export function addEvent(batch: Batch, event: Event): void {
-  batch.counts.set(event.event, (batch.counts.get(event.event) ?? 0) + 1);
   if (event.event !== 'job_progress') {
     batch.feed.push(event);
     if (batch.feed.length > FEED * 2) {
@@ -37,11 +35,9 @@ export function addEvent(batch: Batch, event: Event): void {
     batch.workers = true;
     return;
   }
-  if (event.job.duration_seconds !== null && event.event === 'job_success' && batch.durations.length < JOBS) {
-    batch.durations.push(event.job.duration_seconds);
-  }
-  if (batch.jobs.size < JOBS || batch.jobs.has(event.job.id)) {
-    batch.jobs.set(event.job.id, { ...event.job, ts: event.ts });
+  const before = batch.jobs.get(event.job.id);
+  if (before || batch.jobs.size < JOBS) {
+    batch.jobs.set(event.job.id, { ...event.job, ts: event.ts, queued: before?.queued === true || event.event === 'job_queued' });
   } else {
     batch.overflow = true;
   }

@@ -1,9 +1,10 @@
-// What happens now: feeds the query cache, the feed and the counters of the last minutes from the one event stream.
+// What happens now: feeds the query cache, the feed and the counters of the last seconds from the one event stream.
 import { QueryClient, type InfiniteData } from '@tanstack/react-query';
 import { useSyncExternalStore } from 'react';
 
 import { ApiError, type Event, type JobWhole } from './api';
 import { FEED, type Batch } from './coalesce';
+import { Ends } from './ends';
 import { isFinal, patchJob, patchPages, type JobPage } from './patch';
 import { EventStream, type StreamState } from './stream';
 import { throttle } from './throttle';
@@ -24,21 +25,10 @@ export const queryClient = new QueryClient({
   },
 });
 
-const SECONDS = 120;
-
-/** What ended in one second. */
-export interface Second {
-  at: number;
-  succeeded: number;
-  failed: number;
-  durations: number[];
-}
-
 class Live {
   feed: Event[] = [];
-  seconds: Second[] = [];
-  /** jobs submitted since somebody last looked at the list */
-  arrived = 0;
+  readonly ends = new Ends();
+  private readonly followers = new Set<(jobs: Batch['jobs']) => void>();
   private readonly listeners = new Set<() => void>();
   private version = 0;
 
@@ -48,33 +38,22 @@ class Live {
   };
   snapshot = (): number => this.version;
 
-  add(batch: Batch): void {
-    const at = Math.floor(Date.now() / 1000);
-    let second = this.seconds.at(-1);
-    if (second?.at !== at) {
-      second = { at, succeeded: 0, failed: 0, durations: [] };
-      this.seconds.push(second);
-      this.seconds = this.seconds.filter((old) => old.at > at - SECONDS);
-    }
-    second.succeeded += batch.counts.get('job_success') ?? 0;
-    second.failed += batch.counts.get('job_failed') ?? 0;
-    // a sample is enough for a quantile
-    second.durations.push(...batch.durations.slice(0, 500 - second.durations.length));
-    this.arrived += batch.counts.get('job_queued') ?? 0;
-    this.feed = [...this.feed, ...batch.feed].slice(-FEED);
-    this.changed();
+  /** Called with what changed in every batch. */
+  follow(follower: (jobs: Batch['jobs']) => void): () => void {
+    this.followers.add(follower);
+    return () => this.followers.delete(follower);
   }
 
-  seenArrivals(): void {
-    this.arrived = 0;
+  add(batch: Batch): void {
+    this.feed = [...this.feed, ...batch.feed].slice(-FEED);
+    this.followers.forEach((follower) => follower(batch.jobs));
     this.changed();
   }
 
   /** Of the next one who signs in nothing is known. */
   clear(): void {
     this.feed = [];
-    this.seconds = [];
-    this.arrived = 0;
+    this.ends.forget();
     recent.clear();
     this.changed();
   }
@@ -116,6 +95,7 @@ const refreshSlowNumbers = throttle(10_000, () => readAgain('summary', 'queues',
 const refreshWorkers = throttle(2000, () => readAgain('workers'));
 const refreshJob = throttle(1500, () => readAgain('job'));
 const resync = throttle(5000, () => {
+  live.ends.forget();
   readJobsAgain();
   void queryClient.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'jobs' });
 });
@@ -184,7 +164,7 @@ function apply(batch: Batch): void {
   }
 }
 
-export const stream = new EventStream(apply, resync);
+export const stream = new EventStream(apply, resync, (event) => live.ends.take(event));
 
 let before: StreamState = stream.state;
 stream.subscribe(() => {

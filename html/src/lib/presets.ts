@@ -49,3 +49,6 @@ export const PRESETS: Preset[] = [
 
 export const PRIORITIES = ['low', 'normal', 'high', 'critical'] as const;
 export const STATUSES = ['QUEUED', 'SCHEDULED', 'RUNNING', 'RETRYING', 'SUCCESS', 'FAILED', 'DEAD_LETTER', 'CANCELLED'] as const;
+
+/** The name of a level from 0 to 10. */
+export const levelName = (level: number): (typeof PRIORITIES)[number] => (level <= 3 ? 'low' : level <= 6 ? 'normal' : level <= 8 ? 'high' : 'critical');

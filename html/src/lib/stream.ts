@@ -31,6 +31,7 @@ export class EventStream {
   constructor(
     private readonly onBatch: (batch: Batch) => void,
     private readonly onResync: () => void,
+    private readonly onEvent: (event: Event) => void,
   ) {}
 
   subscribe = (listener: () => void): (() => void) => {
@@ -183,6 +184,7 @@ export class EventStream {
       return;
     }
     this.seen = event.seq;
+    this.onEvent(event);
     addEvent(this.batch, event);
     this.flush();
   }

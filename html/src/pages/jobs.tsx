@@ -1,19 +1,20 @@
 import { useInfiniteQuery, useQueryClient, type InfiniteData } from '@tanstack/react-query';
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { memo, useCallback, useEffect, useMemo, useRef, useState, type FormEvent } from 'react';
+import { memo, useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { Link, useLocation, useSearch } from 'wouter';
 
 import { api, explain, ok, type Job } from '../lib/api';
-import { filterOf, searchOf, storedViews, storeViews, toggled, type Filter, type View } from '../lib/filters';
-import { useLive } from '../lib/live';
+import { arrivals, countWords } from '../lib/arrivals';
+import { filterOf, searchOf, type Filter } from '../lib/filters';
+import { live } from '../lib/live';
 import { useMay } from '../lib/me';
 import type { JobPage } from '../lib/patch';
-import { PRIORITIES, STATUSES } from '../lib/presets';
 import { Empty, Loading, PageHead } from '../ui/panel';
 import { Progress } from '../ui/progress';
-import { JobState, statusWords } from '../ui/status';
+import { JobState } from '../ui/status';
 import { Elapsed, Time } from '../ui/time';
 import { BulkButtons } from './bulk';
+import { FilterBar } from './jobs-filter';
 import { SubmitButton } from './submit-button';
 
 const PAGE = 100;
@@ -46,129 +47,6 @@ function useFilter(): [Filter, (filter: Filter) => void] {
   return [filter, change];
 }
 
-function FilterBar({ filter, onChange }: { filter: Filter; onChange: (filter: Filter) => void }) {
-  const set = (change: Filter) => onChange({ ...filter, ...change });
-  return (
-    <div className="mb-3 space-y-2">
-      <div role="group" aria-label="States" className="flex flex-wrap gap-1">
-        {STATUSES.map((status) => {
-          const on = (filter.status ?? '').split(',').includes(status);
-          return (
-            <button
-              key={status}
-              type="button"
-              aria-pressed={on}
-              className={`rounded-full border px-3 py-0.5 text-xs ${on ? 'border-ink bg-ink text-surface' : 'border-line bg-surface text-muted hover:text-ink'}`}
-              onClick={() => set({ status: toggled(filter.status, status) })}
-            >
-              {statusWords(status)}
-            </button>
-          );
-        })}
-      </div>
-      <div className="grid grid-cols-2 gap-2 sm:grid-cols-[minmax(10rem,1fr)_8.5rem_8.5rem_8.5rem_auto]">
-        <TextFilter label="Search" placeholder="Name or id" value={filter.q ?? ''} onChange={(q) => set({ q })} />
-        <TextFilter label="Type" placeholder="Any type" value={filter.type ?? ''} onChange={(type) => set({ type })} />
-        <TextFilter label="Queue" placeholder="Any queue" value={filter.queue ?? ''} onChange={(queue) => set({ queue })} />
-        <select aria-label="Priority" className="input" value={filter.priority ?? ''} onChange={(event) => set({ priority: event.target.value })}>
-          <option value="">Any priority</option>
-          {PRIORITIES.map((name) => (
-            <option key={name}>{name}</option>
-          ))}
-        </select>
-        <Views filter={filter} onChange={onChange} />
-      </div>
-    </div>
-  );
-}
-
-/** Goes into the address when typing pauses, or with Enter. */
-function TextFilter({ label, placeholder, value, onChange }: { label: string; placeholder: string; value: string; onChange: (value: string) => void }) {
-  const [typed, setTyped] = useState(value);
-  const timer = useRef<ReturnType<typeof setTimeout>>();
-  // what else was chosen while the typing paused is in the newest one
-  const latest = useRef(onChange);
-  latest.current = onChange;
-  useEffect(() => setTyped(value), [value]);
-  useEffect(() => () => clearTimeout(timer.current), []);
-  return (
-    <input
-      type="search"
-      className="input"
-      aria-label={label}
-      placeholder={placeholder}
-      value={typed}
-      onChange={(event) => {
-        const text = event.target.value;
-        setTyped(text);
-        clearTimeout(timer.current);
-        timer.current = setTimeout(() => latest.current(text.trim()), 350);
-      }}
-      onKeyDown={(event) => {
-        if (event.key === 'Enter') {
-          clearTimeout(timer.current);
-          onChange(typed.trim());
-        }
-      }}
-    />
-  );
-}
-
-function Views({ filter, onChange }: { filter: Filter; onChange: (filter: Filter) => void }) {
-  const [views, setViews] = useState<View[]>(storedViews);
-  const [naming, setNaming] = useState(false);
-  const search = searchOf(filter);
-  const current = views.find((view) => view.search === search);
-  const keep = (next: View[]) => {
-    setViews(next);
-    storeViews(next);
-  };
-  const save = (event: FormEvent<HTMLFormElement>) => {
-    event.preventDefault();
-    const name = new FormData(event.currentTarget).get('name');
-    if (typeof name === 'string' && name.trim()) {
-      keep([...views.filter((view) => view.name !== name.trim()), { name: name.trim(), search }]);
-      setNaming(false);
-    }
-  };
-  if (naming) {
-    return (
-      <form className="col-span-2 flex gap-2 sm:col-span-1" onSubmit={save}>
-        {/* it was asked for with the button before */}
-        {/* eslint-disable-next-line jsx-a11y/no-autofocus */}
-        <input className="input" name="name" aria-label="Name of the view" placeholder="Name of the view" maxLength={40} autoFocus onKeyDown={(event) => event.key === 'Escape' && setNaming(false)} />
-        <button className="button">Save</button>
-      </form>
-    );
-  }
-  return (
-    <div className="flex gap-2">
-      <select
-        aria-label="Saved views"
-        className="input min-w-28"
-        value={current?.name ?? ''}
-        onChange={(event) => onChange(filterOf(views.find((view) => view.name === event.target.value)?.search ?? ''))}
-      >
-        <option value="">{search ? 'Clear filters' : 'All jobs'}</option>
-        {search && !current && <option value="" hidden>Unsaved view</option>}
-        {views.map((view) => (
-          <option key={view.name}>{view.name}</option>
-        ))}
-      </select>
-      {search && !current && (
-        <button type="button" className="button" onClick={() => setNaming(true)}>
-          Save view
-        </button>
-      )}
-      {current && (
-        <button type="button" className="button" onClick={() => keep(views.filter((view) => view !== current))}>
-          Forget view
-        </button>
-      )}
-    </div>
-  );
-}
-
 function useJobs(filter: Filter) {
   const queryClient = useQueryClient();
   const key = useMemo(() => ['jobs', filter], [filter]);
@@ -178,7 +56,8 @@ function useJobs(filter: Filter) {
       ok(api.GET('/jobs', { params: { query: { ...(filter as Record<string, string>), limit: PAGE, ...(pageParam ? { cursor: pageParam } : {}) } } })),
     initialPageParam: '',
     getNextPageParam: (last) => last.next_cursor,
-    staleTime: 15_000,
+    // what arrived while it was not shown has been told to nobody
+    staleTime: 0,
     refetchOnWindowFocus: false,
   });
   const shorten = useCallback(() => {
@@ -198,11 +77,27 @@ function useJobs(filter: Filter) {
   return { query, restart };
 }
 
+const NONE: ReadonlySet<string> = new Set();
+
+/** How many jobs of the filter events have told of that are not in the list, and a way to forget them. */
+function useArrivals(filter: Filter, jobs: Job[]): [number, () => void] {
+  const [arrived, setArrived] = useState(NONE);
+  const listed = useMemo(() => new Set(jobs.map((job) => job.id)), [jobs]);
+  const latest = useRef(listed);
+  latest.current = listed;
+  const forget = useCallback(() => setArrived(NONE), []);
+  useEffect(() => {
+    forget();
+    return live.follow((events) => setArrived((before) => arrivals(before, filter, events, latest.current)));
+  }, [filter, forget]);
+  return [useMemo(() => [...arrived].filter((id) => !listed.has(id)).length, [arrived, listed]), forget];
+}
+
 function JobTable({ filter }: { filter: Filter }) {
-  const live = useLive();
   const may = useMay('operator');
   const { query, restart } = useJobs(filter);
   const jobs = useMemo(() => query.data?.pages.flatMap((page) => page.items) ?? [], [query.data]);
+  const [fresh, forgetFresh] = useArrivals(filter, jobs);
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   // those of them that are in the list still
   const chosen = useMemo(() => jobs.filter((job) => selected.has(job.id)), [jobs, selected]);
@@ -222,16 +117,16 @@ function JobTable({ filter }: { filter: Filter }) {
     }
   }, [hasNextPage, isFetching, isFetchNextPageError, errorUpdatedAt, lastShown, jobs.length, fetchNextPage]);
 
-  const shownAt = useRef(0);
+  const [shownAt, setShownAt] = useState(0);
   const show = useCallback(() => {
-    shownAt.current = Date.now();
-    live.seenArrivals();
+    setShownAt(Date.now());
+    forgetFresh();
     setSelected(new Set());
     scroller.current?.scrollTo({ top: 0 });
     restart();
-  }, [live, restart]);
+  }, [forgetFresh, restart]);
   // at the top new jobs come by themselves; further down nothing moves under the reader's eyes
-  const arrived = live.arrived > 0;
+  const arrived = fresh > 0;
   useEffect(() => {
     if (!arrived) {
       return;
@@ -240,9 +135,10 @@ function JobTable({ filter }: { filter: Filter }) {
       if ((scroller.current?.scrollTop ?? 0) < ROW && !chosen.length) {
         show();
       }
-    }, Math.max(50, shownAt.current + REFRESH_MS - Date.now()));
+    }, Math.max(50, shownAt + REFRESH_MS - Date.now()));
     return () => clearTimeout(timer);
-  }, [arrived, chosen.length, show]);
+    // again after each time, also where others have arrived by then
+  }, [arrived, chosen.length, show, shownAt]);
 
   const toggle = useCallback((id: string) => {
     setSelected((old) => {
@@ -269,7 +165,7 @@ function JobTable({ filter }: { filter: Filter }) {
         )}
         {arrived && (
           <button type="button" className="button ml-auto" onClick={show}>
-            {live.arrived} submitted since – show
+            {countWords(fresh)} {filter.status ? 'more' : 'submitted'} since – show
           </button>
         )}
       </div>

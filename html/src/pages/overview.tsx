@@ -1,15 +1,15 @@
 import { useQuery } from '@tanstack/react-query';
-import { memo, useMemo, useState, type ReactNode } from 'react';
+import { memo, useState, type ReactNode } from 'react';
 import { Link } from 'wouter';
 
 import { api, ok, type Event, type Job, type Queue, type Stats, type Summary } from '../lib/api';
-import { clockTime, count, duration, percent, perSecond, quantile, utcTime } from '../lib/format';
+import { clockTime, count, duration, percent, perSecond, utcTime } from '../lib/format';
 import { useLive } from '../lib/live';
 import { STATUSES } from '../lib/presets';
-import { Chart } from '../ui/chart';
 import { Empty, Loaded, PageHead, Panel } from '../ui/panel';
-import { FILL, JobState, QueueState, statusWords, TONES } from '../ui/status';
-import { Time, useNow } from '../ui/time';
+import { FILL, JobState, QueueState, statusWords, TONES, type Tone } from '../ui/status';
+import { Time } from '../ui/time';
+import { Charts } from './overview-charts';
 import { SubmitButton } from './submit-button';
 
 const NO_JOBS = 'No job has run yet.';
@@ -83,116 +83,11 @@ function Figures({ stats, summary }: { stats: Stats; summary: Summary | undefine
   );
 }
 
-function Ranges<T extends string>({ value, all, onChange, label }: { value: T; all: readonly T[]; onChange: (value: T) => void; label: string }) {
+/** How much of the most it is; something is seen, however little. The number stands beside it. */
+function Bar({ share, tone }: { share: number; tone: Tone }) {
   return (
-    <div role="group" aria-label={label} className="flex gap-1">
-      {all.map((one) => (
-        <button key={one} type="button" aria-pressed={one === value} className={`rounded px-2 py-0.5 text-xs ${one === value ? 'bg-raised font-medium' : 'text-muted hover:text-ink'}`} onClick={() => onChange(one)}>
-          {one}
-        </button>
-      ))}
-    </div>
-  );
-}
-
-const WINDOW = 120;
-
-/** The last two minutes, second by second, from the events. */
-function useSeconds() {
-  const live = useLive();
-  const now = Math.floor(useNow() / 1000);
-  return useMemo(() => {
-    const by = new Map(live.seconds.map((second) => [second.at, second]));
-    const times = Array.from({ length: WINDOW }, (_, i) => now - WINDOW + i);
-    return { times, seconds: times.map((time) => by.get(time)) };
-    // the clock ticks once a second, and that is often enough
-    // eslint-disable-next-line react-hooks/exhaustive-deps
-  }, [now]);
-}
-
-type Range = 'minute' | 'hour' | 'day';
-const RANGES: readonly Range[] = ['minute', 'hour', 'day'];
-const RANGE_WORDS: Record<Range, string> = { minute: 'the last two minutes', hour: 'the last hour', day: 'the last day' };
-const PER: Record<Range, string> = { minute: 'jobs per second', hour: 'jobs per minute', day: 'jobs per 15 minutes' };
-
-const seconds = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
-
-interface Course {
-  times: number[];
-  clock?: (time: number) => string;
-  submitted: number[] | null;
-  succeeded: number[];
-  failed: number[];
-  p50: (number | null)[];
-  p95: (number | null)[];
-  p99: (number | null)[];
-}
-
-/** How it went: the last minutes from the events, longer ones from the API. */
-function useCourse(range: Range): Course {
-  const recent = useSeconds();
-  const history = useQuery({
-    queryKey: ['history', range],
-    queryFn: () => ok(api.GET('/stats/history', { params: { query: { window: range === 'day' ? 'day' : 'hour' } } })),
-    enabled: range !== 'minute',
-    refetchInterval: 30_000,
-  });
-  return useMemo(() => {
-    if (range === 'minute') {
-      const of = (q: number) => recent.seconds.map((one) => (one?.durations.length ? quantile([...one.durations].sort((a, b) => a - b), q) : null));
-      return {
-        times: recent.times,
-        clock: (time) => seconds.format(time * 1000),
-        submitted: null,
-        succeeded: recent.seconds.map((one) => one?.succeeded ?? 0),
-        failed: recent.seconds.map((one) => one?.failed ?? 0),
-        p50: of(0.5),
-        p95: of(0.95),
-        p99: of(0.99),
-      };
-    }
-    const items = history.data?.items ?? [];
-    return {
-      times: items.map((one) => Date.parse(one.at) / 1000),
-      submitted: items.map((one) => one.submitted),
-      succeeded: items.map((one) => one.succeeded),
-      failed: items.map((one) => one.failed),
-      p50: items.map((one) => one.p50_duration_seconds),
-      p95: items.map((one) => one.p95_duration_seconds),
-      p99: items.map((one) => one.p99_duration_seconds),
-    };
-  }, [range, recent, history.data]);
-}
-
-const jobsUnit = (n: number): string => (n >= 10 || Number.isInteger(n) ? count(Math.round(n)) : n.toFixed(1));
-
-function Charts() {
-  const [range, setRange] = useState<Range>('hour');
-  const course = useCourse(range);
-  const throughput = useMemo(
-    () => [
-      ...(course.submitted ? [{ label: 'submitted', colour: 'waiting', values: course.submitted }] : []),
-      { label: 'succeeded', colour: 'good', values: course.succeeded, fill: true },
-      { label: 'failed', colour: 'bad', values: course.failed },
-    ],
-    [course],
-  );
-  const durations = useMemo(
-    () => [
-      { label: 'median', colour: 'ink', values: course.p50 },
-      { label: 'p95', colour: 'warning', values: course.p95 },
-      { label: 'p99', colour: 'bad', values: course.p99 },
-    ],
-    [course],
-  );
-  return (
-    <div className="grid gap-4 xl:grid-cols-2">
-      <Panel title={`Throughput, ${PER[range]}`} aside={<Ranges label="Time shown in the charts" value={range} all={RANGES} onChange={setRange} />}>
-        <Chart key={range} label={`Throughput of ${RANGE_WORDS[range]}`} times={course.times} clock={course.clock} unit={jobsUnit} series={throughput} />
-      </Panel>
-      <Panel title={`Duration of jobs, ${RANGE_WORDS[range]}`}>
-        <Chart key={range} label={`Duration of the jobs that succeeded in ${RANGE_WORDS[range]}`} times={course.times} clock={course.clock} unit={duration} series={durations} />
-      </Panel>
+    <div aria-hidden className="my-1 h-1.5 overflow-hidden rounded-full bg-raised">
+      <div className={`h-full rounded-full ${FILL[tone]}`} style={{ width: `${share ? Math.max(2, share * 100) : 0}%` }} />
     </div>
   );
 }
@@ -208,9 +103,7 @@ function Distribution({ summary }: { summary: Summary }) {
         return (
           <li key={status} className="grid grid-cols-[7rem_minmax(0,1fr)_4rem] items-center gap-3">
             <Link href={`/jobs?status=${status}`} className="row-link">{statusWords(status)}</Link>
-            <div className="h-2 overflow-hidden rounded-full bg-raised">
-              <div className={`h-full rounded-full ${FILL[TONES[status]]}`} style={{ width: `${n ? Math.max(1, (n / summary.total) * 100) : 0}%` }} />
-            </div>
+            <Bar share={n / summary.total} tone={TONES[status]} />
             <span className="text-right tabular-nums">{count(n)}</span>
           </li>
         );
@@ -223,6 +116,7 @@ function Depths({ queues }: { queues: Queue[] }) {
   if (!queues.length) {
     return <Empty>No queue has been used yet.</Empty>;
   }
+  const deepest = Math.max(...queues.map((queue) => queue.waiting));
   return (
     <table className="w-full">
       <thead className="text-left text-xs text-muted">
@@ -239,6 +133,7 @@ function Depths({ queues }: { queues: Queue[] }) {
             <td className="w-full max-w-0 px-4 py-2">
               <Link href={`/jobs?queue=${encodeURIComponent(queue.name)}`} className="row-link block truncate" title={queue.name}>{queue.name}</Link>
               {queue.state !== 'active' && <span className="text-xs sm:hidden"><QueueState state={queue.state} /></span>}
+              <Bar share={deepest ? queue.waiting / deepest : 0} tone="waiting" />
             </td>
             <td className="hidden px-2 py-2 sm:table-cell"><QueueState state={queue.state} /></td>
             <td className="px-2 py-2 text-right">{count(queue.waiting)}</td>

@@ -5,6 +5,7 @@ import { Link } from 'wouter';
 import { api, ApiError, ok, type Queue } from '../lib/api';
 import { count, duration } from '../lib/format';
 import { useMay } from '../lib/me';
+import { levelName } from '../lib/presets';
 import { Dialog } from '../ui/dialog';
 import { Field } from '../ui/field';
 import { Empty, Loaded, PageHead } from '../ui/panel';
@@ -38,8 +39,6 @@ export default function Queues() {
     </>
   );
 }
-
-const levelName = (level: number): string => (level <= 3 ? 'low' : level <= 6 ? 'normal' : level <= 8 ? 'high' : 'critical');
 
 function QueueCard({ queue }: { queue: Queue }) {
   const figures: [string, string][] = [

@@ -1,4 +1,4 @@
-import { memo, useEffect, useRef } from 'react';
+import { memo, useEffect, useRef, useState, type KeyboardEvent } from 'react';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 
@@ -34,7 +34,7 @@ function alone(values: ArrayLike<number | null | undefined>): number[] {
   return found;
 }
 
-function options(width: number, props: Props): uPlot.Options {
+function options(width: number, props: Props, onCursor: (index: number | null) => void): uPlot.Options {
   const style = getComputedStyle(document.documentElement);
   const colour = (name: string, alpha = 1) => `rgb(${style.getPropertyValue(`--${name}`)} / ${alpha})`;
   const axis = {
@@ -48,7 +48,8 @@ function options(width: number, props: Props): uPlot.Options {
     height: props.height ?? 200,
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false } },
-    padding: [12, 28, 0, 0],
+    hooks: { setCursor: [(chart) => onCursor(chart.cursor.idx ?? null)] },
+    padding: [12, 40, 0, 0],
     // without any value the axis still has a size
     scales: { y: { range: (_, __, high: number | null) => [0, high ? high * 1.1 : 1] } },
     axes: [
@@ -68,12 +69,16 @@ function options(width: number, props: Props): uPlot.Options {
   };
 }
 
-/** Lines over time. What the lines show is said in words too, for those who do not see them. */
+/**
+ * Lines over time. Below them stand the values under the pointer, which the arrow keys move as well; they are said in words, too,
+ * for those who do not see the lines.
+ */
 export const Chart = memo(function Chart(props: Props) {
   const holder = useRef<HTMLDivElement>(null);
   const chart = useRef<uPlot | null>(null);
   const latest = useRef(props);
   latest.current = props;
+  const [at, setAt] = useState<number | null>(null);
   const shape = props.series.map((one) => one.label).join();
 
   useEffect(() => {
@@ -84,7 +89,7 @@ export const Chart = memo(function Chart(props: Props) {
     const build = () => {
       chart.current?.destroy();
       const { times, series } = latest.current;
-      chart.current = new uPlot(options(element.clientWidth, latest.current), [times, ...series.map((one) => one.values)], element);
+      chart.current = new uPlot(options(element.clientWidth, latest.current, setAt), [times, ...series.map((one) => one.values)], element);
     };
     build();
     const sized = new ResizeObserver(() => chart.current?.setSize({ width: element.clientWidth, height: latest.current.height ?? 200 }));
@@ -103,22 +108,54 @@ export const Chart = memo(function Chart(props: Props) {
     chart.current?.setData([props.times, ...props.series.map((one) => one.values)]);
   }, [props.times, props.series]);
 
-  const words = props.series.map((one) => {
-    const last = one.values.findLast((value): value is number => value !== null);
-    return `${one.label} ${last === undefined ? 'no data' : props.unit(last)}`;
-  });
+  /** The cursor goes to one of the times, or away. */
+  const point = (index: number | null) => {
+    const time = index === null ? undefined : props.times[Math.min(Math.max(index, 0), props.times.length - 1)];
+    chart.current?.setCursor(time === undefined ? { left: -10, top: -10 } : { left: chart.current.valToPos(time, 'x'), top: 0 });
+  };
+  const last = props.times.length - 1;
+  const key = (event: KeyboardEvent) => {
+    const from = at ?? last + 1;
+    const to = { ArrowLeft: from - 1, ArrowRight: from + 1, PageUp: from - 10, PageDown: from + 10, Home: 0, End: last }[event.key];
+    if (to !== undefined) {
+      event.preventDefault();
+      point(to);
+    }
+  };
+  const valueOf = ({ values }: Series): string => {
+    const value = at === null ? values.findLast((one) => one !== null) : values[at];
+    return value === null || value === undefined ? (at === null ? 'no data' : '–') : props.unit(value);
+  };
+  const time = at === null ? undefined : props.times[at];
+  const when = time === undefined ? null : (props.clock ?? clockOf)(time);
+  const words = props.series.map((one) => `${one.label} ${valueOf(one)}`).join(', ');
   const empty = props.series.every((one) => one.values.every((value) => value === null));
   return (
     <figure className="relative p-4">
       {empty && <p className="absolute inset-x-0 top-1/3 text-center text-muted">Nothing ended in this time.</p>}
-      <div ref={holder} role="img" aria-label={`${props.label}: ${words.join(', ')}`} className="w-full" />
-      <figcaption className="mt-2 flex flex-wrap gap-x-4 text-xs text-muted">
+      <div
+        ref={holder}
+        role="slider"
+        tabIndex={0}
+        aria-label={props.label}
+        aria-readonly
+        aria-valuemin={0}
+        aria-valuemax={Math.max(last, 0)}
+        aria-valuenow={at ?? Math.max(last, 0)}
+        aria-valuetext={`${when ?? 'now'}: ${words}`}
+        className="w-full"
+        onKeyDown={key}
+        onBlur={() => point(null)}
+      />
+      <figcaption className="mt-2 flex min-h-8 flex-wrap content-start gap-x-4 text-xs text-muted sm:min-h-4">
         {props.series.map((one) => (
           <span key={one.label} className="inline-flex items-center gap-1">
             <Swatch colour={one.colour} />
             {one.label}
+            {when !== null && <span className="font-medium tabular-nums text-ink">{valueOf(one)}</span>}
           </span>
         ))}
+        {when !== null && <span className="ml-auto tabular-nums">{when}</span>}
       </figcaption>
     </figure>
   );

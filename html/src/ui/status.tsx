@@ -1,6 +1,6 @@
 import type { JobStatus } from '../lib/api';
 
-type Tone = 'waiting' | 'running' | 'good' | 'warning' | 'bad' | 'dead' | 'muted';
+export type Tone = 'waiting' | 'running' | 'good' | 'warning' | 'bad' | 'dead' | 'muted';
 
 export const TONES: Record<JobStatus, Tone> = {
   QUEUED: 'waiting',

@@ -1,16 +1,17 @@
 import { useSyncExternalStore } from 'react';
 
+import { serverNow } from '../lib/clock';
 import { duration, localTime, relative, utcTime } from '../lib/format';
 
 // one clock for the whole page
-let now = Date.now();
+let now = serverNow();
 const listeners = new Set<() => void>();
 let timer: ReturnType<typeof setInterval> | undefined;
 
 function subscribe(listener: () => void): () => void {
   listeners.add(listener);
   timer ??= setInterval(() => {
-    now = Date.now();
+    now = serverNow();
     listeners.forEach((one) => one());
   }, 1000);
   return () => {
@@ -22,7 +23,7 @@ function subscribe(listener: () => void): () => void {
   };
 }
 
-/** The time, a second precise. */
+/** The server's time, a second precise. */
 export function useNow(): number {
   return useSyncExternalStore(subscribe, () => now);
 }
