@@ -2,17 +2,14 @@ import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState, type FormEvent } from 'react';
 
 import { api, ApiError, explain, ok, type ApiKey } from '../lib/api';
+import { formText } from '../lib/form-text';
 import { useMay, useMe } from '../lib/me';
+import { CopyButton } from '../ui/copy';
 import { Confirm } from '../ui/dialog';
 import { Field } from '../ui/field';
 import { Empty, Loaded, PageHead, Panel } from '../ui/panel';
 import { Time } from '../ui/time';
 import { complain, say } from '../ui/toast';
-
-const text = (form: FormData, name: string): string => {
-  const value = form.get(name);
-  return typeof value === 'string' ? value : '';
-};
 
 export default function Settings() {
   const operator = useMay('operator');
@@ -59,7 +56,7 @@ function Password() {
     const element = event.currentTarget;
     const form = new FormData(element);
     change.mutate(
-      { current_password: text(form, 'current'), new_password: text(form, 'new') },
+      { current_password: formText(form, 'current'), new_password: formText(form, 'new') },
       {
         onSuccess: () => {
           element.reset();
@@ -86,13 +83,12 @@ function Password() {
 
 /** What is shown once, and can be copied. */
 function Secret({ label, value, onClose }: { label: string; value: string; onClose: () => void }) {
-  const clipboard = navigator.clipboard as Clipboard | undefined;
   return (
     <div className="space-y-2 border-t border-line bg-raised p-4" role="status">
       <p className="font-medium">{label}: shown this once.</p>
       <code className="block break-all rounded border border-line bg-surface p-2 font-mono text-xs">{value}</code>
       <div className="flex gap-2">
-        {clipboard && <button type="button" className="button" onClick={() => void clipboard.writeText(value).then(() => say('Copied.'))}>Copy</button>}
+        <CopyButton what={label.toLowerCase()} text={() => value} />
         <button type="button" className="button" onClick={onClose}>I have it</button>
       </div>
     </div>
@@ -127,9 +123,9 @@ function Keys() {
     event.preventDefault();
     const element = event.currentTarget;
     const form = new FormData(element);
-    const days = Number(text(form, 'days'));
-    const scope = SCOPES.find((one) => one === text(form, 'scope')) ?? 'read';
-    create.mutate({ name: text(form, 'name'), scopes: [scope], ...(days ? { expires_in_days: days } : {}) }, { onSuccess: () => element.reset() });
+    const days = Number(formText(form, 'days'));
+    const scope = SCOPES.find((one) => one === formText(form, 'scope')) ?? 'read';
+    create.mutate({ name: formText(form, 'name'), scopes: [scope], ...(days ? { expires_in_days: days } : {}) }, { onSuccess: () => element.reset() });
   };
   return (
     <Panel title="API keys">

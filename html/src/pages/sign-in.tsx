@@ -1,6 +1,7 @@
 import { useState, type FormEvent } from 'react';
 
 import { api, ApiError, explain, ok } from '../lib/api';
+import { formText } from '../lib/form-text';
 import { session } from '../lib/session';
 import { Field } from '../ui/field';
 
@@ -25,11 +26,6 @@ export function SignIn() {
   );
 }
 
-const text = (form: FormData, name: string): string => {
-  const value = form.get(name);
-  return typeof value === 'string' ? value : '';
-};
-
 export function SignInForm() {
   const [trouble, setTrouble] = useState('');
   const [busy, setBusy] = useState(false);
@@ -38,7 +34,7 @@ export function SignInForm() {
     const form = new FormData(event.currentTarget);
     setBusy(true);
     try {
-      await session.signIn(text(form, 'username'), text(form, 'password'));
+      await session.signIn(formText(form, 'username'), formText(form, 'password'));
     } catch (error) {
       setTrouble(explain(error));
       setBusy(false);
@@ -71,7 +67,7 @@ function RegisterForm() {
   const submit = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
-    const body = { username: text(form, 'username'), email: text(form, 'email'), password: text(form, 'password') };
+    const body = { username: formText(form, 'username'), email: formText(form, 'email'), password: formText(form, 'password') };
     setBusy(true);
     try {
       await ok(api.POST('/auth/register', { body }));

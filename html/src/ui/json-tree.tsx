@@ -1,25 +1,14 @@
 import { useState } from 'react';
 
+import { CopyButton } from './copy';
+
 const SHOWN = 100;
 
 /** JSON as a tree that opens and closes; everything is text, whatever it holds. What is closed is not there yet. */
 export function JsonTree({ value, label }: { value: unknown; label: string }) {
-  const [copied, setCopied] = useState(false);
-  const clipboard = navigator.clipboard as Clipboard | undefined;
   return (
     <div className="relative p-4">
-      {clipboard && (
-        <button
-          type="button"
-          className="button button-quiet absolute right-2 top-2"
-          aria-label={`Copy ${label}`}
-          onClick={() => {
-            void clipboard.writeText(JSON.stringify(value, null, 2)).then(() => setCopied(true));
-          }}
-        >
-          {copied ? 'Copied' : 'Copy'}
-        </button>
-      )}
+      <CopyButton what={label} text={() => JSON.stringify(value, null, 2)} className="button-quiet absolute right-2 top-2" />
       {/* it scrolls, so it can be reached with the keyboard */}
       {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
       <div role="group" aria-label={label} tabIndex={0} className="max-h-96 overflow-auto break-words pr-16 font-mono text-xs">
