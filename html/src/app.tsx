@@ -12,7 +12,12 @@ import { Loading } from './ui/panel';
 import { Mark } from './ui/status';
 import { Toasts } from './ui/toast';
 
-const Overview = lazy(() => import('./pages/overview'));
+const overview = () => import('./pages/overview');
+const Overview = lazy(overview);
+if (window.location.pathname === '/') {
+  // on its way while it is asked who this is
+  overview().catch(() => null);
+}
 const Jobs = lazy(() => import('./pages/jobs'));
 const JobPage = lazy(() => import('./pages/job'));
 const Workers = lazy(() => import('./pages/workers'));
@@ -50,7 +55,7 @@ export function App() {
   }, [state]);
   return (
     <>
-      {state === 'starting' && <Loading />}
+      {state === 'starting' && <Splash />}
       {state === 'out' && <SignIn />}
       {(state === 'in' || state === 'expired') && <Shell />}
       {state === 'expired' && (
@@ -61,6 +66,15 @@ export function App() {
       )}
       <Toasts />
     </>
+  );
+}
+
+/** The same as in index.html, where it is seen before this runs. */
+function Splash() {
+  return (
+    <div className="px-4 py-2 md:py-4">
+      <Brand />
+    </div>
   );
 }
 
