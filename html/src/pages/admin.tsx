@@ -1,29 +1,17 @@
-import { useInfiniteQuery, useMutation, useQueryClient } from '@tanstack/react-query';
+import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'wouter';
 
-import { api, explain, ok, type AuditRow, type Role, type User } from '../lib/api';
+import { api, ok, type AuditRow, type Role, type User } from '../lib/api';
 import { useMe } from '../lib/me';
-import { Empty, Loading, PageHead, Panel } from '../ui/panel';
+import { Confirm } from '../ui/dialog';
+import { More, usePages } from '../ui/pages';
+import { Empty, Loaded, PageHead, Panel } from '../ui/panel';
 import { Time } from '../ui/time';
 import { complain, say } from '../ui/toast';
 
-const PAGE = 50;
+const PAGE = { limit: 50 };
 const ROLES: Role[] = ['viewer', 'operator', 'admin'];
-
-interface Page<T> {
-  items: T[];
-  next_cursor: string | null;
-}
-
-function usePages<T>(key: string, read: (query: { limit: number; cursor?: string }) => Promise<Page<T>>) {
-  return useInfiniteQuery({
-    queryKey: [key],
-    queryFn: ({ pageParam }) => read({ limit: PAGE, ...(pageParam ? { cursor: pageParam } : {}) }),
-    initialPageParam: '',
-    getNextPageParam: (last) => last.next_cursor,
-  });
-}
 
 export default function Admin() {
   return (
@@ -37,35 +25,28 @@ export default function Admin() {
   );
 }
 
-function More({ query }: { query: { hasNextPage: boolean; isFetchingNextPage: boolean; fetchNextPage: () => unknown; error: unknown } }) {
-  return query.hasNextPage ? (
-    <div className="border-t border-line p-3 text-center">
-      {query.error !== null && <p role="alert" className="mb-2 text-xs text-bad">{explain(query.error)}</p>}
-      <button type="button" className="button" disabled={query.isFetchingNextPage} onClick={() => query.fetchNextPage()}>Show more</button>
-    </div>
-  ) : null;
-}
-
 function Users() {
-  const users = usePages<User>('users', (query) => ok(api.GET('/users', { params: { query } })));
-  const items = users.data?.pages.flatMap((page) => page.items) ?? [];
+  const { query: users, items } = usePages<User>(['users'], (query) => ok(api.GET('/users', { params: { query } })), PAGE);
   return (
     <Panel title="Users">
-      {users.isPending ? <Loading /> : users.isError && !items.length ? <Empty>{explain(users.error)}</Empty> : (
-        <ul className="divide-y divide-line">
-          {items.map((user) => (
-            <UserRow key={user.id} user={user} />
-          ))}
-        </ul>
-      )}
+      <Loaded query={users}>
+        {() => (
+          <ul className="divide-y divide-line">
+            {items.map((user) => (
+              <UserRow key={user.id} user={user} />
+            ))}
+          </ul>
+        )}
+      </Loaded>
       <More query={users} />
     </Panel>
   );
 }
 
 function UserRow({ user }: { user: User }) {
-  const me = useMe();
+  const own = useMe()?.id === user.id;
   const queryClient = useQueryClient();
+  const [asked, setAsked] = useState<Role | null>(null);
   const change = useMutation({
     mutationFn: (body: { role?: Role; active?: boolean }) => ok(api.PATCH('/users/{id}', { params: { path: { id: user.id } }, body })),
     onSuccess: () => {
@@ -75,39 +56,50 @@ function UserRow({ user }: { user: User }) {
       }
     },
     onError: complain,
+    onSettled: () => setAsked(null),
   });
   return (
     <li className="flex flex-wrap items-center justify-between gap-x-4 gap-y-2 px-4 py-2">
       <div className="min-w-0 flex-1 basis-56">
-        <div className="truncate font-medium">{user.username} {user.id === me?.id && <span className="font-normal text-muted">(you)</span>}</div>
+        <div className="truncate font-medium">{user.username} {own && <span className="font-normal text-muted">(you)</span>}</div>
         <div className="truncate text-xs text-muted">{user.email} · last here <Time at={user.last_login_at} /></div>
       </div>
       <div className="flex items-center gap-2">
-        <select aria-label={`Role of ${user.username}`} className="input w-28" value={user.role} disabled={change.isPending} onChange={(event) => change.mutate({ role: event.target.value as Role })}>
+        <select aria-label={`Role of ${user.username}`} className="input w-28" value={user.role} disabled={change.isPending} onChange={(event) => setAsked(ROLES.find((role) => role === event.target.value) ?? null)}>
           {ROLES.map((role) => (
             <option key={role}>{role}</option>
           ))}
         </select>
-        <button type="button" className={`button ${user.active ? '' : 'button-primary'}`} disabled={change.isPending || user.id === me?.id} onClick={() => change.mutate({ active: !user.active })}>
+        <button type="button" className={`button ${user.active ? '' : 'button-primary'}`} disabled={change.isPending || own} onClick={() => change.mutate({ active: !user.active })}>
           {user.active ? 'Deactivate' : 'Activate'}
         </button>
       </div>
+      {asked && (
+        <Confirm title={`Make ${user.username} ${asked === 'viewer' ? 'a viewer' : `an ${asked}`}`} action="Change the role" danger={own} busy={change.isPending} onConfirm={() => change.mutate({ role: asked })} onClose={() => setAsked(null)}>
+          {own ? (
+            <p>This is you. You are no admin any more at once: this page is closed to you, and only another admin can give the role back.</p>
+          ) : (
+            <p>{user.username} is {user.role} now; what the new role may do holds at once.</p>
+          )}
+        </Confirm>
+      )}
     </li>
   );
 }
 
 function Audit() {
-  const audit = usePages<AuditRow>('audit', (query) => ok(api.GET('/audit', { params: { query } })));
-  const items = audit.data?.pages.flatMap((page) => page.items) ?? [];
+  const { query: audit, items } = usePages<AuditRow>(['audit'], (query) => ok(api.GET('/audit', { params: { query } })), PAGE);
   return (
     <Panel title="Audit">
-      {audit.isPending ? <Loading /> : audit.isError && !items.length ? <Empty>{explain(audit.error)}</Empty> : !items.length ? <Empty>Nothing has been done yet.</Empty> : (
-        <ul className="divide-y divide-line">
-          {items.map((row) => (
-            <AuditLine key={row.id} row={row} />
-          ))}
-        </ul>
-      )}
+      <Loaded query={audit}>
+        {() => items.length ? (
+          <ul className="divide-y divide-line">
+            {items.map((row) => (
+              <AuditLine key={row.id} row={row} />
+            ))}
+          </ul>
+        ) : <Empty>Nothing has been done yet.</Empty>}
+      </Loaded>
       <More query={audit} />
     </Panel>
   );

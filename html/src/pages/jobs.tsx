@@ -9,7 +9,7 @@ import { filterOf, searchOf, type Filter } from '../lib/filters';
 import { live } from '../lib/live';
 import { useMay } from '../lib/me';
 import type { JobPage } from '../lib/patch';
-import { Empty, Loading, PageHead } from '../ui/panel';
+import { Empty, Failed, Loading, PageHead } from '../ui/panel';
 import { Progress } from '../ui/progress';
 import { JobState } from '../ui/status';
 import { Elapsed, Time } from '../ui/time';
@@ -171,10 +171,7 @@ function JobTable({ filter }: { filter: Filter }) {
       </div>
       <div className="panel overflow-hidden">
         {query.isError && !jobs.length ? (
-          <div role="alert" className="space-y-3 px-4 py-12 text-center">
-            <p className="text-bad">{explain(query.error)}</p>
-            <button type="button" className="button" onClick={() => void query.refetch()}>Try again</button>
-          </div>
+          <Failed query={query} />
         ) : query.isPending ? (
           <Loading />
         ) : !jobs.length ? (

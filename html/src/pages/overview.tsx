@@ -17,7 +17,7 @@ const NO_JOBS = 'No job has run yet.';
 export default function Overview() {
   const stats = useQuery({ queryKey: ['stats'], queryFn: () => ok(api.GET('/stats')), refetchInterval: 10_000 });
   const summary = useQuery({ queryKey: ['summary'], queryFn: () => ok(api.GET('/jobs/metrics/summary')), refetchInterval: 20_000 });
-  const queues = useQuery({ queryKey: ['queues'], queryFn: () => ok(api.GET('/queues', { params: { query: { limit: 100 } } })), refetchInterval: 20_000 });
+  const queues = useQuery({ queryKey: ['queues', 'first'], queryFn: () => ok(api.GET('/queues', { params: { query: { limit: 100 } } })), refetchInterval: 20_000 });
   const failures = useQuery({
     queryKey: ['recent-failures'],
     queryFn: () => ok(api.GET('/jobs', { params: { query: { status: 'FAILED,DEAD_LETTER', limit: 8 } } })),

@@ -1,30 +1,29 @@
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link } from 'wouter';
 
-import { api, ApiError, ok, type Queue } from '../lib/api';
+import { api, ApiError, explain, ok, type Queue } from '../lib/api';
 import { count, duration } from '../lib/format';
 import { useMay } from '../lib/me';
 import { levelName } from '../lib/presets';
 import { Dialog } from '../ui/dialog';
 import { Field } from '../ui/field';
+import { More, usePages } from '../ui/pages';
 import { Empty, Loaded, PageHead } from '../ui/panel';
 import { QueueState, statusWords } from '../ui/status';
 import { complain, say } from '../ui/toast';
 
+const PAGE = { limit: 100, refetchInterval: 5000 };
+
 type Order = 'pause' | 'resume' | 'drain';
 
 export default function Queues() {
-  const queues = useQuery({
-    queryKey: ['queues'],
-    queryFn: () => ok(api.GET('/queues', { params: { query: { limit: 100 } } })),
-    refetchInterval: 5000,
-  });
+  const { query: queues, items } = usePages<Queue>(['queues', 'pages'], (query) => ok(api.GET('/queues', { params: { query } })), PAGE);
   return (
     <>
       <PageHead title="Queues" />
       <Loaded query={queues}>
-        {({ items }) =>
+        {() =>
           items.length ? (
             <ul className="space-y-3">
               {items.map((queue) => (
@@ -36,6 +35,7 @@ export default function Queues() {
           )
         }
       </Loaded>
+      <More query={queues} />
     </>
   );
 }
@@ -140,13 +140,11 @@ function RulesDialog({ queue, onDone, onClose }: { queue: Queue; onDone: () => v
       onDone();
       onClose();
     },
-    onError: (error) => {
-      if (!(error instanceof ApiError && error.status === 422)) {
-        complain(error);
-      }
-    },
   });
   const fields = save.error instanceof ApiError ? save.error.fields : {};
+  // whether all that is wrong stands at its field
+  const places = Object.keys(fields);
+  const placed = places.length > 0 && places.every((place) => ['max_length', 'retention_days', 'note'].includes(place));
   return (
     <Dialog title={`Rules of ${queue.name}`} onClose={onClose}>
       <form className="space-y-3" onSubmit={(event) => { event.preventDefault(); save.mutate(); }}>
@@ -172,6 +170,7 @@ function RulesDialog({ queue, onDone, onClose }: { queue: Queue; onDone: () => v
         <Field label="Note" error={fields.note}>
           <input className="input" value={note} onChange={(event) => setNote(event.target.value)} />
         </Field>
+        {save.isError && !placed && <p role="alert" className="break-words text-bad">{explain(save.error)}</p>}
         <button className="button button-primary" disabled={save.isPending}>Save</button>
       </form>
     </Dialog>

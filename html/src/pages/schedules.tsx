@@ -1,33 +1,40 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { useEffect, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { Link } from 'wouter';
 
 import { api, ok, type Schedule } from '../lib/api';
 import { cronWords } from '../lib/cron';
+import { duration } from '../lib/format';
 import { useMay } from '../lib/me';
 import { Confirm, Dialog } from '../ui/dialog';
+import { More, usePages } from '../ui/pages';
 import { Empty, Loaded, PageHead } from '../ui/panel';
 import { Mark, statusWords } from '../ui/status';
 import { Time } from '../ui/time';
 import { complain, say } from '../ui/toast';
 import { ScheduleDialog } from './schedule-dialog';
 
+const PAGE = { limit: 100, refetchInterval: 10_000 };
+
 export default function Schedules() {
   const may = useMay('operator');
   const [making, setMaking] = useState(false);
-  const schedules = useQuery({
-    queryKey: ['schedules'],
-    queryFn: () => ok(api.GET('/schedules', { params: { query: { limit: 100 } } })),
-    refetchInterval: 10_000,
-  });
-  const items = schedules.data?.items ?? [];
-  // a link to one of them: it is there only when all are loaded
-  const loaded = schedules.isSuccess;
+  const { query: schedules, items } = usePages<Schedule>(['schedules'], (query) => ok(api.GET('/schedules', { params: { query } })), PAGE);
+  // a link to one of them: it may be on a later page
+  const wanted = useRef(location.hash.slice(1));
+  const { hasNextPage, isFetching, isError, fetchNextPage } = schedules;
   useEffect(() => {
-    if (loaded && location.hash) {
-      document.getElementById(location.hash.slice(1))?.scrollIntoView({ block: 'center' });
+    if (!wanted.current) {
+      return;
     }
-  }, [loaded]);
+    const card = document.getElementById(wanted.current);
+    if (card) {
+      card.scrollIntoView({ block: 'center' });
+      wanted.current = '';
+    } else if (hasNextPage && !isFetching && !isError) {
+      void fetchNextPage();
+    }
+  }, [items.length, hasNextPage, isFetching, isError, fetchNextPage]);
   return (
     <>
       <PageHead
@@ -44,6 +51,7 @@ export default function Schedules() {
           </div>
         )}
       </Loaded>
+      <More query={schedules} />
       {making && <ScheduleDialog schedule={null} onClose={() => setMaking(false)} />}
     </>
   );
@@ -86,7 +94,9 @@ function ScheduleCard({ schedule }: { schedule: Schedule }) {
           <div>
             <dt className="text-xs text-muted">Job</dt>
             <dd className="truncate" title={jobWords(schedule.job)}>{jobWords(schedule.job)}</dd>
-            <dd className="text-xs text-muted">overlap: {schedule.overlap.replace('_', ' ')}</dd>
+            <dd className="text-xs text-muted">
+              overlap: {schedule.overlap.replace('_', ' ')}{schedule.jitter_seconds > 0 && ` · jitter ${duration(schedule.jitter_seconds)}`} · catches up {duration(schedule.catch_up_seconds)}
+            </dd>
           </div>
         )}
       </dl>

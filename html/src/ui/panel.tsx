@@ -1,4 +1,3 @@
-import type { UseQueryResult } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
 
 import { explain } from '../lib/api';
@@ -31,8 +30,27 @@ export function Empty({ children }: { children: ReactNode }) {
   return <div className="px-4 py-8 text-center text-muted">{children}</div>;
 }
 
+interface Query<T> {
+  data: T | undefined;
+  isError: boolean;
+  error: unknown;
+  refetch: () => unknown;
+}
+
+/** Why something is not there. */
+export function Failed({ query }: { query: Pick<Query<unknown>, 'error' | 'refetch'> }) {
+  return (
+    <div role="alert" className="space-y-3 px-4 py-12 text-center">
+      <p className="text-bad">{explain(query.error)}</p>
+      <button type="button" className="button" onClick={() => void query.refetch()}>
+        Try again
+      </button>
+    </div>
+  );
+}
+
 /** What a query has, or that it is on its way, or why it is not there. */
-export function Loaded<T>({ query, children }: { query: UseQueryResult<T>; children: (data: T) => ReactNode }) {
+export function Loaded<T>({ query, children }: { query: Query<T>; children: (data: T) => ReactNode }) {
   if (query.data !== undefined) {
     return (
       <>
@@ -42,14 +60,7 @@ export function Loaded<T>({ query, children }: { query: UseQueryResult<T>; child
     );
   }
   if (query.isError) {
-    return (
-      <div role="alert" className="space-y-3 px-4 py-12 text-center">
-        <p className="text-bad">{explain(query.error)}</p>
-        <button type="button" className="button" onClick={() => void query.refetch()}>
-          Try again
-        </button>
-      </div>
-    );
+    return <Failed query={query} />;
   }
   return <Loading />;
 }
