@@ -151,8 +151,21 @@ async function beside() {
 
 const besides = beside();
 
+await ok('something is seen before any script has run', async () => {
+  let go;
+  const held = new Promise((resolve) => {
+    go = resolve;
+  });
+  await page.route('**/assets/*.js', (route) => held.then(() => route.continue()));
+  await page.goto(url, { waitUntil: 'commit' });
+  await page.getByText('TaskForge', { exact: true }).waitFor();
+  same(await page.getByRole('button').count(), 0);
+  go();
+  await button('Sign in').waitFor();
+  await page.unroute('**/assets/*.js');
+});
+
 await ok('a wrong password is refused in words', async () => {
-  await page.goto(url);
   await page.getByLabel('Username or e-mail address').fill(admin[0]);
   await page.getByLabel('Password').fill('something else');
   await button('Sign in').click();
@@ -177,6 +190,10 @@ await ok('a job is submitted with the form of its type, and its row is live to t
   await dialog().getByLabel('Type', { exact: true }).fill('sleep');
   await dialog().getByLabel('seconds *').fill('6');
   await dialog().getByLabel('Name', { exact: true }).fill(`${EVIL} typed`);
+  await dialog().getByText('More: when').click();
+  await dialog().getByLabel('Expires').fill('2099-01-02T03:04');
+  await dialog().getByLabel('First wait, seconds').fill('2.5');
+  await dialog().getByLabel('Metadata').fill('{"order": "A-1024"}');
   await button('Submit').click();
   const submitted = row(page, 'typed');
   await submitted.waitFor();
@@ -189,9 +206,12 @@ await ok('its page has payload, result and timeline', async () => {
   await page.getByRole('heading', { name: `${EVIL} typed` }).waitFor();
   await page.getByRole('group', { name: 'result' }).getByText('seconds').waitFor();
   await page.getByRole('region', { name: 'Timeline' }).getByText('Success').waitFor();
+  await page.getByRole('region', { name: 'Metadata' }).getByText('A-1024').waitFor();
+  const { expires_at, retry } = await api('GET', new URL(page.url()).pathname);
+  same([Date.parse(expires_at), retry.base_seconds], [new Date(2099, 0, 2, 3, 4).getTime(), 2.5]);
 });
 
-await ok('a job that is not JSON is not sent', async () => {
+await ok('a job that is not JSON is not sent, and not dropped without asking', async () => {
   await button('Duplicate').click();
   await button('Edit as JSON').click();
   await dialog().getByLabel('The job as JSON').fill('{');
@@ -201,17 +221,27 @@ await ok('a job that is not JSON is not sent', async () => {
   await button('Submit').click();
   await dialog().getByText('A job is an object; nothing was sent.').waitFor();
   await page.keyboard.press('Escape');
+  await button('Keep as it is').click();
+  same(await dialog().getByLabel('The job as JSON').inputValue(), 'null');
+  await button('Close').click();
+  await button('Drop it').click();
   await dialog().waitFor({ state: 'detached' });
   same(await page.evaluate(() => document.activeElement.textContent), 'Duplicate');
 });
 
-await ok('a running job is cancelled', async () => {
-  const { id } = await api('POST', '/jobs', { type: 'sleep', payload: { seconds: 600 }, name: 'to be cancelled' });
+await ok('a running job is asked to stop, and cancelled; its duplicate has its level', async () => {
+  const { id } = await api('POST', '/jobs', { type: 'sleep', payload: { seconds: 600 }, name: 'to be cancelled', priority: 7 });
   await settled(id, 'RUNNING');
   await page.goto(`${url}/jobs/${id}`);
   await button('Cancel').click();
+  await page.getByRole('status').filter({ hasText: 'Cancel requested.' }).waitFor();
   await state('Cancelled');
   same((await api('GET', `/jobs/${id}`)).status, 'CANCELLED');
+  await button('Duplicate').click();
+  same(await dialog().getByLabel('Priority').inputValue(), '7');
+  // nothing was typed
+  await page.keyboard.press('Escape');
+  await dialog().waitFor({ state: 'detached' });
 });
 
 await ok('names, payloads, errors and logs are text, whatever they hold', async () => {
@@ -228,6 +258,28 @@ await ok('names, payloads, errors and logs are text, whatever they hold', async 
   await go('Dead letter');
   await page.getByRole('main').getByText('onerror').first().waitFor();
   same(await page.evaluate(() => [globalThis.stolen, document.querySelectorAll('img[src=x]').length]), [undefined, 0]);
+});
+
+await ok('the overview has the last two minutes, whoever looks since when, and how deep queues are', async () => {
+  const { id: waiting } = await api('POST', '/jobs', { type: 'noop', queue: 'unserved' });
+  const { id } = await api('POST', '/jobs', { type: 'noop' });
+  await settled(id, 'SUCCESS');
+  await page.goto(url);
+  await button('minute').click();
+  const panel = page.getByRole('region', { name: 'Throughput, jobs per second' });
+  const chart = panel.getByRole('slider');
+  await chart.waitFor();
+  await until(async () => {
+    await chart.press((await chart.getAttribute('aria-valuenow')) === '0' ? 'End' : 'ArrowLeft');
+    return /succeeded [1-9]/.test(await chart.getAttribute('aria-valuetext'));
+  }, 'the second in which it succeeded');
+  await page.getByRole('heading', { name: 'Overview' }).click();
+  await panel.getByText(/^succeeded$/).waitFor();
+  await chart.hover();
+  await panel.getByText(/^succeeded(\d|–)/).waitFor();
+  const depth = page.getByRole('region', { name: 'Queues' }).getByRole('row').filter({ hasText: 'unserved' });
+  await depth.locator('[style="width: 100%;"]').waitFor({ state: 'attached' });
+  await api('POST', `/jobs/${waiting}/cancel`);
 });
 
 await ok('a file that a job made is downloaded', async () => {
@@ -270,6 +322,24 @@ await ok('filters are in the address, and narrow the list', async () => {
   await page.waitForURL('**/jobs?status=FAILED');
   await row(page, 'fails at once').waitFor();
   await until(async () => (await row(page, 'to be cancelled').count()) === 0, 'others are gone');
+  await api('POST', '/jobs', { type: 'test_fail', payload: { error: 'on purpose', permanent: true }, name: 'fails while they look' });
+  await row(page, 'fails while they look').waitFor();
+  await button('More filters').click();
+  await button('Mine').click();
+  await page.waitForURL('**/jobs?status=FAILED&created_by=me');
+  await page.getByText('No job fits this filter.').waitFor();
+  await button('Mine').click();
+  await row(page, 'fails at once').waitFor();
+  await page.goto(`${url}/jobs?status=FAILED&created_before=2001-01-01T00:00:00Z`);
+  await page.getByText('No job fits this filter.').waitFor();
+  same(new Date(await page.getByLabel('Submitted before').first().inputValue()).getTime(), Date.UTC(2001, 0, 1));
+  await checkAccess(page);
+  await page.getByLabel('Submitted after').fill('2001-01-01T00:00');
+  await page.waitForURL('**created_after=*');
+  await button('Forget “Submitted before”').click();
+  await row(page, 'fails at once').waitFor();
+  await button('Forget “Submitted after”').click();
+  await page.waitForURL('**/jobs?status=FAILED');
   await page.getByLabel('Search').fill('no such name');
   await page.getByText('No job fits this filter.').waitFor();
   await page.goBack();
@@ -310,11 +380,15 @@ await ok('a schedule is made, paused, resumed, run and deleted', async () => {
   await button('New schedule').click();
   await dialog().getByLabel('Name').fill('nightly');
   await dialog().getByLabel('Cron expression').fill('30 2 * * *');
+  await dialog().getByLabel('Jitter').fill('30');
   await dialog().getByText('At 02:30').waitFor();
   await dialog().getByText(/^Fires/).waitFor();
   await checkAccess(page);
+  await page.keyboard.press('Escape');
+  await button('Keep as it is').click();
   await button('Save').click();
   const card = page.getByRole('article', { name: 'nightly' });
+  await card.getByText('jitter 30 s').waitFor();
   await card.getByText('At 02:30').waitFor();
   await card.getByRole('button', { name: 'Pause' }).click();
   await card.getByText('Paused', { exact: true }).waitFor();
@@ -344,7 +418,9 @@ await ok('a worker is made quiet, resized, and takes jobs again', async () => {
   await card.getByText('of 3 slots busy').waitFor();
 });
 
-await ok('a queue is paused and goes on; how long its failed jobs are kept is set', async () => {
+await ok('a queue is paused and goes on; how long its failed jobs are kept is set; more queues are shown', async () => {
+  // as if there were very many
+  await page.route('**/api/v1/queues?limit=100*', (route) => route.continue({ url: route.request().url().replace('limit=100', 'limit=1') }));
   await go('Queues');
   const card = page.getByRole('listitem', { name: 'default' });
   await card.getByRole('button', { name: 'Pause' }).click();
@@ -352,10 +428,21 @@ await ok('a queue is paused and goes on; how long its failed jobs are kept is se
   await card.getByRole('button', { name: 'Resume' }).click();
   await card.getByText('Active').waitFor();
   await card.getByRole('button', { name: 'Edit' }).click();
-  await dialog().getByLabel('Failed').fill('14');
+  await dialog().getByLabel('Failed').fill('5000');
   await checkAccess(page);
+  // the browser knows the limit too
+  await dialog().locator('form').evaluate((form) => {
+    form.noValidate = true;
+  });
+  await dialog().getByRole('button', { name: 'Save' }).click();
+  await dialog().getByText('0.01 to 3650').waitFor();
+  await dialog().getByLabel('Failed').fill('14');
   await dialog().getByRole('button', { name: 'Save' }).click();
   await card.getByText('Kept: Failed 14 d').waitFor();
+  same(await page.getByRole('listitem', { name: 'nobody' }).count(), 0);
+  await button('Show more').click();
+  await page.getByRole('listitem', { name: 'nobody' }).waitFor();
+  await page.unroute('**/api/v1/queues?limit=100*');
 });
 
 await ok('an API key is shown once and revoked', async () => {
@@ -373,6 +460,19 @@ await ok('an admin sees users and the audit', async () => {
   await go('Admin');
   await page.getByLabel(`Role of ${viewer[0]}`).waitFor();
   await page.getByRole('region', { name: 'Audit' }).getByText('key.revoke').first().waitFor();
+});
+
+await ok('a role changes after a confirmation, one\'s own with a warning', async () => {
+  const own = page.getByLabel(`Role of ${admin[0]}`);
+  await own.selectOption('viewer');
+  await dialog().getByText('This is you.').waitFor();
+  await button('Keep as it is').click();
+  same(await own.inputValue(), 'admin');
+  const theirs = page.getByLabel(`Role of ${viewer[0]}`);
+  await besides; // where they are a viewer still
+  await theirs.selectOption('operator');
+  await button('Change the role').click();
+  await until(async () => (await theirs.inputValue()) === 'operator', 'they are an operator');
 });
 
 // what follows disturbs everybody

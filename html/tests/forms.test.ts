@@ -1,12 +1,14 @@
 // What people type and read: forms from schemas, filters in the address, cron in words, numbers.
 import { describe, expect, it } from 'vitest';
 
+import type { JobWhole } from '../src/lib/api';
 import { bulkFilter, mayChange } from '../src/lib/bulk';
 import { cronWords } from '../src/lib/cron';
 import { filterOf, searchOf, toggled } from '../src/lib/filters';
 import { count, duration, percent, quantile, relative } from '../src/lib/format';
 import { fromLocal, toLocal } from '../src/lib/local-time';
 import { arranged, fieldsOf, hintOf, initialPayload, isWanted, textOf, valueOf, withMember, type Field } from '../src/lib/schema-form';
+import { copyOf, withRetry } from '../src/lib/submission';
 
 const schema = {
   type: 'object',
@@ -97,6 +99,28 @@ describe('a form from the schema of a type that takes this or that', () => {
     expect(valueOf(one('source'), '{"file": "x.csv"}')).toEqual({ file: 'x.csv' });
     expect(valueOf(one('amount'), '19.99')).toBe(19.99);
     expect(() => valueOf(one('amount'), '0')).toThrow('must be more than 0');
+  });
+});
+
+describe('a duplicate', () => {
+  const now = Date.parse('2026-01-01T12:00:00Z');
+  const job = {
+    type: 'sleep', payload: { seconds: 1 }, queue: 'default', priority: 'high', priority_value: 7, max_retries: 0, name: null,
+    metadata: { order: 'A-1' }, scheduled_at: '2026-01-01T11:00:00.000000Z', expires_at: '2026-01-01T13:00:00.000000Z',
+    timeout_seconds: 30, retry: { base_seconds: 2 }, webhook_url: null,
+  } as unknown as JobWhole;
+  it('is what was submitted, without times that have passed', () => {
+    expect(copyOf(job, now)).toEqual({
+      type: 'sleep', payload: { seconds: 1 }, queue: 'default', priority: 7, max_retries: 0, metadata: { order: 'A-1' },
+      expires_at: '2026-01-01T13:00:00.000000Z', timeout_seconds: 30, retry: { base_seconds: 2 },
+    });
+    expect(copyOf({ ...job, priority_value: 8 }, now).priority).toBe('high');
+    expect(copyOf(job, now - 7_200_000)).toHaveProperty('scheduled_at', '2026-01-01T11:00:00.000000Z');
+  });
+  it('has no rules for retries when none are left', () => {
+    expect(withRetry(undefined, 'base_seconds', 2)).toEqual({ base_seconds: 2 });
+    expect(withRetry({ base_seconds: 2, jitter: false }, 'base_seconds', undefined)).toEqual({ jitter: false });
+    expect(withRetry({ base_seconds: 2 }, 'base_seconds', undefined)).toBeUndefined();
   });
 });
 

@@ -2,11 +2,13 @@ import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState, type ReactNode } from 'react';
 import { Link, useLocation } from 'wouter';
 
-import { api, ok, type JobWhole, type Submission } from '../lib/api';
+import { api, ok, type JobWhole } from '../lib/api';
 import { mayChange } from '../lib/bulk';
+import { serverNow } from '../lib/clock';
 import { readJobsAgain } from '../lib/live';
 import { useMay } from '../lib/me';
 import { isFinal } from '../lib/patch';
+import { copyOf } from '../lib/submission';
 import { Confirm } from '../ui/dialog';
 import { JsonTree } from '../ui/json-tree';
 import { Empty, Loaded, PageHead, Panel } from '../ui/panel';
@@ -70,21 +72,23 @@ function JobView({ job }: { job: JobWhole }) {
   );
 }
 
+type Settled = Pick<JobWhole, 'status'>;
+
 function Buttons({ job }: { job: JobWhole }) {
   const may = useMay('operator');
   const queryClient = useQueryClient();
   const [, navigate] = useLocation();
   const [deleting, setDeleting] = useState(false);
   const path = { params: { path: { id: job.id } } };
-  const settled = (words: string) => ({
-    onSuccess: () => {
-      say(words);
+  const settled = (words: (after: Settled) => string) => ({
+    onSuccess: (after: Settled) => {
+      say(words(after));
       void queryClient.invalidateQueries({ queryKey: ['job', job.id] });
     },
     onError: complain,
   });
-  const cancel = useMutation({ mutationFn: () => ok(api.POST('/jobs/{id}/cancel', path)), ...settled('Cancelled.') });
-  const retry = useMutation({ mutationFn: () => ok(api.POST('/jobs/{id}/retry', path)), ...settled('It waits again.') });
+  const cancel = useMutation({ mutationFn: () => ok(api.POST('/jobs/{id}/cancel', path)), ...settled((after) => (after.status === 'CANCELLED' ? 'Cancelled.' : 'Cancel requested.')) });
+  const retry = useMutation({ mutationFn: () => ok(api.POST('/jobs/{id}/retry', path)), ...settled(() => 'It waits again.') });
   const remove = useMutation({
     mutationFn: () => ok(api.DELETE('/jobs/{id}', path)),
     onSuccess: () => {
@@ -107,7 +111,7 @@ function Buttons({ job }: { job: JobWhole }) {
       {mayChange('retry', job.status) && (
         <button type="button" className="button button-primary" disabled={retry.isPending} onClick={() => retry.mutate()}>Retry</button>
       )}
-      {!job.queue.startsWith('_') && <SubmitButton label="Duplicate" initial={copyOf(job)} />}
+      {!job.queue.startsWith('_') && <SubmitButton label="Duplicate" initial={copyOf(job, serverNow())} />}
       {mayChange('delete', job.status) && <button type="button" className="button" onClick={() => setDeleting(true)}>Delete</button>}
       {deleting && (
         <Confirm title="Delete this job" action="Delete" danger busy={remove.isPending} onConfirm={() => remove.mutate()} onClose={() => setDeleting(false)}>
@@ -116,22 +120,6 @@ function Buttons({ job }: { job: JobWhole }) {
       )}
     </>
   );
-}
-
-/** What would have to be submitted to get such a job again. */
-function copyOf(job: JobWhole): Submission {
-  return {
-    type: job.type,
-    payload: job.payload ?? {},
-    queue: job.queue,
-    priority: job.priority,
-    max_retries: job.max_retries,
-    ...(job.name ? { name: job.name } : {}),
-    ...(job.metadata && Object.keys(job.metadata).length ? { metadata: job.metadata } : {}),
-    ...(job.timeout_seconds ? { timeout_seconds: job.timeout_seconds } : {}),
-    ...(job.retry ? { retry: job.retry } : {}),
-    ...(job.webhook_url ? { webhook_url: job.webhook_url } : {}),
-  };
 }
 
 function Why({ job }: { job: JobWhole }) {

@@ -19,7 +19,7 @@ export function PayloadForm({ schema, payload, errors, onChange }: Props) {
   const latest = useRef(payload);
   latest.current = payload;
   if (!fields.length) {
-    return <PayloadJson payload={payload} error={errors.payload} onChange={onChange} />;
+    return <JsonField label="Payload, JSON" hint="An object" value={payload} error={errors.payload} onChange={(typed) => onChange(typed ?? {})} />;
   }
   const form = (members: Member[]) => (
     <div className="grid gap-3 sm:grid-cols-2">
@@ -114,23 +114,33 @@ function MemberField({ field, hint, wanted, value, error, onChange }: MemberProp
   );
 }
 
-function PayloadJson({ payload, error, onChange }: { payload: Props['payload']; error: string | undefined; onChange: Props['onChange'] }) {
-  const [text, setText] = useState(() => JSON.stringify(payload, null, 2));
+interface JsonProps {
+  label: string;
+  hint: string;
+  value: Record<string, unknown> | undefined;
+  error: string | undefined;
+  /** undefined: nothing is typed */
+  onChange: (value: Record<string, unknown> | undefined) => void;
+}
+
+/** An object, typed as JSON. */
+export function JsonField({ label, hint, value, error, onChange }: JsonProps) {
+  const [text, setText] = useState(() => (value === undefined ? '' : JSON.stringify(value, null, 2)));
   const [wrong, setWrong] = useState<string | undefined>();
   const element = useRef<HTMLTextAreaElement>(null);
   useEffect(() => element.current?.setCustomValidity(wrong ?? ''), [wrong]);
   return (
-    <Field label="Payload, JSON" hint="An object" error={wrong ?? error}>
+    <Field label={label} hint={hint} error={wrong ?? error}>
       <textarea
         ref={element}
         className="input"
-        rows={Math.min(Math.max(text.split('\n').length, 4), 12)}
+        rows={Math.min(Math.max(text.split('\n').length, value === undefined ? 1 : 4), 12)}
         spellCheck={false}
         value={text}
         onChange={(event) => {
           setText(event.target.value);
           try {
-            onChange(JSON.parse(event.target.value) as Record<string, unknown>);
+            onChange(event.target.value.trim() ? (JSON.parse(event.target.value) as Record<string, unknown>) : undefined);
             setWrong(undefined);
           } catch {
             setWrong('is not JSON yet');

@@ -24,10 +24,15 @@ export function ScheduleDialog({ schedule, onClose }: { schedule: Schedule | nul
   const [cron, setCron] = useState(schedule?.cron ?? '0 3 * * *');
   const [zone, setZone] = useState(schedule?.time_zone ?? Intl.DateTimeFormat().resolvedOptions().timeZone);
   const [overlap, setOverlap] = useState<Overlap>(schedule?.overlap ?? 'skip');
+  const [jitter, setJitter] = useState(String(schedule?.jitter_seconds ?? 0));
+  const [catchUp, setCatchUp] = useState(String(schedule?.catch_up_seconds ?? 60));
   const [job, setJob] = useState(JSON.stringify(schedule?.job ?? { type: 'noop' }, null, 2));
   const save = useMutation({
     mutationFn: async () => {
-      const body = { name, description: description || null, cron, time_zone: zone, overlap, job: parse(job) };
+      const body = {
+        name, description: description || null, cron, time_zone: zone, overlap,
+        jitter_seconds: Number(jitter), catch_up_seconds: Number(catchUp), job: parse(job),
+      };
       await (schedule ? ok(api.PATCH('/schedules/{id}', { params: { path: { id: schedule.id } }, body })) : ok(api.POST('/schedules', { body })));
     },
     onSuccess: () => {
@@ -38,7 +43,7 @@ export function ScheduleDialog({ schedule, onClose }: { schedule: Schedule | nul
   });
   const fields = save.error instanceof ApiError ? save.error.fields : {};
   return (
-    <Dialog title={schedule ? `Edit ${schedule.name}` : 'New schedule'} wide onClose={onClose}>
+    <Dialog title={schedule ? `Edit ${schedule.name}` : 'New schedule'} wide guarded onClose={onClose}>
       <form className="space-y-3" onSubmit={(event) => { event.preventDefault(); save.mutate(); }}>
         <div className="grid gap-3 sm:grid-cols-2">
           <Field label="Name" error={fields.name}><input className="input" required maxLength={200} value={name} onChange={(event) => setName(event.target.value)} /></Field>
@@ -49,13 +54,21 @@ export function ScheduleDialog({ schedule, onClose }: { schedule: Schedule | nul
           <Field label="Time zone" error={fields.time_zone}><input className="input" required value={zone} onChange={(event) => setZone(event.target.value)} /></Field>
         </div>
         <Preview cron={cron} zone={zone} />
-        <Field label="While one of its jobs has not ended">
-          <select className="input" value={overlap} onChange={(event) => setOverlap(event.target.value as Overlap)}>
-            {OVERLAPS.map(([value, words]) => (
-              <option key={value} value={value}>{words}</option>
-            ))}
-          </select>
-        </Field>
+        <div className="grid items-start gap-3 sm:grid-cols-[minmax(0,2fr)_minmax(0,1fr)_minmax(0,1fr)]">
+          <Field label="While one of its jobs has not ended" error={fields.overlap}>
+            <select className="input" value={overlap} onChange={(event) => setOverlap(event.target.value as Overlap)}>
+              {OVERLAPS.map(([value, words]) => (
+                <option key={value} value={value}>{words}</option>
+              ))}
+            </select>
+          </Field>
+          <Field label="Jitter, seconds" hint="At most so much later" error={fields.jitter_seconds}>
+            <input className="input" type="number" required min={0} max={86_400} value={jitter} onChange={(event) => setJitter(event.target.value)} />
+          </Field>
+          <Field label="Catch up, seconds" hint="So late it may still fire" error={fields.catch_up_seconds}>
+            <input className="input" type="number" required min={10} max={604_800} value={catchUp} onChange={(event) => setCatchUp(event.target.value)} />
+          </Field>
+        </div>
         <Field label="The job, JSON" hint="What POST /jobs takes, without times" error={Object.entries(fields).find(([key]) => key.startsWith('job'))?.join(': ')}>
           <textarea className="input" rows={8} spellCheck={false} value={job} onChange={(event) => setJob(event.target.value)} />
         </Field>

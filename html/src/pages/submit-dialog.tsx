@@ -4,13 +4,14 @@ import { useRef, useState } from 'react';
 import { api, ApiError, explain, ok, type Submission } from '../lib/api';
 import { useJobTypes } from '../lib/job-types';
 import { readJobsAgain } from '../lib/live';
-import { PRESETS, PRIORITIES } from '../lib/presets';
+import { levelName, PRESETS, PRIORITIES } from '../lib/presets';
 import { initialPayload } from '../lib/schema-form';
 import { Combobox } from '../ui/combobox';
 import { Dialog } from '../ui/dialog';
 import { Field } from '../ui/field';
 import { complain, say } from '../ui/toast';
 import { PayloadForm } from './payload-form';
+import { SubmitMore } from './submit-more';
 
 const TIMES = [5, 10, 20];
 
@@ -75,7 +76,7 @@ export default function SubmitDialog({ initial, onClose }: Props) {
     }
   };
   return (
-    <Dialog title="Submit a job" wide onClose={onClose}>
+    <Dialog title="Submit a job" wide guarded onClose={onClose}>
       <form
         ref={form}
         className="space-y-4"
@@ -124,10 +125,11 @@ export default function SubmitDialog({ initial, onClose }: Props) {
                 <input className="input" placeholder="default" value={job.queue ?? ''} onChange={(event) => set({ queue: event.target.value || undefined })} />
               </Field>
               <Field label="Priority" error={fields.priority}>
-                <select className="input" value={String(job.priority ?? 'normal')} onChange={(event) => set({ priority: event.target.value as (typeof PRIORITIES)[number] })}>
+                <select className="input" value={String(job.priority ?? 'normal')} onChange={(event) => set({ priority: PRIORITIES.find((name) => name === event.target.value) ?? Number(event.target.value) })}>
                   {PRIORITIES.map((name) => (
                     <option key={name}>{name}</option>
                   ))}
+                  {typeof job.priority === 'number' && <option value={job.priority}>{job.priority} ({levelName(job.priority)})</option>}
                 </select>
               </Field>
             </div>
@@ -138,17 +140,7 @@ export default function SubmitDialog({ initial, onClose }: Props) {
               errors={fields}
               onChange={(payload) => set({ payload })}
             />
-            <details>
-              <summary className="cursor-pointer font-medium">When, how often, and who is told</summary>
-              <div className="mt-3 grid gap-3 sm:grid-cols-2">
-                <NumberField label="Delay, seconds" value={job.delay_seconds} error={fields.delay_seconds} onChange={(delay_seconds) => set({ delay_seconds })} />
-                <NumberField label="Timeout of an attempt, seconds" value={job.timeout_seconds} error={fields.timeout_seconds} onChange={(timeout_seconds) => set({ timeout_seconds })} />
-                <NumberField label="Retries" value={job.max_retries} error={fields.max_retries} onChange={(max_retries) => set({ max_retries })} />
-                <Field label="Webhook" error={fields.webhook_url} hint="Told when the job has ended">
-                  <input className="input" type="url" placeholder="https://" value={job.webhook_url ?? ''} onChange={(event) => set({ webhook_url: event.target.value || undefined })} />
-                </Field>
-              </div>
-            </details>
+            <SubmitMore key={`more ${edition}`} job={job} errors={fields} onChange={set} />
             {trouble !== null && <p role="alert" className="text-bad">{explain(trouble)}</p>}
           </>
         )}
@@ -165,14 +157,6 @@ export default function SubmitDialog({ initial, onClose }: Props) {
         </div>
       </form>
     </Dialog>
-  );
-}
-
-function NumberField({ label, value, error, onChange }: { label: string; value: number | undefined; error?: string | undefined; onChange: (value: number | undefined) => void }) {
-  return (
-    <Field label={label} error={error}>
-      <input className="input" type="number" min={0} value={value ?? ''} onChange={(event) => onChange(event.target.value === '' ? undefined : Number(event.target.value))} />
-    </Field>
   );
 }
 

@@ -1,4 +1,5 @@
-import { useId, useLayoutEffect, useRef, type ReactNode } from 'react';
+import { useId, useLayoutEffect, useRef, useState, type FormEvent, type ReactNode } from 'react';
+import { flushSync } from 'react-dom';
 
 import { Toasts } from './toast';
 
@@ -9,12 +10,23 @@ interface Props {
   wide?: boolean;
   /** there is no way out of it */
   firm?: boolean;
+  /** asks before it drops what was typed */
+  guarded?: boolean;
 }
 
 /** A modal dialog: the browser's own, so that focus stays inside and Escape closes. */
-export function Dialog({ title, onClose, children, wide, firm }: Props) {
+export function Dialog({ title, onClose, children, wide, firm, guarded }: Props) {
   const element = useRef<HTMLDialogElement>(null);
   const heading = useId();
+  const typed = useRef(false);
+  const [leaving, setLeaving] = useState(false);
+  const leave = () => {
+    if (guarded && typed.current) {
+      setLeaving(true);
+    } else {
+      onClose();
+    }
+  };
   // closed while it is still in the page: only then the browser gives the focus back to where it was
   useLayoutEffect(() => {
     const dialog = element.current;
@@ -29,16 +41,17 @@ export function Dialog({ title, onClose, children, wide, firm }: Props) {
       onCancel={(event) => {
         event.preventDefault();
         if (!firm) {
-          onClose();
+          leave();
         }
       }}
       onClose={() => {
         // a second Escape closes it, whatever is said to the first
         if (element.current && !element.current.open) {
-          if (firm) {
+          if (firm || (guarded && typed.current)) {
             element.current.showModal();
-          } else {
-            onClose();
+          }
+          if (!firm) {
+            leave();
           }
         }
       }}
@@ -48,12 +61,35 @@ export function Dialog({ title, onClose, children, wide, firm }: Props) {
           {title}
         </h2>
         {!firm && (
-          <button type="button" className="button button-quiet" aria-label="Close" onClick={onClose}>
+          <button type="button" className="button button-quiet" aria-label="Close" onClick={leave}>
             ✕
           </button>
         )}
       </div>
-      <div className="p-4">{children}</div>
+      <div
+        className="p-4"
+        // what is chosen is chosen again as quickly
+        onInput={(event: FormEvent) => {
+          typed.current ||= !(event.target instanceof HTMLSelectElement);
+        }}
+      >
+        {children}
+      </div>
+      {leaving && (
+        <Confirm
+          title="Drop what you typed?"
+          action="Drop it"
+          danger
+          onConfirm={() => {
+            // what is behind an open dialog cannot be given the focus
+            flushSync(() => setLeaving(false));
+            onClose();
+          }}
+          onClose={() => setLeaving(false)}
+        >
+          <p>It has not been sent.</p>
+        </Confirm>
+      )}
       {/* those of the page are behind it, and cannot be heard or clicked */}
       <Toasts />
     </dialog>
