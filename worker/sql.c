@@ -7,7 +7,8 @@ const tf_sql_t tfw_sql_register = {
     "tfw_register",
     "INSERT INTO workers AS w (id, hostname, pool, incarnation, status, pid, version, queues, concurrency, "
     "types, labels, lowest_priority, started_at, heartbeat_at) "
-    "VALUES ($1, $2, $3, nextval('worker_incarnations'), 'online', $4, $5, $6, $7, $8, $9, $10, now(), now()) "
+    "VALUES ($1, $2, $3, nextval('worker_incarnations'), 'online', $4, $5, $6, $7, $8, $9, $10, "
+    "now(), now()) "
     "ON CONFLICT (hostname, pool) DO UPDATE SET incarnation = excluded.incarnation, "
     "status = excluded.status, pid = excluded.pid, version = excluded.version, queues = excluded.queues, "
     "concurrency = excluded.concurrency, types = excluded.types, labels = excluded.labels, "
@@ -23,8 +24,8 @@ const tf_sql_t tfw_sql_heartbeat = {
     "tfw_heartbeat",
     "UPDATE workers SET status = $2, active = $3, processed = $4, failed = $5, heartbeat_at = now(), "
     "concurrency = $6, last_fetch_at = coalesce(now() - $7::int8 * interval '1 microsecond', last_fetch_at), "
-    "desired_status = CASE WHEN $8 THEN NULL ELSE desired_status END, measured_at = now(), memory_bytes = $9, "
-    "cpu_percent = $10, processed_per_second = $11, failed_per_second = $12 "
+    "desired_status = CASE WHEN $8 THEN NULL ELSE desired_status END, measured_at = now(), "
+    "memory_bytes = $9, cpu_percent = $10, processed_per_second = $11, failed_per_second = $12 "
     "WHERE incarnation = $1 AND status <> 'lost' RETURNING desired_status, desired_concurrency",
     12,
 };

@@ -7,8 +7,8 @@
 #include "../core/sql.h"
 
 /* Takes the row of (hostname, pool), or makes it. $1 id uuid (of a new row), $2 hostname, $3 pool, $4 pid
- * int4, $5 version, $6 queues text[], $7 concurrency int4, $8 types text[], $9 labels json, $10 lowest_priority
- * int2. One row: id uuid, incarnation int8. */
+ * int4, $5 version, $6 queues text[], $7 concurrency int4, $8 types text[], $9 labels json, $10
+ * lowest_priority int2. One row: id uuid, incarnation int8. */
 extern const tf_sql_t tfw_sql_register;
 
 /* $1 incarnation int8, $2 status, $3 active int4, $4 processed int8, $5 failed int8, $6 concurrency int4,
