@@ -134,8 +134,7 @@
     "SELECT " TF_JOB_COLUMNS_LIGHT("j.") ", j.enqueued_at, now(), "           \
     "(SELECT q.state FROM queues q WHERE q.name = j.queue), "                 \
     "w.alive::int4, w.serving::int4, w.able::int4, w.wanting::int4, "         \
-    "w.taking::int4, "                                                        \
-    "w.slots::int4, w.busy::int4, "                                           \
+    "w.taking::int4, w.slots::int4, w.busy::int4, "                           \
     "(SELECT count(*) FROM (("                                                \
         "SELECT FROM jobs b WHERE b.status = " TF_SQL_QUEUED " "              \
         "AND b.queue = j.queue AND b.priority > j.priority "                  \

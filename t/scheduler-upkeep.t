@@ -118,7 +118,10 @@ ok(upkeep(), 'a day later');
 is_deeply([there($slow), there($later)], [0, 1], '... the one that ended late is gone, and one that was scheduled then has just ended');
 $tf->sql("UPDATE jobs SET finished_at = finished_at - interval '1 day' WHERE id = '$later'",
     "UPDATE retention_later SET look_at = look_at - interval '1 day'");
+$tf->sql("INSERT INTO job_ranges (low, high, jobs, young, levels, queues, creators, names)
+    VALUES ('00000000-0000-7000-8000-000000000000', '00000000-0001-7000-8000-000000000000', 1000, false, 0, '{}', '{}', 'gone')");
 ok(upkeep(), 'one more day later');
+is($tf->sql_value("SELECT count(*) FROM job_ranges WHERE names = 'gone'"), 0, 'a range that lists search in is forgotten with its last job');
 is(there($later), 0, '... so is that');
 
 rules('{"FAILED": 1, "DEAD_LETTER": 0.5}');

@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,8 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "read_text.h"
 
 void tfw_orphans_adopt(void)
 {
@@ -20,19 +21,11 @@ void tfw_orphans_adopt(void)
 static pid_t parent_of(int proc, const char *pid)
 {
     char path[32], text[256], *end;
-    ssize_t n = -1;
-    int fd;
 
     snprintf(path, sizeof(path), "%.16s/stat", pid);
-    fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        n = read(fd, text, sizeof(text) - 1);
-        close(fd);
-    }
-    if (n <= 0) {
+    if (!tfw_read_text(proc, path, text, sizeof(text))) {
         return -1;
     }
-    text[n] = '\0';
     end = strrchr(text, ')'); /* "pid (name) state parent": the name may hold anything */
     return end && strlen(end) > 4 ? (pid_t)strtol(end + 4, NULL, 10) : -1;
 }

@@ -1,11 +1,11 @@
 #include "usage.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "read_text.h"
 #include "worker.h"
 
 /* -1: it is gone, or there is no /proc. */
@@ -13,19 +13,11 @@ static int64_t memory_of(pid_t pid)
 {
     char path[32], text[128], *end = text;
     long long resident, of_files;
-    ssize_t n = -1;
-    int fd;
 
     snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        n = read(fd, text, sizeof(text) - 1);
-        close(fd);
-    }
-    if (n <= 0) {
+    if (!tfw_read_text(AT_FDCWD, path, text, sizeof(text))) {
         return -1;
     }
-    text[n] = '\0';
     (void)strtoll(text, &end, 10); /* of the address space */
     resident = strtoll(end, &end, 10);
     of_files = strtoll(end, &end, 10);
