@@ -217,6 +217,7 @@ ok($job->{status} eq 'DEAD_LETTER' && $job->{error} !~ /hunter2/, 'a database th
 sub as_soon_as {
     my ($database, $rows, $statement, $end) = @_;
     my $said = "$home/said.$database";
+    unlink $said; # of an earlier call: what it says is not said yet
     open my $psql, '|-', 'sh', '-c', 'exec "$@" >"$0"', $said, TaskForge::Postgres::psql_command("$home/run", 'postgres', $database) or die "psql: $!";
     print {$psql} "\\echo begins\nBEGIN; DO \$\$ DECLARE n int; BEGIN LOOP $statement; GET DIAGNOSTICS n = ROW_COUNT; EXIT WHEN n = $rows; ",
         "PERFORM pg_sleep(0.002); END LOOP; END \$\$;\n$end\n\\echo done\n";
