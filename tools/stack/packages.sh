@@ -2,14 +2,23 @@
 # Debian packages. Read by ./taskforge.
 
 packages() { # purpose...: the packages for these purposes that are not installed, on one line
-  awk -v want=" $* " '!/^#/ && index(want, " " $1 " ") { for (i = 2; i <= NF; i++) print $i }' "$root/conf/packages" |
-    while read -r package; do
-      case $package in # may well come from elsewhere
-        nodejs) ! have node || continue ;;
-        npm) ! have npm || continue ;;
-      esac
-      [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || printf '%s ' "$package"
-    done
+  # shellcheck disable=SC2046  # names
+  set -- $(awk -v want=" $* " '!/^#/ && index(want, " " $1 " ") { for (i = 2; i <= NF; i++) print $i }' "$root/conf/packages")
+  installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null) || : # it fails for those it has not heard of
+  for package; do
+    case $package in # may well come from elsewhere
+      nodejs) ! have node || continue ;;
+      npm) ! have npm || continue ;;
+    esac
+    case "
+$installed
+" in
+      *"
+installed $package
+"*) ;;
+      *) printf '%s ' "$package" ;;
+    esac
+  done
 }
 
 # Debian starts a service of each server it installs, and PostgreSQL makes a cluster. Ours are private ones, so for
