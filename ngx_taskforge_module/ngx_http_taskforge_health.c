@@ -2,6 +2,7 @@
 #include "ngx_http_taskforge_health.h"
 #include "ngx_http_taskforge_pg.h"
 #include "ngx_http_taskforge_redis.h"
+#include "ngx_http_taskforge_relay.h"
 #include "ngx_http_taskforge_reply.h"
 #include "ngx_http_taskforge_shm.h"
 #include "ngx_http_taskforge_types.h"
@@ -22,6 +23,9 @@ typedef struct {
 
 /* so long is it told that Redis did not take a command, seconds */
 #define NGX_HTTP_TASKFORGE_HEALTH_DROPPED  10
+
+/* so long may nchan be away, seconds: a reload takes less */
+#define NGX_HTTP_TASKFORGE_HEALTH_NCHAN    5
 
 
 static ngx_int_t ngx_http_taskforge_health_begin(ngx_http_request_t *r);
@@ -96,10 +100,11 @@ ngx_http_taskforge_health_full(ngx_http_request_t *r)
 {
     tf_buf_t                          out;
     ngx_int_t                         rc;
-    ngx_uint_t                        i, down, fatal;
+    ngx_uint_t                        i, n, down, fatal;
     ngx_http_taskforge_part_t        *redis;
-    ngx_http_taskforge_part_t         parts[NGX_HTTP_TASKFORGE_PARTS];
+    ngx_http_taskforge_part_t         parts[NGX_HTTP_TASKFORGE_PARTS + 1];
     ngx_http_taskforge_main_conf_t   *mcf;
+    ngx_http_taskforge_relay_conf_t  *rcf;
 
     rc = ngx_http_taskforge_health_begin(r);
     if (rc != NGX_OK) {
@@ -125,10 +130,23 @@ ngx_http_taskforge_health_full(ngx_http_request_t *r)
         redis->missing = "it does not take commands";
     }
 
+    n = NGX_HTTP_TASKFORGE_PARTS;
+    rcf = ngx_http_get_module_main_conf(r, ngx_http_taskforge_relay_module);
+
+    if (rcf->enabled) {
+        parts[n].name = "events";
+        parts[n].missing = "no connection to nchan";
+        parts[n].needed = 0;
+        parts[n].up = ngx_time()
+                      - (time_t) ngx_http_taskforge_shm(mcf)->relay.nchan_at
+                      < NGX_HTTP_TASKFORGE_HEALTH_NCHAN;
+        n++;
+    }
+
     down = 0;
     fatal = 0;
 
-    for (i = 0; i < NGX_HTTP_TASKFORGE_PARTS; i++) {
+    for (i = 0; i < n; i++) {
         down += !parts[i].up;
         fatal += !parts[i].up && parts[i].needed;
     }
@@ -143,7 +161,7 @@ ngx_http_taskforge_health_full(ngx_http_request_t *r)
     tf_json_key(&out, "parts");
     tf_buf_addc(&out, '{');
 
-    for (i = 0; i < NGX_HTTP_TASKFORGE_PARTS; i++) {
+    for (i = 0; i < n; i++) {
         tf_json_key(&out, parts[i].name);
         tf_buf_addc(&out, '{');
         tf_json_kcstr(&out, "status", parts[i].up ? "up" : "down");

@@ -131,6 +131,13 @@ ngx_http_taskforge_relay_hold(ngx_http_taskforge_relay_t *relay)
         return;
     }
 
+    if (relay->connected) {
+        relay->shm->nchan_at = ngx_time();
+
+    } else {
+        ngx_http_taskforge_wsclient_connect(relay->ws);
+    }
+
     relay->subscribers = ngx_http_taskforge_relay_count(relay,
                                            NGX_HTTP_TASKFORGE_CHANNEL_EVENTS);
 
@@ -279,7 +286,6 @@ ngx_http_taskforge_relay_run(ngx_http_taskforge_relay_t *relay)
     }
 
     if (!relay->connected) {
-        ngx_http_taskforge_wsclient_connect(relay->ws);
         return;
     }
 

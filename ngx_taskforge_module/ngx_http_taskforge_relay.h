@@ -3,7 +3,8 @@
  * The relay: one worker process of this nginx reads the events out of Redis
  * and publishes them into nchan, and likewise the numbers of GET /stats.  It
  * is elected in shared memory, and it transfers either only while somebody on
- * this host listens.
+ * this host listens; connected to nchan it is all the time, so that /health
+ * can tell.
  *
  * _relay.c: the election and publishing; _relay_stream.c: the position in the
  * stream and reading from there; _relay_stats.c: the numbers; _relay_slots.c:

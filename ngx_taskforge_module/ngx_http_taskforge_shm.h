@@ -52,6 +52,8 @@ typedef struct {
     ngx_atomic_t                  resync;       /* subscribers must be told */
     ngx_atomic_t                  stats_at;     /* ngx_current_msec when the
                                                    numbers were last read */
+    ngx_atomic_t                  nchan_at;     /* ngx_time() when nchan was
+                                                   last connected */
     ngx_atomic_t                  bytes[NGX_HTTP_TASKFORGE_CHANNELS];
                                                 /* published, with headers */
 

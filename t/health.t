@@ -26,6 +26,14 @@ is($tf->get('/readyz')->status, 200, '/readyz stays 200');
 $tf->redis(qw(CONFIG SET maxmemory 0));
 ok(wait_until(60, sub { $tf->get('/health')->json->{status} eq 'ok' }), 'and all is well when it has room again');
 
+ok(wait_until(30, sub { $tf->get('/health')->json->{parts}{events}{status} eq 'up' }), 'nchan is up');
+$tf->kill_part('nchan');
+ok(wait_until(60, sub { $tf->get('/health')->json->{status} eq 'degraded' }), 'without nchan /health says so');
+is_deeply($tf->get('/health')->json->{parts}{events}, {status => 'down', detail => 'no connection to nchan'}, '... and of what');
+is($tf->get('/readyz')->status, 200, '/readyz stays 200');
+$tf->start_part('nchan');
+ok(wait_until(60, sub { $tf->get('/health')->json->{status} eq 'ok' }), 'and all is well when it is back');
+
 $tf->kill_part('redis');
 ok(wait_until(30, sub { $tf->get('/readyz')->status == 503 }), 'without Redis /readyz becomes 503');
 my $problem = $tf->get('/readyz');

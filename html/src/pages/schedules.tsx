@@ -121,10 +121,11 @@ function Orders({ schedule, onTicks }: { schedule: Schedule; onTicks: () => void
   const queryClient = useQueryClient();
   const [asking, setAsking] = useState<'edit' | 'delete' | null>(null);
   const path = { params: { path: { id: schedule.id } } };
-  const settled = (words: string) => ({
+  // its own dialog closes, not another that was opened meanwhile
+  const settled = (words: string, dialog?: typeof asking) => ({
     onSuccess: () => {
       say(words);
-      setAsking(null);
+      setAsking((now) => (now === dialog ? null : now));
       void queryClient.invalidateQueries({ queryKey: ['schedules'] });
     },
     onError: complain,
@@ -132,7 +133,7 @@ function Orders({ schedule, onTicks }: { schedule: Schedule; onTicks: () => void
   const pause = useMutation({ mutationFn: () => ok(api.POST('/schedules/{id}/pause', { ...path, body: {} })), ...settled('Paused.') });
   const resume = useMutation({ mutationFn: () => ok(api.POST('/schedules/{id}/resume', path)), ...settled('It fires again.') });
   const run = useMutation({ mutationFn: () => ok(api.POST('/schedules/{id}/run', path)), ...settled('A job was submitted.') });
-  const remove = useMutation({ mutationFn: () => ok(api.DELETE('/schedules/{id}', path)), ...settled('Deleted.') });
+  const remove = useMutation({ mutationFn: () => ok(api.DELETE('/schedules/{id}', path)), ...settled('Deleted.', 'delete') });
   return (
     <div className="flex flex-wrap gap-2">
       {!schedule.builtin && <button type="button" className="button" onClick={onTicks}>History</button>}

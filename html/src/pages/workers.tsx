@@ -152,21 +152,20 @@ function Orders({ worker, alive }: { worker: Worker; alive: boolean }) {
   const [asking, setAsking] = useState<'stop' | 'resize' | 'forget' | null>(null);
   const [slots, setSlots] = useState(worker.concurrency);
   const path = { params: { path: { id: worker.id } } };
-  const settled = {
-    onSuccess: () => {
-      say('The order is given.');
-      setAsking(null);
-      void queryClient.invalidateQueries({ queryKey: ['workers'] });
-    },
-    onError: complain,
+  // its own dialog closes, not another that was opened meanwhile
+  const given = (dialog: typeof asking) => {
+    say('The order is given.');
+    setAsking((now) => (now === dialog ? null : now));
+    void queryClient.invalidateQueries({ queryKey: ['workers'] });
   };
   const order = useMutation({
     mutationFn: (what: Order) =>
       what === 'quiet' ? ok(api.POST('/workers/{id}/quiet', path)) : what === 'resume' ? ok(api.POST('/workers/{id}/resume', path)) : ok(api.POST('/workers/{id}/stop', path)),
-    ...settled,
+    onSuccess: (_, what) => given(what === 'stop' ? 'stop' : null),
+    onError: complain,
   });
-  const resize = useMutation({ mutationFn: () => ok(api.POST('/workers/{id}/concurrency', { ...path, body: { concurrency: slots } })), ...settled });
-  const forget = useMutation({ mutationFn: () => ok(api.DELETE('/workers/{id}', path)), ...settled });
+  const resize = useMutation({ mutationFn: () => ok(api.POST('/workers/{id}/concurrency', { ...path, body: { concurrency: slots } })), onSuccess: () => given('resize'), onError: complain });
+  const forget = useMutation({ mutationFn: () => ok(api.DELETE('/workers/{id}', path)), onSuccess: () => given('forget'), onError: complain });
   if (!may) {
     return null;
   }

@@ -48,6 +48,7 @@ sub start {
     my $parts = delete $o{parts} // [qw(postgres redis nchan nginx worker scheduler)];
     # a plain user may have fewer files than conf/nginx.conf asks for
     my $self = bless {%o, parts => {}, expected => [qr/setrlimit\(RLIMIT_NOFILE/], owner => $$}, $class;
+    $self->expect_log(qr{connect\(\) to unix:\S*/run/nchan\.sock failed}) unless grep { $_ eq 'nchan' } @$parts;
     $self->make_home;
     push @running, $self;
     watch_processes();
