@@ -11,7 +11,8 @@ uint64_t tf_lockout_key(char kind, const char *text, size_t len)
 {
     char folded[1 + KEY_TEXT_MAX];
     char address[INET6_ADDRSTRLEN];
-    uint8_t hash[SHA256_DIGEST_LENGTH], ip[16];
+    uint8_t hash[SHA256_DIGEST_LENGTH];
+    struct in6_addr ip;
     uint64_t key;
 
     if (len > KEY_TEXT_MAX) {
@@ -24,9 +25,14 @@ uint64_t tf_lockout_key(char kind, const char *text, size_t len)
     if (kind == 'a' && len < sizeof(address)) {
         memcpy(address, text, len);
         address[len] = '\0';
-        if (inet_pton(AF_INET6, address, ip) == 1) {
-            memcpy(folded + 1, ip, 8);
-            len = 8;
+        if (inet_pton(AF_INET6, address, &ip) == 1) {
+            if (IN6_IS_ADDR_V4MAPPED(&ip)) { /* a socket for both: ::ffff:10.0.0.1 */
+                inet_ntop(AF_INET, &ip.s6_addr[12], folded + 1, KEY_TEXT_MAX);
+                len = strlen(folded + 1);
+            } else {
+                memcpy(folded + 1, &ip, 8);
+                len = 8;
+            }
         }
     }
     SHA256((const uint8_t *)folded, 1 + len, hash);

@@ -132,7 +132,8 @@ const tf_sql_t tf_sql_replay = {
 
 /* jobs_pkey; the bounds prune the partitions before the statement starts. */
 #define CLAIM_SET "status = " TF_SQL_RUNNING ", incarnation = $3, worker = $4, finished_at = NULL, updated_at = now()"
-/* A job that a worker has had has started: given back, snoozed or tried again it no longer expires. */
+/* A job whose handler has begun does not expire, whatever became of it since. One that was given back or put off before
+ * its first attempt had begun has no worker (tf_sql_finish). */
 #define NOT_EXPIRED "(expires_at IS NULL OR expires_at > now() OR worker IS NOT NULL)"
 /* What the handlers of one type need beside the row, and nobody else may see. */
 #define SECRET "CASE WHEN type = '" TF_TYPE_WEBHOOK "' THEN webhook_signers(created_by) END AS secret"
@@ -189,6 +190,8 @@ const tf_sql_t tf_sql_succeed = {
 /* By the status that the worker reports: to run again; and of these, as if this attempt had not been. */
 #define AGAIN "t.status IN (" TF_SQL_QUEUED ", " TF_SQL_SCHEDULED ", " TF_SQL_RETRYING ")"
 #define RETURNED "t.status IN (" TF_SQL_QUEUED ", " TF_SQL_SCHEDULED ") AND NOT j.cancel_requested"
+/* Its handler was not reached: it did not ask for anything, and the job may still expire. */
+#define UNTOUCHED "t.started_ago = 0"
 
 const tf_sql_t tf_sql_finish = {
     "tf_finish",
@@ -197,8 +200,9 @@ const tf_sql_t tf_sql_finish = {
     "finished_ago, delay_ms, result, error, traceback)), "
     "u AS (UPDATE jobs j SET status = CASE WHEN " AGAIN " AND j.cancel_requested THEN " TF_SQL_CANCELLED
     "::job_status ELSE t.status::job_status END, "
-    "attempt = j.attempt - (" RETURNED ")::int, snoozes = j.snoozes + (t.status = " TF_SQL_SCHEDULED ")::int, "
-    "incarnation = NULL, "
+    "attempt = j.attempt - (" RETURNED ")::int, "
+    "snoozes = j.snoozes + (t.status = " TF_SQL_SCHEDULED " AND NOT " UNTOUCHED ")::int, incarnation = NULL, "
+    "worker = CASE WHEN " RETURNED " AND " UNTOUCHED " AND j.attempt = 1 AND j.snoozes = 0 THEN NULL ELSE j.worker END, "
     "started_at = CASE WHEN " RETURNED " THEN NULL ELSE now() - t.started_ago * interval '1 microsecond' END, "
     "finished_at = CASE WHEN " RETURNED " THEN NULL ELSE now() - t.finished_ago * interval '1 microsecond' END, "
     "run_at = CASE WHEN t.status IN (" TF_SQL_RETRYING ", " TF_SQL_SCHEDULED ") AND NOT j.cancel_requested "
@@ -208,7 +212,9 @@ const tf_sql_t tf_sql_finish = {
     "result = t.result, error = t.error, traceback = t.traceback, updated_at = now() FROM t "
     "WHERE " HELD " "
     "RETURNING j.id, j.epoch, t.attempt, j.status, j.queue, j.type, j.priority, j.started_at, j.finished_at, "
-    "j.run_at, j.worker, j.cancel_requested, t.error, t.traceback, t.started_ago - t.finished_ago AS us), "
+    "j.run_at, j.worker, j.cancel_requested, j.expires_at, t.error, t.traceback, t.started_ago - t.finished_ago AS us), "
+    "x AS (INSERT INTO job_expiry SELECT expires_at, id FROM u WHERE expires_at IS NOT NULL AND worker IS NULL "
+    "ON CONFLICT DO NOTHING), "
     "c AS (" COUNT("SELECT queue, type, priority, " TF_SQL_RUNNING " AS status, -1 AS d FROM u UNION ALL "
                    "SELECT queue, type, priority, status::text, 1 FROM u") "), "
     "m AS (" THROUGHPUT("SELECT status, "

@@ -74,13 +74,13 @@ extern const tf_sql_t tf_sql_claim_again;
 extern const tf_sql_t tf_sql_succeed;
 
 /* The end of attempts: RUNNING -> SUCCESS, FAILED, RETRYING, DEAD_LETTER, CANCELLED, or, with attempt-1,
- * QUEUED (given back) or SCHEDULED (snoozed). What would run again becomes CANCELLED when somebody asked for
- * that. $1 writer, $2 incarnation int8, arrays: $3 id, $4 epoch int4, $5 attempt int4, $6 status text,
- * $7 started age int8 and $8 finished age int8 (microseconds ago, monotonic), $9 delay_ms int8 (RETRYING,
- * SCHEDULED: run_at = now + delay), $10 result json, $11 error text, $12 traceback text. One row for every
- * job that changed: id uuid, started_at, finished_at, run_at, cancel_requested. A job without a row was lost
- * to somebody else. A failed attempt also gets its row in job_errors. NOTIFY tf_due when something has a
- * run_at. */
+ * QUEUED (given back) or SCHEDULED (snoozed; put off, where started age is 0: it had not begun). What would
+ * run again becomes CANCELLED when somebody asked for that. $1 writer, $2 incarnation int8, arrays: $3 id,
+ * $4 epoch int4, $5 attempt int4, $6 status text, $7 started age int8 and $8 finished age int8 (microseconds
+ * ago, monotonic), $9 delay_ms int8 (RETRYING, SCHEDULED: run_at = now + delay), $10 result json, $11 error
+ * text, $12 traceback text. One row for every job that changed: id uuid, started_at, finished_at, run_at,
+ * cancel_requested. A job without a row was lost to somebody else. A failed attempt also gets its row in
+ * job_errors. NOTIFY tf_due when something has a run_at. */
 extern const tf_sql_t tf_sql_finish;
 
 /* Progress of running jobs, not counted. arrays: $1 incarnation int8, $2 id, $3 epoch, $4 attempt, $5
@@ -93,7 +93,7 @@ extern const tf_sql_t tf_sql_due;
 /* When the next job is due: run_at timestamptz, and the server's now timestamptz; no row: never. */
 extern const tf_sql_t tf_sql_next_due;
 
-/* Expiry: SCHEDULED, QUEUED, RETRYING -> CANCELLED for jobs that no worker has had by their expires_at. $1
+/* Expiry: SCHEDULED, QUEUED, RETRYING -> CANCELLED for jobs that have not begun by their expires_at. $1
  * writer, $2 limit int4. Rows: TF_JOB_COLUMNS_LIGHT. */
 extern const tf_sql_t tf_sql_expire;
 

@@ -204,6 +204,7 @@ ngx_http_taskforge_access_allow(ngx_http_request_t *r,
     ngx_http_taskforge_ctx_t *ctx, ngx_http_taskforge_role_e role)
 {
     ngx_uint_t                             scopes;
+    ngx_http_taskforge_access_ctx_t       *actx;
     ngx_http_taskforge_access_loc_conf_t  *alcf;
 
     if (ctx->identity == NULL) {
@@ -239,8 +240,11 @@ ngx_http_taskforge_access_allow(ngx_http_request_t *r,
 
     if (ctx->identity->scopes & scopes) {
 
+        actx = ngx_http_get_module_ctx(r, ngx_http_taskforge_access_module);
+
         if (ngx_http_taskforge_is_stream(r)
-            && ngx_http_taskforge_identity_hold(r, ctx->identity) != NGX_OK)
+            && ngx_http_taskforge_identity_hold(r, &actx->credential)
+               != NGX_OK)
         {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }

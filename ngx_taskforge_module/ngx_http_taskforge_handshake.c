@@ -5,6 +5,7 @@
 
 static ngx_int_t ngx_http_taskforge_mask_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_taskforge_mask_log_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_taskforge_mask_line(ngx_http_request_t *r);
 static ngx_int_t ngx_http_taskforge_mask_keep(ngx_http_request_t *r);
 static void ngx_http_taskforge_mask_request(ngx_http_request_t *r,
     ngx_uint_t all);
@@ -122,10 +123,14 @@ ngx_http_taskforge_mask_handler(ngx_http_request_t *r)
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_taskforge_access_module);
 
-    if (alcf->auth == NGX_HTTP_TASKFORGE_AUTH_OFF || r != r->main
+    if (r != r->main
         || (r->args.len == 0 && r->headers_in.referer == NULL))
     {
         return NGX_DECLINED;
+    }
+
+    if (alcf->auth == NGX_HTTP_TASKFORGE_AUTH_OFF) {
+        return r->args.len ? ngx_http_taskforge_mask_line(r) : NGX_DECLINED;
     }
 
     if (r->args.len && ngx_http_taskforge_is_stream(r)
@@ -135,6 +140,32 @@ ngx_http_taskforge_mask_handler(ngx_http_request_t *r)
     }
 
     ngx_http_taskforge_mask_request(r, 1);
+
+    return NGX_DECLINED;
+}
+
+
+/*
+ * Without taskforge_auth the arguments may be somebody else's, who needs them
+ * as they are: error_log gets a line of its own, in which what looks like one
+ * of our secrets is overwritten.
+ */
+
+static ngx_int_t
+ngx_http_taskforge_mask_line(ngx_http_request_t *r)
+{
+    ngx_str_t  line;
+
+    line.len = r->request_line.len;
+    line.data = ngx_pstrdup(r->pool, &r->request_line);
+
+    if (line.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_http_taskforge_mask(&line, 0, 0);
+
+    r->request_line = line;
 
     return NGX_DECLINED;
 }

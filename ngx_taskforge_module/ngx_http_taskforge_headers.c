@@ -15,14 +15,15 @@
     "GET, HEAD, POST, PUT, PATCH, DELETE"
 
 #define NGX_HTTP_TASKFORGE_CORS_HEADERS                                       \
-    "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, "           \
-    "X-API-Key, X-Request-ID, traceparent, tracestate"
+    "Authorization, Content-Type, Idempotency-Key, If-None-Match, "           \
+    "Last-Event-ID, Prefer, Range, X-API-Key, X-Request-ID, traceparent, "    \
+    "tracestate"
 
 #define NGX_HTTP_TASKFORGE_CORS_EXPOSED                                       \
     "Location, Retry-After, Idempotent-Replayed, RateLimit, "                 \
     "RateLimit-Policy, X-RateLimit-Limit, X-RateLimit-Remaining, "            \
     "X-RateLimit-Reset, X-Request-ID, WWW-Authenticate, ETag, "               \
-    "Content-Disposition, Content-Range"
+    "Content-Disposition, Content-Range, Preference-Applied"
 
 
 typedef struct {

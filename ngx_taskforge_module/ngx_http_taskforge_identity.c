@@ -100,6 +100,7 @@ ngx_http_taskforge_identity_resolve(ngx_http_request_t *r,
 
     credential->request = r;
     credential->rc = NGX_AGAIN;
+    credential->generation = amcf->identities->generation;
 
     if (credential->type == NGX_HTTP_TASKFORGE_CREDENTIAL_TICKET) {
         return ngx_http_taskforge_identity_ticket(r, credential);

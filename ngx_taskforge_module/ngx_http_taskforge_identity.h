@@ -85,6 +85,7 @@ typedef struct {
     ngx_uint_t                        retry;      /* NGX_BUSY: seconds */
 
     ngx_int_t                         rc;         /* NGX_AGAIN: waiting */
+    ngx_uint_t                        generation; /* when it was asked for */
     uint8_t                           hash[32];
     uint8_t                           user_id[16];
     uint8_t                           source_id[16];
@@ -110,13 +111,13 @@ ngx_int_t ngx_http_taskforge_identity_resolve(ngx_http_request_t *r,
 
 
 /*
- * Ends the request's connection when the identity expires, or is told to be
- * gone by a notification: for requests that last (WebSocket, SSE).
- * NGX_ERROR: no memory.
+ * Ends the request's connection when the credential's identity expires, or is
+ * told to be gone by a notification, also one that came since it was resolved:
+ * for requests that last (WebSocket, SSE).  NGX_ERROR: no memory.
  */
 
 ngx_int_t ngx_http_taskforge_identity_hold(ngx_http_request_t *r,
-    const ngx_http_taskforge_identity_t *identity);
+    const ngx_http_taskforge_credential_t *credential);
 
 
 /*

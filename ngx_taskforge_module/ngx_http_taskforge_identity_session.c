@@ -18,6 +18,8 @@ typedef struct {
 
 
 static void ngx_http_taskforge_session_end(void *data);
+static void ngx_http_taskforge_sessions_ask(
+    ngx_http_taskforge_identities_t *ids, ngx_queue_t *q);
 static void ngx_http_taskforge_session_close(
     ngx_http_taskforge_session_t *session, const char *why);
 static void ngx_http_taskforge_sessions_checked(void *data, PGresult *res);
@@ -47,13 +49,15 @@ static const tf_sql_t  ngx_http_taskforge_sessions_sql = {
 
 ngx_int_t
 ngx_http_taskforge_identity_hold(ngx_http_request_t *r,
-    const ngx_http_taskforge_identity_t *identity)
+    const ngx_http_taskforge_credential_t *credential)
 {
     ngx_pool_cleanup_t                     *cln;
     ngx_http_taskforge_session_t           *session;
+    ngx_http_taskforge_identities_t        *ids;
     ngx_http_taskforge_access_main_conf_t  *amcf;
 
     amcf = ngx_http_get_module_main_conf(r, ngx_http_taskforge_access_module);
+    ids = amcf->identities;
 
     cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_taskforge_session_t));
     if (cln == NULL) {
@@ -62,12 +66,21 @@ ngx_http_taskforge_identity_hold(ngx_http_request_t *r,
 
     session = cln->data;
     session->connection = r->connection;
-    session->identity = *identity;
+    session->identity = credential->identity;
     session->closed = 0;
 
-    ngx_queue_insert_tail(&amcf->identities->sessions, &session->queue);
+    ngx_queue_insert_tail(&ids->sessions, &session->queue);
 
     cln->handler = ngx_http_taskforge_session_end;
+
+    /*
+     * It may have waited for PostgreSQL's answer and for its limit: who was
+     * notified of meanwhile had no session yet.
+     */
+
+    if (credential->generation != ids->generation) {
+        ngx_http_taskforge_sessions_ask(ids, &session->queue);
+    }
 
     return NGX_OK;
 }
@@ -151,10 +164,21 @@ void
 ngx_http_taskforge_identity_sessions_check(
     ngx_http_taskforge_identities_t *ids)
 {
+    if (!ngx_queue_empty(&ids->sessions)) {
+        ngx_http_taskforge_sessions_ask(ids, ngx_queue_head(&ids->sessions));
+    }
+}
+
+
+/* About q and those behind it. */
+
+static void
+ngx_http_taskforge_sessions_ask(ngx_http_taskforge_identities_t *ids,
+    ngx_queue_t *q)
+{
     int                            lengths[4];
     ngx_uint_t                     i, ok;
     const char                    *values[4];
-    ngx_queue_t                   *q;
     tf_pgarray_t                   a[4];
     const ngx_str_t               *role;
     ngx_http_taskforge_session_t  *session;
@@ -163,17 +187,13 @@ ngx_http_taskforge_identity_sessions_check(
                                         TF_PG_TEXT };
     static const uint8_t   none[16];
 
-    if (ngx_queue_empty(&ids->sessions)) {
-        return;
-    }
-
     ngx_memzero(a, sizeof(a));
 
     for (i = 0; i < 4; i++) {
         tf_pgarray_begin(&a[i], types[i]);
     }
 
-    for (q = ngx_queue_head(&ids->sessions);
+    for ( /* void */ ;
          q != ngx_queue_sentinel(&ids->sessions);
          q = ngx_queue_next(q))
     {

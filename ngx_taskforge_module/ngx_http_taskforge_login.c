@@ -258,7 +258,11 @@ ngx_http_taskforge_login_done(ngx_http_request_t *r, void *data,
     ngx_str_t                    name, role;
     ngx_http_taskforge_login_t  *l = data;
 
-    if (ngx_http_taskforge_pg_check(r, res) != NGX_OK) {
+    if (ngx_http_taskforge_pg_verdict(r->connection->log, res) != NGX_OK) {
+        /* the password was right */
+        ngx_http_taskforge_attempt_void(r, &l->attempt);
+        ngx_http_taskforge_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                   "the database is not available");
         return;
     }
 

@@ -6,6 +6,9 @@
 
 #define NGX_HTTP_TASKFORGE_REQUEST_ID_MAX  64
 
+/* how the routes begin whose {id} is a job's */
+#define NGX_HTTP_TASKFORGE_JOB_ROUTE       "/jobs/{id}"
+
 
 static ngx_int_t ngx_http_taskforge_job_id_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -19,6 +22,8 @@ static void ngx_http_taskforge_set_variable(ngx_http_variable_value_t *v,
     const ngx_str_t *value);
 
 
+/* what the access phase finds out is asked for before it, too: not kept */
+
 static ngx_http_variable_t  ngx_http_taskforge_variables[] = {
 
     { ngx_string("taskforge_job_id"), NULL,
@@ -28,10 +33,10 @@ static ngx_http_variable_t  ngx_http_taskforge_variables[] = {
       ngx_http_taskforge_request_id_variable, 0, 0, 0 },
 
     { ngx_string("taskforge_user"), NULL,
-      ngx_http_taskforge_user_variable, 0, 0, 0 },
+      ngx_http_taskforge_user_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("taskforge_role"), NULL,
-      ngx_http_taskforge_role_variable, 0, 0, 0 },
+      ngx_http_taskforge_role_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
       ngx_http_null_variable
 };
@@ -75,8 +80,9 @@ ngx_http_taskforge_job_id_variable(ngx_http_request_t *r,
     ctx = ngx_http_get_module_ctx(r, ngx_http_taskforge_module);
 
     if (ctx && ctx->job_id.len == 0 && ctx->route
-        && ngx_strlchr(ctx->route->pattern.data,
-                       ctx->route->pattern.data + ctx->route->pattern.len, '{'))
+        && ngx_strncmp(ctx->route->pattern.data, NGX_HTTP_TASKFORGE_JOB_ROUTE,
+                       sizeof(NGX_HTTP_TASKFORGE_JOB_ROUTE) - 1)
+           == 0)
     {
         p = ngx_pnalloc(r->pool, TF_UUID_TEXT_LEN);
         if (p == NULL) {

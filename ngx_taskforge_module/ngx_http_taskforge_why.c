@@ -46,6 +46,7 @@ static void ngx_http_taskforge_why_started(tf_buf_t *out,
     ngx_http_taskforge_why_t *why);
 static void ngx_http_taskforge_why_later(tf_buf_t *out,
     ngx_http_taskforge_why_t *why);
+static const char *ngx_http_taskforge_why_scheduled(const tf_job_t *job);
 static void ngx_http_taskforge_why_queue(tf_buf_t *out,
     ngx_http_taskforge_why_t *why);
 static void ngx_http_taskforge_why_workers(tf_buf_t *out,
@@ -221,9 +222,7 @@ ngx_http_taskforge_why_later(tf_buf_t *out, ngx_http_taskforge_why_t *why)
 
     if (job->status == TF_SCHEDULED) {
         ngx_http_taskforge_why_reason(out, "scheduled", "%s",
-                                      job->snoozes
-                                          ? "its handler asked to be run later"
-                                          : "it is scheduled for later");
+                                      ngx_http_taskforge_why_scheduled(job));
         tf_json_ktime(out, "due_at", job->run_at);
         tf_buf_addc(out, '}');
 
@@ -246,13 +245,34 @@ ngx_http_taskforge_why_later(tf_buf_t *out, ngx_http_taskforge_why_t *why)
         tf_buf_addc(out, '}');
     }
 
-    if (job->expires_at != TF_TIME_NONE && job->expires_at <= why->now) {
+    /* what a worker has begun does not expire any more */
+
+    if (job->expires_at != TF_TIME_NONE && job->expires_at <= why->now
+        && job->worker.len == 0)
+    {
         ngx_http_taskforge_why_reason(out, "expired",
                                       "it has expired and is about to be "
                                       "cancelled");
         tf_json_ktime(out, "expires_at", job->expires_at);
         tf_buf_addc(out, '}');
     }
+}
+
+
+/* Its time is the one that was asked for, or came since. */
+
+static const char *
+ngx_http_taskforge_why_scheduled(const tf_job_t *job)
+{
+    if (job->snoozes) {
+        return "its handler asked to be run later";
+    }
+
+    if (job->run_at != job->scheduled_at && job->run_at > job->created_at) {
+        return "it was put off: as many of its type run as may";
+    }
+
+    return "it is scheduled for later";
 }
 
 

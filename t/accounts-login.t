@@ -112,6 +112,11 @@ is login('nobody-at-all', 'guess number 6')->body =~ s/nobody//r, $r->body, 'a n
 wait_until(30, sub { audited('auth.lock') == 1 });
 is audited('auth.lock'), 1, 'the account itself is locked too, for every host';
 ok wait_until(30, sub { login('alice', $secret)->status == 200 }), 'the lock ends by itself';
+$tf->sql("CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''trouble''; END'",
+    'CREATE TRIGGER trouble BEFORE INSERT ON refresh_families FOR EACH ROW EXECUTE FUNCTION trouble()');
+is join(' ', map { login('alice', $secret)->status } 1 .. 6), '503 ' x 5 . '503', 'the right password while the database is in trouble: 503';
+$tf->sql('DROP TRIGGER trouble ON refresh_families', 'DROP FUNCTION trouble()');
+is login('alice', $secret)->status, 200, '... and none of them counts as a wrong one';
 my $last;
 $last = login("guest$_", 'one password for all')->status for 1 .. 31;
 is $last, 429, 'one address that tries many names is stopped as well';

@@ -17,7 +17,7 @@ my $tf = TaskForge->start(auth => 1, parts => [qw(postgres redis nginx)], edit =
     $text =~ s{(taskforge_jwt_key [^\n]*\n)}{$1
     taskforge_jwt_key  last-year HS256 file:$home/conf/old.key verify;
     taskforge_jwt_key  idp RS256 file:$home/conf/idp.pub verify issuer=https://idp.example;
-    log_format  all '\$request|\$request_uri|\$args|\$http_referer|\$arg_token|\$taskforge_user';
+    log_format  all '\$request|\$request_uri|\$args|\$http_referer|\$arg_token|\$taskforge_user|\$taskforge_job_id|\$taskforge_request_id';
     access_log  $home/log/all.log all;
 };
     $text =~ s{(location = /livez)}{location /files/ \{
@@ -26,6 +26,7 @@ my $tf = TaskForge->start(auth => 1, parts => [qw(postgres redis nginx)], edit =
         \}
         location /optional \{
             taskforge_auth optional;
+            set \$before_the_check "\$taskforge_user \$taskforge_role";
             add_header X-User "\$taskforge_user \$taskforge_role";
             alias $home/html.txt;
         \}
@@ -161,13 +162,19 @@ my $mark = token($user{viewer}, jti => 'query');
 $secrets{$mark} = 1;
 $tf->get("/files/html.txt?token=$mark", headers => {Accept => 'text/event-stream', Referer => "http://localhost/?a=b&token=$mark"});
 $tf->get("/livez?token=$mark");
+$tf->get("/api/nothing-there?token=$mark"); # a file, and no taskforge_auth: error_log shows the request
 $tf->get("/files/nothing-there?x=1&token=$mark&y=2", bearer($token{viewer}));
+$tf->get("/api/v1/$_->[0]", headers => {Authorization => "Bearer $token{viewer}", 'X-Request-ID' => $_->[1]})
+    for ["jobs/$NONE", 'not one word'], ['queues/reports', 'from-the-client'];
 my $broken = $tf->http;
 $broken->send_raw("GET /ws?token=$mark HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n");
 eval { $broken->fill(time + 2) };
 $tf->stop_part('nginx');
 my $logs = join '', map { slurp($_) } glob "$home/log/*";
 like($logs, qr{/files/nothing-there\?x=1&token=\*+&y=2}, 'the logs show the request');
+like($logs, qr{open\(\) .*/api/nothing-there\?token=\*+ HTTP}, '... where nobody is asked who calls, too');
+like($logs, qr{^GET /api/v1/jobs/$NONE HTTP.*\|viewer\|$NONE\|[0-9a-f]{32}$}m, '... the user, the job, and an id of the request');
+like($logs, qr{^GET /api/v1/queues/reports HTTP.*\|viewer\|-?\|from-the-client$}m, '... no job where the path names none, and the id that the client gave');
 my @found = grep { index($logs, $_) >= 0 } keys %secrets;
 is_deeply(\@found, [], 'and no secret');
 

@@ -5,12 +5,13 @@ use Digest::SHA qw(sha256_hex);
 use TaskForge;
 use TaskForge::Auth qw(add_user add_key token);
 use TaskForge::Files qw(slurp);
+use TaskForge::Process qw(halt);
 
 my $tf = TaskForge->start(auth => 1, parts => [qw(postgres redis nchan nginx)], edit => sub {
     my ($text) = @_;
     my ($home) = $text =~ m{load_module (\S+)/bin/};
     $text =~ s{(    access_log [^\n]*\n)}{$1    log_format all '\$request|\$request_uri|\$args|\$arg_token|\$arg_ticket';\n    access_log $home/log/all.log all;\n};
-    $text =~ s{(location = /ws \{)}{$1\n            taskforge_origin https://app.example;};
+    $text =~ s{(location = /ws \{)}{$1\n            taskforge_origin https://app.example;\n            taskforge_limit ws requests=500 window=60s;};
     $text =~ s{(location = /events/stream \{)}{$1\n            taskforge_cors https://app.example;};
     return $text;
 });
@@ -121,6 +122,18 @@ ok(ends($numbers, 20), 'and the numbers');
 is(try(headers => {%bearer}), 401, 'and there is no way back in');
 $other->send('ping');
 is(($other->next_event // {})->{event}, 'pong', 'others notice nothing');
+# a change between the check and the answer: the limit waits for a Redis that is silent
+$tf->expect_log(qr/Redis/);
+my $late = add_user($tf, 'latecomer', 'viewer');
+my $http = $tf->http->connect;
+halt($tf->part('redis')->pid);
+$http->send_raw($http->format_request(GET => '/ws', headers => {Authorization => 'Bearer ' . token($late), Upgrade => 'websocket',
+    Connection => 'Upgrade, close', 'Sec-WebSocket-Version' => 13, 'Sec-WebSocket-Key' => 'dGhlIHNhbXBsZSBub25jZQ=='}));
+sleep 0.3;
+$tf->sql("BEGIN; UPDATE users SET active = false WHERE id = '$late->{id}'; SELECT pg_notify('tf_auth', 'user:$late->{id}'); COMMIT");
+sleep 0.3;
+$tf->part('redis')->signal('CONT');
+ok(eval { my $end = time + 20; 1 while $http->fill($end); 1 } || $@ =~ /^read:/, 'the user was deactivated during the handshake: the connection ends');
 # a change while the listener cannot hear it
 $tf->expect_log(qr/terminating|connection|shutting down/);
 $tf->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'taskforge-nginx'; "

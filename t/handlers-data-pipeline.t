@@ -175,6 +175,9 @@ my @refused = (
     [{destination => 'a'}, qr/say its "format"$/], [{destination => 'dir.csv/..', }, qr/say its "format"$/], [{destination => 'dir.csv'}, qr/^destination: dir\.csv: Is a directory$/],
     [{source => 'http://127.0.0.2:1/x.csv'}, qr/^source: GET: refused: the URL's host is a loopback address$/], [{source => 'http://169.254.169.254/x.csv'}, qr/^source: GET: refused:/],
     [{source => 'http://2130706434/x.csv'}, qr/^source: GET: refused:/], [{source => 'http://[::ffff:10.0.0.1]/x.csv'}, qr/^source: GET: refused:/],
+    [{source => 'bomb.jsonl.gz'}, qr/^source: the gzip data inflate to more than 400 times their size \(a bomb\?\)$/],
+    [{destination => '.parts/x.csv'}, qr/^destination: \.parts\/x\.csv: is no name of a file$/], [{destination => 'a/.parts/x.csv'}, qr/is no name of a file$/],
+    [{source => 'postgresql://wh_away/shop.taskforge_checkpoints'}, qr/^payload: "source" names the table "shop\.taskforge_checkpoints", which is not one of/],
     [{source => 'ftp://127.0.0.1/x.csv'}, qr/^payload: "source" must begin with/], [{destination => 'http://127.0.0.1/x.csv'}, qr/^payload: "destination" cannot be an http URL$/],
     [{source => 'postgresql://x:hunter2@db/shop.orders'}, qr/^payload: "source" must name a connection of the operator: postgresql$/],
     [{source => 'postgresql://nobody/shop.orders'}, qr/^payload: "source" names "nobody", and there is no postgresql connection of that name$/],
@@ -191,6 +194,7 @@ my @refused = (
     [{steps => [{filter => {column => 'units', op => 'in', value => 3}}]}, qr/^payload: a "filter" step: the "value" of in must be a list/],
 );
 symlink "$home/conf/taskforge.env", "$data/link.csv";
+spew("$data/bomb.jsonl.gz", Compress::Zlib::memGzip('0' x (1 << 20)) x 100);
 symlink '/tmp', "$data/output/out";
 make_path("$data/output/dir.csv");
 my @ids;

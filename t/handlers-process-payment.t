@@ -30,6 +30,7 @@ is_deeply([@{$result}{qw(amount_minor sandbox)}], [1999, true], '... in minor un
 my ($charge) = $gateway->charges($job->{id});
 is_deeply([@{$charge}{qw(amount currency customer transaction_id)}], [1999, 'USD', 'usr_1', $result->{transaction_id}], 'the gateway says the same');
 is_deeply($result->{gateway}, $charge, '... and its answer is in the result');
+like(join("\n", map { $_->{message} } @{$tf->job($job->{id})->{logs}}), qr/^asking the gateway for 1999 minor units of USD, idempotency key $job->{id}\nthe gateway: HTTP 200 after \d+ ms$/, '... the log tells of it');
 
 my ($printed) = slurp("$FindBin::Bin/../docs/handlers.md") =~ /^## process_payment\n\n```sh\n(curl .*?)```$/ms;
 $printed =~ s/127\.0\.0\.1:3000/127.0.0.1:$tf->{port}/;

@@ -127,6 +127,20 @@ my ($stats) = sqlite('SELECT count(units), sum(units), avg(units), min(units + 0
 my ($n, $sum, $mean, $min, $max) = map { decimal($_) } @$stats;
 like($text, qr/^\s*units\s+$n\s+$sum\s+$mean\s+[\d,.]+\s+$min\s+$max\s+[\d,.]+\s*$/m, 'a column: as SQLite has it');
 
+# ---- datasets that are no CSV ----
+run('/usr/bin/python3', '-c', 'import csv, gzip, sys
+with gzip.open(sys.argv[2], "wt", newline="") as f: csv.writer(f, delimiter="\t", lineterminator="\n").writerows(csv.reader(open(sys.argv[1], newline="")))',
+    "$home/data/sales_q1.csv", "$home/data/sales.tsv.gz");
+$job = report({report_type => 'sales', dataset => 'sales.tsv.gz', group_by => 'region', columns => [qw(units revenue)]});
+is($job->{result}{rows}, 50_000, 'TSV in gzip');
+like(join("\n", pages($job->{result}{file_url}, 'tsv')), qr/^\s*units\s+$n\s+$sum\s+$mean\s+/m, '... the same numbers');
+spew("$home/data/few.jsonl", qq({"k": "a", "v": 1, "code": "7"}\n{"k": "b", "v": 2.5}\n{"v": 3, "k": "a"}\n));
+$job = report({report_type => 'few', dataset => 'few.jsonl', group_by => 'k', format => 'html'});
+is($job->{result}{rows}, 3, 'JSON lines');
+my $few = $tf->get($job->{result}{file_url})->body;
+like($few, qr{<td>a</td>\s*<td class=n>2</td>\s*<td class=n>4</td>\s*<td class=n>2</td>}, '... by groups');
+unlike($few, qr{<td>code</td>}, '... in which "7" is a text');
+
 # ---- a long table has its first line on every page ----
 spew("$home/data/long.csv", "key,value\n" . join '', map { sprintf "key%03d,%d\n", $_, $_ } 1 .. 300);
 $job = report({report_type => 'long', dataset => 'long', group_by => 'key'});

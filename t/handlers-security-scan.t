@@ -77,7 +77,7 @@ my %job = (
     hang => scan("http://$http/hang", scan_type => 'headers', timeout => 30),
     refused => scan("127.0.0.2:$port{good}"), metadata => scan('169.254.169.254', scan_type => 'ports'), public => scan('192.0.2.1', scan_type => 'ports'),
     six => scan('[::ffff:127.0.0.9]', scan_type => 'ports'), decimal => scan('2130706434', scan_type => 'ports'), tls => scan('http://localhost/', scan_type => 'tls'),
-    gone => scan("localhost:$port{closed}", scan_type => 'tls'),
+    gone => scan("localhost:$port{closed}", scan_type => 'tls'), dead => scan("localhost:$port{closed}", ports => [$port{closed}]),
 );
 # the page's command, for a server that is here
 my ($curl) = grep { /"security_scan"/ } slurp("$FindBin::Bin/../docs/handlers.md") =~ /^```sh\n(.*?)^```$/msg;
@@ -139,6 +139,9 @@ my $armed = result_of($job{armed});
 is_deeply([grep { !/^port-/ } @{ids($armed)}], [], 'nothing to say of a server that does well');
 
 is_deeply([@$armed{qw(score grade)}], [100, 'A'], '... its score');
+my $dead = result_of($job{dead});
+is_deeply([@$dead{qw(open_ports tls score grade)}, scalar @{$dead->{errors}}], [[], undef, undef, undef, 2], 'nobody there: no grade for that');
+like(join("\n", map { $_->{message} } @{$tf->job($job{dead})->{logs}}), qr/^localhost: 1 ports\nlocalhost: TLS at port $port{closed}\nlocalhost: port $port{closed}: Connection refused\n/, '... and the log says so');
 is_deeply([@$cookies{qw(score grade)}], [100 - 2 * 10 - 2 * 3, 'C'], '... and that of one that does not') or diag explain $cookies->{summary};
 my $plain = result_of($job{'plain bare'});
 is_deeply($plain->{http}, {port => $web->{port}, status => 200, location => undef}, 'plain HTTP beside https: that it answers');

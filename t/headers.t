@@ -140,7 +140,7 @@ subtest 'preflight' => sub {
     is($r->header('access-control-allow-origin'), $GOOD, 'and is told so');
     is($r->header('access-control-allow-credentials'), 'true', 'credentials are allowed');
     like($r->header('access-control-allow-methods'), qr/\b$_\b/, "$_ is allowed") for qw(GET POST PATCH DELETE);
-    like($r->header('access-control-allow-headers'), qr/\b$_\b/, "$_ may be sent") for qw(Authorization Content-Type Idempotency-Key X-API-Key);
+    like($r->header('access-control-allow-headers'), qr/\b$_\b/, "$_ may be sent") for qw(Authorization Content-Type Idempotency-Key Prefer Range X-API-Key);
     like($r->header('access-control-max-age'), qr/^\d+$/, 'and it may be remembered');
     like($r->header('vary'), qr/Origin/, 'Vary: Origin');
     is(preflight('http://localhost:5173')->status, 204, 'so may the other one');

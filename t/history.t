@@ -90,6 +90,9 @@ broken('a cancel that was forgotten', 'I2 j: RUNNING -> RETRYING although', map 
 broken('a cancel that was answered, and did not happen', 'I2 j: its cancel', @success, {kind => 'answer', op => 'cancel', status => 202, id => 'j'});
 broken('a retry that was answered, and did not happen', 'I2 j: 2 retries', @again, ({kind => 'answer', op => 'retry', status => 200, id => 'j'}) x 2);
 broken('a job that starts before its time', 'I2 j: started before', job(status => 'SUCCESS', scheduled_at => 2), @success[1 .. $#success]);
+my @late = (claimed(), change('RUNNING', 'SCHEDULED'), change('SCHEDULED', 'CANCELLED', error => 'expired: not started before then'));
+fine('one that expired after it had been put off', job(status => 'CANCELLED', attempt => 0), @late);
+broken('a job that expires after it has started', 'I2 j: expired after', job(status => 'CANCELLED', attempt => 0), @late, run(1, 2));
 broken('a job that starts after it has expired', 'I2 j: started after', job(status => 'SUCCESS', expires_at => 0.5), @success[1 .. $#success]);
 
 # I3

@@ -47,6 +47,18 @@ my $again = $tf->post("/api/v1/jobs/$nobody/retry");
 is($again->status, 200, 'retried by hand') or diag $again->body;
 is($again->json->{expires_at}, undef, '... it has no expiry any more');
 
+# a worker that may run one of its type at a time has the others for a moment, and puts them off
+$tf->stop_part('worker');
+$tf->start_part('worker', TASKFORGE_TYPE_CONCURRENCY => 'sleep=1');
+my @limited = map { submit(name => "sleep $_", type => 'sleep', payload => {seconds => 600}, timeout_seconds => 700, expires_at => in_seconds(30)) } 1 .. 3;
+my @them;
+ok(wait_until(120, sub { @them = map { job($_) } @limited; 2 == grep { $_->{status} eq 'CANCELLED' } @them }), 'what was put off has not started: it expires');
+is(scalar(grep { ($_->{error} // '') =~ /^expired: / && $_->{attempt} == 0 && $_->{snoozes} == 0 } @them), 2, '... without an attempt or a snooze');
+my ($runs) = grep { $_->{status} ne 'CANCELLED' } @them;
+is($runs->{status}, 'RUNNING', 'the one that runs does not');
+$tf->post("/api/v1/jobs/$runs->{id}/cancel", undef);
+ended($runs->{id});
+
 is($tf->post('/api/v1/jobs', {type => 'noop', expires_at => '2001-01-01T00:00:00Z'})->status, 422, 'one that has passed is refused');
 ok(wait_until(20, sub { $tf->sql_value("SELECT count(*) FROM job_expiry WHERE expires_at < now()") == 0 }), 'nothing of it is left');
 is($tf->sql_value('SELECT count(*) FROM (SELECT queue, type, priority, status, sum(n) FROM job_counts GROUP BY 1, 2, 3, 4 HAVING sum(n) <> 0 '

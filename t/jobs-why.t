@@ -40,6 +40,11 @@ is_deeply([@{codes($later)}[0, 1]], [qw(scheduled overdue)], 'it is overdue, bec
 $tf->sql("UPDATE jobs SET status = 'RETRYING', attempt = 2, error = 'no luck', run_at = now() + interval '1 hour' WHERE id = '$later'");
 is(reason($later, 'retrying')->{last_error}, 'no luck', 'it waits for its next attempt, after that error');
 like(reason($later, 'retrying')->{detail}, qr/^attempt 2 of 4 /, 'which was this one');
+$tf->sql("UPDATE jobs SET expires_at = now() - interval '1 second', worker = 'test/default' WHERE id = '$later'");
+is(reason($later, 'expired')->{code}, undef, 'it has begun, and does not expire');
+$tf->sql("UPDATE jobs SET status = 'SCHEDULED', attempt = 0, worker = NULL WHERE id = '$later'");
+is(reason($later, 'expired')->{code}, 'expired', 'one that has not is about to be cancelled');
+like(reason($later, 'scheduled')->{detail}, qr/^it was put off: /, 'one that its worker had no room for was put off');
 
 my $nobody = $tf->submit({type => 'noop', queue => 'elsewhere'})->{id};
 is_deeply(codes($nobody), ['no_worker_for_queue'], 'no worker serves its queue');

@@ -56,6 +56,15 @@ is +(stat "$home/conf/jwt.key")[2] & 0777, 0600, 'only the user reads the key of
 ($code, $text) = taskforge(\%env, 'audit', 'verify');
 is $code, 0, 'audit verify succeeds' or diag $text;
 like $text, qr/^\d+ rows, none changed, none missing/, '... and says what it saw';
+my $change = sub {
+    local @ENV{keys %env} = values %env;
+    return qx{echo "UPDATE audit_log SET actor_name = $_[0] WHERE id = 1" | "$TaskForge::Command::ROOT/taskforge" shell-db --owner 2>&1};
+};
+$change->("actor_name || 'x'");
+($code, $text) = taskforge(\%env, 'audit', 'verify');
+is "$code $text", "1 row 1 this row was changed\n", '... and fails where a row was changed, and names it';
+$change->('left(actor_name, -1)');
+is +(taskforge(\%env, 'audit', 'verify'))[0], 0, '... and no longer when it is as it was';
 
 ($code, $text) = taskforge(\%env, 'check');
 is $code, 0, 'check succeeds' or diag $text;

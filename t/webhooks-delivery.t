@@ -64,7 +64,7 @@ sub hurry {
 }
 
 my $hanging = submit($receiver->url('/hang'));
-my %job = map { $_ => submit($receiver->url($_)) } qw(/flaky/2 /status/410 /status/404 /later/429/600 /later/503/900 /huge /binary /cut /slow /status/204),
+my %job = map { $_ => submit($receiver->url($_)) } qw(/flaky/2 /status/410 /status/404 /later/429/600 /later/503/900 /later/503/100000 /huge /binary /cut /slow /status/204),
     '/redirect?' . $receiver->url('/inside');
 $job{closed} = submit('http://127.0.0.2:1/');
 $job{localhost} = submit("http://localhost:$receiver->{port}/localhost");
@@ -94,11 +94,11 @@ is($gone->{status}, 'FAILED', '410 Gone ends it');
 is(scalar @{$gone->{attempts}}, 1, '... at once');
 is($gone->{attempts}[0]{error}, 'HTTP 410', '... and says why');
 is(waiting($job{'/status/404'})->{attempts}[0]{status_code}, 404, 'any other status is tried again');
-for my $case (['/later/429/600', 600], ['/later/503/900', 900]) {
+for my $case (['/later/429/600', 600], ['/later/503/900', 900], ['/later/503/100000', 7200]) {
     my ($path, $seconds) = @$case;
     my $later = waiting($job{$path});
     my ($at, $next) = map { $tf->sql_value("SELECT extract(epoch FROM '$_'::timestamptz)") } $later->{attempts}[0]{at}, $later->{next_attempt_at};
-    cmp_ok(abs($next - $at - $seconds), '<', 5, "Retry-After: $seconds is done");
+    cmp_ok(abs($next - $at - $seconds), '<', 5, "Retry-After: $path is waited for $seconds s");
 }
 is(ended($job{'/status/204'})->{status}, 'SUCCESS', '204 is a success');
 my $huge = ended($job{'/huge'});

@@ -143,15 +143,18 @@ static void send_progress(tfw_worker_t *w)
         tf_pgarray_begin(&columns[i], types[i]);
     }
     for (int i = 0; i < w->pool.count; i++) {
-        tfw_job_t *job = TAILQ_FIRST(&w->pool.executors[i].jobs);
+        tfw_job_t *job;
 
-        if (job && job->progress_dirty) {
-            job->progress_dirty = false;
-            tf_pgarray_bytes(&columns[0], job->row.id, 16);
-            tf_pgarray_int4(&columns[1], job->row.epoch);
-            tf_pgarray_int4(&columns[2], job->row.attempt);
-            tf_pgarray_int2(&columns[3], (int16_t)job->row.progress);
-            count++;
+        TAILQ_FOREACH(job, &w->pool.executors[i].jobs, link)
+        {
+            if (job->progress_dirty) {
+                job->progress_dirty = false;
+                tf_pgarray_bytes(&columns[0], job->row.id, 16);
+                tf_pgarray_int4(&columns[1], job->row.epoch);
+                tf_pgarray_int4(&columns[2], job->row.attempt);
+                tf_pgarray_int2(&columns[3], (int16_t)job->row.progress);
+                count++;
+            }
         }
     }
     if (!count) {

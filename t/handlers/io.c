@@ -1,6 +1,7 @@
-/* test_io: a type that shares its process. Takes "take_mb" megabytes of memory and keeps them, calls "url",
- * where there is one, waits "wait_ms", then does what "how" says: "segv", "overflow", "spin" (for ever, deaf
- * to everything), else nothing. Its result is the process that it ran in. */
+/* test_io: a type that shares its process. Takes "take_mb" megabytes of memory and keeps them, says that
+ * it has come as far as "progress", calls "url", where there is one, waits "wait_ms", then does what "how"
+ * says: "segv", "overflow", "spin" (for ever, deaf to everything), else nothing. Its result is the process
+ * that it ran in. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +92,7 @@ static tfw_outcome_t do_it(tfw_run_t *run)
     int n;
 
     tfw_run_log(run, "info", "it begins");
+    tfw_run_progress(run, (int)json_integer_value(json_object_get(payload, "progress")));
     if (url) {
         outcome = call(run, url);
     }

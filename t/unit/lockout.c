@@ -36,6 +36,8 @@ static void test_keys(void **state)
     assert_true(address("10.0.0.1") != address("10.0.0.2"));
     assert_true(address("2001:db8:1:2::1") == address("2001:db8:1:2:ffff::9"));
     assert_true(address("2001:db8:1:2::1") != address("2001:db8:1:3::1"));
+    assert_true(address("::ffff:10.0.0.1") == address("10.0.0.1"));
+    assert_true(address("::ffff:10.0.0.1") != address("::ffff:10.0.0.2"));
 }
 
 static void test_locks(void **state)

@@ -67,12 +67,13 @@ admin() {
     if [ -t 0 ]; then
       printf 'password: ' >&2
       trap 'stty echo' EXIT
+      trap 'exit 130' INT TERM HUP # dash leaves without the other one
       stty -echo
     fi
     IFS= read -r password || [ -n "$password" ] || die 'there is no password on standard input'
     if [ -t 0 ]; then
       stty echo
-      trap - EXIT
+      trap - EXIT INT TERM HUP
       echo >&2
     fi
   fi

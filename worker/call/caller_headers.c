@@ -13,6 +13,7 @@
 #define OPENING "{{secret:"
 #define CLOSING "}}"
 #define BLOT "***"
+#define SPELLED_MAX 6 /* bytes of a character in JSON */
 
 typedef struct {
     tfw_caller_headers_t *h;
@@ -238,20 +239,90 @@ static size_t blot_out(char *text, size_t len, const char *secret, size_t secret
     return to + len - from;
 }
 
-/* What a writer of JSON makes of the secret; some write "\/" for "/". */
-static void spell(tf_buf_t *out, const char *secret, bool slashes)
+/* \u and four hex digits as UTF-8. false: it is none, or half of a surrogate pair. */
+static bool unescape_unicode(const char *text, size_t len, char out[5])
 {
-    tf_buf_t quoted = TF_BUF_INIT;
+    char hex[5] = "";
+    unsigned long code;
 
-    tf_json_str(&quoted, secret, strlen(secret));
-    for (size_t i = 1; i + 1 < quoted.len; i++) {
-        if (slashes && quoted.data[i] == '/') {
-            tf_buf_addc(out, '\\');
-        }
-        tf_buf_addc(out, quoted.data[i]);
+    if (len < 6 || text[1] != 'u') {
+        return false;
     }
-    explicit_bzero(quoted.data, quoted.len);
-    tf_buf_free(&quoted);
+    memcpy(hex, text + 2, 4);
+    code = strspn(hex, "0123456789abcdefABCDEF") == 4 ? strtoul(hex, NULL, 16) : 0;
+    if (code == 0 || (code >= 0xd800 && code <= 0xdfff)) {
+        return false;
+    }
+    if (code < 0x80) {
+        *out++ = (char)code;
+    } else if (code < 0x800) {
+        *out++ = (char)(0xc0 | code >> 6);
+        *out++ = (char)(0x80 | (code & 0x3f));
+    } else {
+        *out++ = (char)(0xe0 | code >> 12);
+        *out++ = (char)(0x80 | (code >> 6 & 0x3f));
+        *out++ = (char)(0x80 | (code & 0x3f));
+    }
+    *out = '\0';
+    return true;
+}
+
+/* The character that the text begins with, as a JSON string has it; "": that is none. Returns its bytes
+ * there. */
+static size_t unescape(const char *text, size_t len, char out[5])
+{
+    static const char from[] = "bfnrt\"\\/", to[] = "\b\f\n\r\t\"\\/";
+    const char *at;
+
+    memset(out, 0, 5);
+    if (*text != '\\') {
+        *out = *text;
+        return 1;
+    }
+    at = len > 1 && text[1] ? strchr(from, text[1]) : NULL;
+    if (at) {
+        *out = to[at - from];
+        return 2;
+    }
+    return unescape_unicode(text, len, out) ? SPELLED_MAX : 1;
+}
+
+/* Bytes of the text that are the secret as a writer of JSON may have it: some write "\/" for "/", or \u0026
+ * for "&". 0: it is something else. */
+static size_t spelled(const char *text, size_t len, const char *secret)
+{
+    size_t used = 0;
+    char one[5];
+
+    while (*secret) {
+        size_t n = used < len ? unescape(text + used, len - used, one) : 0;
+
+        if (n == 0 || !*one || strncmp(secret, one, strlen(one)) != 0) {
+            return 0;
+        }
+        used += n;
+        secret += strlen(one);
+    }
+    return used;
+}
+
+/* In place. */
+static size_t blot_out_spelled(char *text, size_t len, const char *secret)
+{
+    size_t to = 0, blot = strlen(secret) < strlen(BLOT) ? strlen(secret) : strlen(BLOT);
+
+    for (size_t from = 0; from < len;) {
+        size_t n = text[from] == *secret || text[from] == '\\' ? spelled(text + from, len - from, secret) : 0;
+
+        if (n) {
+            memcpy(text + to, BLOT, blot);
+            to += blot;
+            from += n;
+        } else {
+            text[to++] = text[from++];
+        }
+    }
+    return to;
 }
 
 size_t tfw_caller_headers_mask(const tfw_caller_headers_t *h, char *text, size_t len)
@@ -260,15 +331,21 @@ size_t tfw_caller_headers_mask(const tfw_caller_headers_t *h, char *text, size_t
         const char *secret = h->secrets[i]->value;
 
         len = blot_out(text, len, secret, strlen(secret));
-        for (int slashes = 0; slashes < 2; slashes++) {
-            tf_buf_t spelled = TF_BUF_INIT;
-
-            spell(&spelled, secret, slashes);
-            len = blot_out(text, len, spelled.data, spelled.len);
-            tf_buf_free(&spelled);
-        }
+        len = *secret ? blot_out_spelled(text, len, secret) : len;
     }
     return len;
+}
+
+size_t tfw_caller_headers_tail(const tfw_caller_headers_t *h)
+{
+    size_t most = 0;
+
+    for (size_t i = 0; i < h->nsecrets; i++) {
+        size_t len = strlen(h->secrets[i]->value) * SPELLED_MAX;
+
+        most = len > most ? len : most;
+    }
+    return most;
 }
 
 static void free_list(char **list)

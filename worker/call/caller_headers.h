@@ -36,6 +36,9 @@ bool tfw_caller_headers_add(tfw_caller_headers_t *h, const char *name, const cha
  * In place; returns the new length. */
 size_t tfw_caller_headers_mask(const tfw_caller_headers_t *h, char *text, size_t len);
 
+/* Bytes at the end of a text that was cut which may be the beginning of a secret. */
+size_t tfw_caller_headers_tail(const tfw_caller_headers_t *h);
+
 void tfw_caller_headers_free(tfw_caller_headers_t *h);
 
 #endif

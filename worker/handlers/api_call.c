@@ -441,8 +441,13 @@ static tfw_outcome_t unexpected(call_t *c)
         tf_buf_addf(&error, ", after %d redirects to %s", answer->redirected, answer->url);
     }
     if (location.data && answer->status < 400) {
-        tf_buf_addf(&error, ", a redirect to %.*s",
-                    (int)(location.len < ERROR_BODY ? location.len : ERROR_BODY), location.data);
+        tf_buf_t where = TF_BUF_INIT;
+
+        tf_buf_add(&where, location.data, location.len);
+        mask(c, &where);
+        tf_buf_adds(&error, ", a redirect to ");
+        tf_buf_add(&error, where.data, where.len < ERROR_BODY ? where.len : ERROR_BODY);
+        tf_buf_free(&where);
     }
     add_excerpt(c, &error);
     give_error(c, &error);
@@ -509,6 +514,11 @@ static tfw_outcome_t judge(call_t *c)
                 answer->status, answer->body_read, (long long)(answer->duration_us / 1000));
     /* before anybody looks at it */
     mask(c, &answer->body);
+    if (answer->cut) {
+        size_t tail = tfw_caller_headers_tail(&c->headers);
+
+        answer->body.len -= tail < answer->body.len ? tail : answer->body.len;
+    }
     return status_among(c, "expected_status", answer->status >= 200 && answer->status < 300) ? compare(c)
                                                                                              : unexpected(c);
 }

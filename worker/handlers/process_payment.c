@@ -372,8 +372,14 @@ static tfw_outcome_t process_payment_run(tfw_run_t *run)
         tf_buf_free(&body);
         return TFW_RETRY;
     }
+    tfw_run_log(run, "info", "asking the gateway for %lld minor units of %s, idempotency key %s",
+                (long long)charge.minor, charge.currency, charge.id);
     call_gateway(&charge, &body, &http);
     tf_buf_free(&body);
+    if (http.status) {
+        tfw_run_log(run, "info", "the gateway: HTTP %d after %lld ms", http.status,
+                    (long long)(http.duration_us / 1000));
+    }
     if (http.status && http.body.len && !http.cut) {
         answer = tf_json_parse(http.body.data, http.body.len, why, sizeof(why));
     }

@@ -233,7 +233,7 @@ static tfw_outcome_t report_run(tfw_run_t *run)
     "\"to\":{\"type\":\"string\",\"maxLength\":40,\"description\":\"a date, which is included, or a time; "  \
     "now where it is missing\"},"                                                                            \
     "\"dataset\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":255,\"description\":\"instead of jobs: " \
-    "a CSV file of the data directory\",\"examples\":[\"sales_q1\"]},"                                       \
+    "a file of the data directory, as data_processing has it\",\"examples\":[\"sales_q1\"]},"                \
     "\"group_by\":{\"type\":\"string\",\"minLength\":1,\"description\":\"a column of the dataset\"},"        \
     "\"columns\":{\"type\":\"array\",\"items\":{\"type\":\"string\",\"minLength\":1},\"minItems\":1,"        \
     "\"maxItems\":64,\"description\":\"only these columns of the dataset\"},"                                \

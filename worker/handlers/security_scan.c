@@ -183,7 +183,7 @@ static tfw_outcome_t resolve(tfw_scan_t *scan, const tf_url_t *url)
     return TFW_OK;
 }
 
-/* From 100 (nothing found) down to 0, each finding by its severity. */
+/* From 100 (nothing found) down to 0, each finding by its severity; null where nothing could be looked at. */
 static void write_score(const tfw_scan_t *scan, tf_buf_t *json)
 {
     static const int costs[TFW_SEVERITIES] = {
@@ -198,6 +198,11 @@ static void write_score(const tfw_scan_t *scan, tf_buf_t *json)
         score -= costs[severity] * scan->counts[severity];
     }
     score = score > 0 ? score : 0;
+    if (!scan->seen) {
+        tf_json_kraw(json, "score", NULL, 0);
+        tf_json_kraw(json, "grade", NULL, 0);
+        return;
+    }
     while (score < grades[i].from) {
         i++;
     }
@@ -236,8 +241,14 @@ static void write_result(tfw_scan_t *scan, const char *type, const tf_buf_t *par
     tf_buf_free(&json);
 }
 
-static void add_error(tf_buf_t *errors, const char *text)
+/* One of TLS and the web was looked at, or not: why. */
+static void note(tfw_scan_t *scan, bool ok, tf_buf_t *errors, const char *text)
 {
+    scan->seen = scan->seen || ok;
+    if (ok) {
+        return;
+    }
+    tfw_run_log(scan->run, "warning", "%s: %s", scan->host, text);
     if (errors->len > 0) {
         tf_buf_addc(errors, ',');
     }
@@ -250,17 +261,24 @@ static tfw_outcome_t look(tfw_scan_t *scan, int parts, const char *type)
     tf_buf_t result = TF_BUF_INIT, errors = TF_BUF_INIT;
     tfw_outcome_t outcome = TFW_OK;
     char error[200] = "";
+    bool ok;
 
+    scan->seen = parts == PORTS; /* that none is open is what it was to find out */
     if (parts & PORTS) {
+        tfw_run_log(scan->run, "info", "%s: %zu ports", scan->host, scan->nports);
         tfw_scan_ports(scan, &result);
     }
-    if ((parts & TLS) && scan->https && !tfw_scan_tls_all(scan, &result, error, sizeof(error))) {
-        add_error(&errors, error);
+    if ((parts & TLS) && scan->https) {
+        tfw_run_log(scan->run, "info", "%s: TLS at port %u", scan->host, scan->port);
+        ok = tfw_scan_tls_all(scan, &result, error, sizeof(error));
+        note(scan, ok, &errors, error);
     }
     tfw_run_progress(scan->run, 80);
-    if ((parts & (HEADERS | COOKIES)) &&
-        !tfw_scan_web(scan, (parts & HEADERS) != 0, (parts & COOKIES) != 0, &result, error, sizeof(error))) {
-        add_error(&errors, error);
+    if (parts & (HEADERS | COOKIES)) {
+        tfw_run_log(scan->run, "info", "%s: HTTP at port %u", scan->host, scan->port);
+        ok =
+            tfw_scan_web(scan, (parts & HEADERS) != 0, (parts & COOKIES) != 0, &result, error, sizeof(error));
+        note(scan, ok, &errors, error);
     }
     if (tfw_run_cancelled(scan->run)) {
         outcome = TFW_CANCELLED;

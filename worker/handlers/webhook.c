@@ -11,6 +11,7 @@
 #define ANSWER_KEPT 1024 /* bytes */
 #define ANSWER_READ 65536
 #define STATUS_GONE 410
+#define WAIT_MAX_SECONDS 7200 /* whatever Retry-After says: a delivery has a day */
 
 /* false: the payload is none of ours. */
 static bool read_message(tfw_run_t *run, tfw_signed_message_t *m, const char **url)
@@ -62,7 +63,8 @@ static tfw_outcome_t judge(tfw_run_t *run, tfw_http_answer_t *answer)
     tfw_run_error(run, "HTTP %d after %lld ms: %.*s", answer->status, (long long)(answer->duration_us / 1000),
                   (int)answer->body.len, answer->body.len ? answer->body.data : "");
     if (answer->retry_after_seconds >= 0) {
-        tfw_run_retry_after(run, answer->retry_after_seconds);
+        tfw_run_retry_after(run, answer->retry_after_seconds < WAIT_MAX_SECONDS ? answer->retry_after_seconds
+                                                                                : WAIT_MAX_SECONDS);
     }
     return answer->status == STATUS_GONE ? TFW_PERMANENT : TFW_RETRY;
 }
@@ -98,7 +100,7 @@ TF_HANDLER(webhook) = {
                       "\"body\":{\"type\":\"string\"}},\"required\":[\"id\",\"url\",\"body\"]}",
     .max_retries = 30,
     .timeout_seconds = 30,
-    .retry = {5000, 7200000, true},
+    .retry = {5000, WAIT_MAX_SECONDS * 1000, true},
     .run = webhook_run,
     .io_bound = true,
 };

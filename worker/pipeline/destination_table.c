@@ -11,7 +11,7 @@
 #include "pipeline/value.h"
 #include "uuid.h"
 
-#define CHECKPOINTS "taskforge_checkpoints"
+#define CHECKPOINTS TFW_PLACE_CHECKPOINTS
 
 /* Who holds the job: $1 to $4 of the statements about the state. */
 #define WHO 4

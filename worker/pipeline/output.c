@@ -58,6 +58,9 @@ static tfw_outcome_t open_target(tfw_output_t *o, const tfw_pipeline_t *p, const
         int next;
 
         snprintf(part, sizeof(part), "%.*s", (int)(slash - path), path);
+        if (strcmp(part, PARTS) == 0) { /* where the files of running jobs are */
+            break;
+        }
         next = open_dir(o->target, part, false);
         close(o->target);
         o->target = next;
@@ -65,7 +68,7 @@ static tfw_outcome_t open_target(tfw_output_t *o, const tfw_pipeline_t *p, const
     if (o->target < 0) {
         return fail(p, p->destination.path);
     }
-    if (!*path || strcmp(path, ".") == 0 || strcmp(path, "..") == 0 || strcmp(path, PARTS) == 0) {
+    if (slash || !*path || strcmp(path, ".") == 0 || strcmp(path, "..") == 0 || strcmp(path, PARTS) == 0) {
         tfw_run_error(p->run, "destination: %s: is no name of a file", p->destination.path);
         return TFW_PERMANENT;
     }

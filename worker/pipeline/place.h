@@ -9,7 +9,8 @@
 #include "connections.h"
 #include "dataset/csv.h"
 
-#define TFW_PLACE_PATH_MAX 1023 /* bytes of a path, a URL or a key */
+#define TFW_PLACE_CHECKPOINTS "taskforge_checkpoints" /* a table of ours, beside those that are written */
+#define TFW_PLACE_PATH_MAX 1023                       /* bytes of a path, a URL or a key */
 #define TFW_COLUMNS_MAX TFW_CSV_COLUMNS_MAX
 
 typedef enum { TFW_PLACE_FILE, TFW_PLACE_HTTP, TFW_PLACE_S3, TFW_PLACE_TABLE } tfw_place_kind_t;

@@ -11,6 +11,9 @@
 #include "submission.h"
 
 #define READ_SIZE 131072
+#define RATIO_MAX 400         /* few tables pack to a hundredth */
+#define RATIO_FREE (64 << 20) /* bytes that no ratio is asked of */
+#define RATIO_LOOK 65536      /* bytes between two looks at it */
 
 struct tfw_reader_s {
     gzFile file;
@@ -23,6 +26,8 @@ struct tfw_reader_s {
     int64_t csv_base;    /* where csv began to read */
     int64_t line, lines; /* of the record read last; that end before the next byte */
     bool inside;         /* of JSON: the array was opened */
+    bool bomb;           /* it is packed more tightly than data are */
+    unsigned taken;      /* bytes, one by one */
     char error[400];
     tf_str_t fields[TFW_COLUMNS_MAX]; /* of a line of TSV */
 };
@@ -40,12 +45,31 @@ __attribute__((format(printf, 3, 4))) static tfw_read_status_t fail(tfw_reader_t
     return status;
 }
 
+/* What is packed so tightly would go on until the job's time is up. */
+static bool is_bomb(tfw_reader_t *r)
+{
+    z_off_t inflated = gztell(r->file);
+
+    r->bomb = r->bomb || (inflated > RATIO_FREE && inflated / RATIO_MAX > gzoffset(r->file));
+    return r->bomb;
+}
+
+/* The next byte; -1: why_ended. */
+static int next_byte(tfw_reader_t *r)
+{
+    return ++r->taken % RATIO_LOOK == 0 && is_bomb(r) ? -1 : gzgetc(r->file);
+}
+
 /* What ended the stream: its end, a file that is cut off, the disk. */
 static tfw_read_status_t why_ended(tfw_reader_t *r)
 {
     int code;
     const char *text = gzerror(r->file, &code);
 
+    if (r->bomb) {
+        return fail(r, TFW_READ_BROKEN, "the gzip data inflate to more than %d times their size (a bomb?)",
+                    RATIO_MAX);
+    }
     switch (code) {
     case Z_OK:
     case Z_STREAM_END:
@@ -64,7 +88,7 @@ static ssize_t read_for_csv(void *data, void *buf, size_t size)
     tfw_reader_t *r = data;
     int n = gzread(r->file, buf, (unsigned)size);
 
-    if (n > 0) {
+    if (n > 0 && !is_bomb(r)) {
         return n;
     }
     errno = EIO;
@@ -241,7 +265,7 @@ static tfw_read_status_t next_line(tfw_reader_t *r)
     int c;
 
     tf_buf_reset(&r->text);
-    for (c = gzgetc(r->file); c != -1 && c != '\n'; c = gzgetc(r->file)) {
+    for (c = next_byte(r); c != -1 && c != '\n'; c = next_byte(r)) {
         tf_buf_addc(&r->text, (char)c);
     }
     r->line = ++r->lines;
@@ -357,7 +381,7 @@ static int next_token(tfw_reader_t *r)
     int c;
 
     do {
-        c = gzgetc(r->file);
+        c = next_byte(r);
         r->lines += c == '\n';
     } while (c == ' ' || c == '\t' || c == '\n' || c == '\r');
     return c;
@@ -382,7 +406,7 @@ static bool read_element(tfw_reader_t *r, int c)
             quoted = c == '"';
             depth += (c == '{' || c == '[') - (c == '}' || c == ']');
         }
-    } while ((depth > 0 || quoted) && !r->text.failed && (c = gzgetc(r->file)) != -1);
+    } while ((depth > 0 || quoted) && !r->text.failed && (c = next_byte(r)) != -1);
     return depth == 0 && !quoted && !r->text.failed;
 }
 

@@ -1,49 +1,33 @@
-/* A CSV file of the data directory: statistics of its numeric columns, as a whole and by groups. */
+/* A dataset of the data directory: statistics of its numeric columns, as a whole and by groups. */
 #include <math.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "dataset/aggregate.h"
-#include "dataset/csv.h"
+#include "dataset/dataset.h"
 #include "report/report.h"
 #include "json_error.h"
 #include "submission.h"
 
 #define NUMBERS_MAX 50000000 /* 400 MB */
-#define CANCEL_ROWS 1024
-#define GROUP_COLUMNS 3 /* numeric columns in the table of groups */
+#define GROUP_COLUMNS 3      /* numeric columns in the table of groups */
 
 typedef struct {
     tfw_run_t *run;
     const tfw_report_request_t *request;
-    char path[300];
-    int fd;
-    uint64_t size;
-    tfw_csv_t *csv;
+    tfw_dataset_t *dataset;
     tfw_aggregate_t *table;
 } source_t;
 
-static ssize_t read_file(void *data, void *buf, size_t size)
-{
-    source_t *s = data;
-    uint64_t done = tfw_csv_bytes_read(s->csv);
-
-    if (s->size > 0) {
-        tfw_run_progress(s->run, (int)(done >= s->size ? 50 : 5 + 45 * done / s->size));
-    }
-    return read(s->fd, buf, size);
-}
-
 static tfw_outcome_t refuse(source_t *s, tfw_aggregate_status_t status)
 {
+    const char *label = tfw_dataset_label(s->dataset);
+
     if (status == TFW_AGGREGATE_MEMORY) {
-        tfw_run_error(s->run, "%s: out of memory", s->path);
+        tfw_run_error(s->run, "%s: out of memory", label);
         return TFW_RETRY;
     }
-    tfw_run_error(s->run, "%s: line %lld: %s", s->path, (long long)tfw_csv_line(s->csv),
-                  tfw_aggregate_error(s->table));
+    tfw_run_error(s->run, "%s: %s: %s", label, tfw_dataset_place(s->dataset), tfw_aggregate_error(s->table));
     return TFW_PERMANENT;
 }
 
@@ -52,12 +36,39 @@ static tf_str_t str_of(const json_t *text)
     return (tf_str_t){json_string_value(text), json_string_length(text)};
 }
 
-static tfw_outcome_t read_header(source_t *s)
+/* The names, and which of the columns are texts whatever they look like: of JSON that is known. */
+static tfw_aggregate_status_t take_columns(source_t *s)
 {
     size_t count;
-    const tf_str_t *names = tfw_csv_fields(s->csv, &count);
-    tfw_aggregate_status_t status = tfw_aggregate_header(s->table, names, count);
+    const tfw_column_t *columns = tfw_dataset_columns(s->dataset, &count);
+    tf_str_t *names = calloc(count + 1, sizeof(*names));
+    tfw_aggregate_status_t status;
 
+    if (!names) {
+        return TFW_AGGREGATE_MEMORY;
+    }
+    for (size_t i = 0; i < count; i++) {
+        names[i] = (tf_str_t){columns[i].name, strlen(columns[i].name)};
+    }
+    status = tfw_aggregate_header(s->table, names, count);
+    free(names);
+    for (size_t i = 0; i < count && status == TFW_AGGREGATE_OK; i++) {
+        if (columns[i].type == TFW_TYPE_TEXT) {
+            tfw_aggregate_text(s->table, i);
+        }
+    }
+    return status;
+}
+
+static tfw_outcome_t read_header(source_t *s)
+{
+    tfw_outcome_t outcome = tfw_dataset_header(s->dataset);
+    tfw_aggregate_status_t status;
+
+    if (outcome != TFW_OK) {
+        return outcome;
+    }
+    status = take_columns(s);
     for (size_t i = 0; i < json_array_size(s->request->columns) && status == TFW_AGGREGATE_OK; i++) {
         status = tfw_aggregate_select(s->table, str_of(json_array_get(s->request->columns, i)));
     }
@@ -70,37 +81,21 @@ static tfw_outcome_t read_header(source_t *s)
 
 static tfw_outcome_t read_rows(source_t *s)
 {
-    for (int64_t rows = 0;; rows++) {
-        tfw_csv_status_t got = tfw_csv_next(s->csv);
-        tfw_outcome_t outcome = TFW_OK;
-        size_t count;
+    tfw_outcome_t outcome = read_header(s);
+    const tfw_type_t *types;
+    const tf_str_t *fields;
 
-        if (rows % CANCEL_ROWS == 0 && tfw_run_cancelled(s->run)) {
-            return TFW_CANCELLED;
-        }
-        if (got == TFW_CSV_END && rows > 0) {
-            return TFW_OK;
-        }
-        if (got == TFW_CSV_END) {
-            tfw_run_error(s->run, "%s: the file is empty; a first line with the column names is needed",
-                          s->path);
-            return TFW_PERMANENT;
-        }
-        if (got != TFW_CSV_RECORD) {
-            tfw_run_error(s->run, "%s: %s", s->path, tfw_csv_error(s->csv));
-            return got == TFW_CSV_READ_FAILED ? TFW_RETRY : TFW_PERMANENT;
-        }
-        if (rows == 0) {
-            outcome = read_header(s);
-        } else {
-            tfw_aggregate_status_t status = tfw_aggregate_row(s->table, tfw_csv_fields(s->csv, &count));
+    while (outcome == TFW_OK) {
+        tfw_aggregate_status_t status;
 
-            outcome = status == TFW_AGGREGATE_OK ? TFW_OK : refuse(s, status);
+        outcome = tfw_dataset_next(s->dataset, &fields, &types);
+        if (outcome != TFW_OK || !fields) {
+            break;
         }
-        if (outcome != TFW_OK) {
-            return outcome;
-        }
+        status = tfw_aggregate_row(s->table, fields);
+        outcome = status == TFW_AGGREGATE_OK ? TFW_OK : refuse(s, status);
     }
+    return outcome;
 }
 
 /* ---- what it says; statistics: what tfw_aggregate_write writes ---- */
@@ -249,7 +244,7 @@ static tfw_outcome_t write_up(source_t *s, tfw_report_t *report)
     }
     tf_buf_free(&text);
     if (!statistics) {
-        tfw_run_error(s->run, "%s: out of memory", s->path);
+        tfw_run_error(s->run, "%s: out of memory", tfw_dataset_label(s->dataset));
         return TFW_RETRY;
     }
     compose(s, report, statistics);
@@ -257,43 +252,26 @@ static tfw_outcome_t write_up(source_t *s, tfw_report_t *report)
     return TFW_OK;
 }
 
-/* "sales_q1" is sales_q1.csv, as data_processing has it. */
-static void find(source_t *s)
-{
-    const char *slash = strrchr(s->request->dataset, '/');
-    bool extension = strchr(slash ? slash + 1 : s->request->dataset, '.') != NULL;
-
-    snprintf(s->path, sizeof(s->path), "%s%s", s->request->dataset, extension ? "" : ".csv");
-}
-
 tfw_outcome_t tfw_report_dataset(tfw_run_t *run, const tfw_report_request_t *request, tfw_report_t *report,
                                  int64_t *count)
 {
     source_t s = {.run = run, .request = request};
-    tfw_outcome_t outcome = TFW_RETRY;
-    struct stat st;
+    tfw_outcome_t outcome;
 
-    find(&s);
     tfw_run_log(run, "info", "Fetching data");
-    s.fd = tfw_run_open_data(run, s.path);
-    if (s.fd < 0) {
-        return TFW_PERMANENT;
+    outcome = tfw_dataset_open(run, &(tfw_source_t){.dataset = request->dataset}, &s.dataset);
+    if (outcome != TFW_OK) {
+        return outcome;
     }
-    s.size = fstat(s.fd, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
-    s.csv = tfw_csv_new(read_file, &s);
+    tfw_dataset_progress(s.dataset, 5, 50);
     s.table = tfw_aggregate_new(NUMBERS_MAX);
-    if (!s.csv || !s.table) {
-        tfw_run_error(run, "%s: out of memory", s.path);
-    } else {
-        outcome = read_rows(&s);
-    }
+    outcome = s.table ? read_rows(&s) : refuse(&s, TFW_AGGREGATE_MEMORY);
     if (outcome == TFW_OK) {
         tfw_run_log(run, "info", "Processing rows");
         *count = tfw_aggregate_rows(s.table);
         outcome = write_up(&s, report);
     }
-    close(s.fd);
-    tfw_csv_free(s.csv);
+    tfw_dataset_free(s.dataset);
     tfw_aggregate_free(s.table);
     return outcome;
 }

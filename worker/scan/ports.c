@@ -39,6 +39,7 @@ static void report_open(sweep_t *s, uint16_t port)
         "Let a firewall pass it only to those who need it, or use an encrypted successor."};
     struct servent *service = getservbyport(htons(port), "tcp");
 
+    s->scan->seen = true;
     if (s->result->data[s->result->len - 1] == '}') {
         tf_buf_addc(s->result, ',');
     }

@@ -31,6 +31,7 @@ typedef struct {
     int64_t timeout_ms;  /* of each connection, and of each answer */
     uint16_t ports[TFW_SCAN_PORTS_MAX];
     size_t nports;
+    bool seen;         /* there was something to look at */
     tf_buf_t findings; /* elements of a JSON array */
     int counts[TFW_SEVERITIES];
 } tfw_scan_t;

@@ -135,7 +135,9 @@ sub dates {
     my ($self, $job, @changes) = @_;
     my ($first) = grep { $_->{now} eq 'RUNNING' } @changes;
     my ($expired) = grep { $_->{now} eq 'CANCELLED' && ($_->{error} // '') =~ /^expired/ } @changes;
-    $self->violated(2, $job->{id}, 'expired after it had started') if $expired && $first && $first->{epoch} == $expired->{epoch};
+    # a claim that was given back before its handler began does not count
+    my @began = grep { $expired && $_->{epoch} == $expired->{epoch} && !$self->forgotten($_) } @{$self->{runs}{$job->{id}} // []};
+    $self->violated(2, $job->{id}, 'expired after it had started') if $expired && ($expired->{attempt} || @began);
     return if !$first || $first->{epoch};
     $self->violated(2, $job->{id}, 'started before its time') if $job->{scheduled_at} && $first->{at} < $job->{scheduled_at};
     $self->violated(2, $job->{id}, 'started after it had expired') if $job->{expires_at} && $first->{at} > $job->{expires_at};
