@@ -2,15 +2,6 @@
 
 // Swagger UI over /api/openapi.json. Who signs in above tries the operations with that token, which lives in this page alone;
 // an API key goes into "Authorize".
-const ui = window.SwaggerUIBundle({
-  url: '/api/openapi.json',
-  dom_id: '#docs',
-  deepLinking: true,
-  docExpansion: 'list',
-  defaultModelsExpandDepth: 0,
-  tryItOutEnabled: true,
-  validatorUrl: null,
-});
 
 document.getElementById('login').onsubmit = async (event) => {
   event.preventDefault();
@@ -31,3 +22,13 @@ document.getElementById('login').onsubmit = async (event) => {
     said.textContent = error.message;
   }
 };
+
+const ui = window.SwaggerUIBundle({
+  url: '/api/openapi.json',
+  dom_id: '#docs',
+  deepLinking: true,
+  docExpansion: 'list',
+  defaultModelsExpandDepth: 0,
+  tryItOutEnabled: true,
+  validatorUrl: null,
+});

@@ -93,6 +93,21 @@ const small = await open(browser);
 const docs = await open(browser);
 /** What needs no more than jobs that are there from the beginning, beside the rest: both wait most of the time. */
 async function beside() {
+  await ok('the first page is less than 200 kB', async () => {
+    const lean = await open(browser);
+    const sizes = [];
+    lean.on('response', (response) => {
+      if (!new URL(response.url()).pathname.startsWith('/api/')) {
+        sizes.push(response.request().sizes().then(({ responseBodySize }) => responseBodySize));
+      }
+    });
+    await signIn(lean, url, ...viewer);
+    await lean.getByRole('slider').first().waitFor();
+    const bytes = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+    same([bytes, bytes > 50_000 && bytes < 200_000], [bytes, true]);
+    await lean.context().close();
+  }, small);
+
   await ok('a viewer is offered nothing that is refused', async () => {
     await small.setViewportSize({ width: 360, height: 740 });
     await signIn(small, url, ...viewer);
@@ -139,6 +154,8 @@ async function beside() {
 
   await ok('the API\'s documentation signs in and tries', async () => {
     await docs.goto(`${url}/api/docs/`);
+    // who is faster than the scripts, or has none: the password does not go into the address
+    same(await docs.locator('#login').getAttribute('method'), 'post');
     await docs.getByRole('textbox', { name: 'User' }).fill(operator[0]);
     await docs.getByRole('textbox', { name: 'Password' }).fill(operator[1]);
     await docs.getByRole('button', { name: 'Sign in to try' }).click();
@@ -227,6 +244,28 @@ await ok('a job that is not JSON is not sent, and not dropped without asking', a
   await button('Drop it').click();
   await dialog().waitFor({ state: 'detached' });
   same(await page.evaluate(() => document.activeElement.textContent), 'Duplicate');
+});
+
+await ok('a number of more digits than a browser reckons with is shown, and sent again, as it is', async () => {
+  const digits = '1234567890123456789';
+  await go('Jobs');
+  await button('Submit a job').click();
+  await button('Edit as JSON').click();
+  await dialog().getByLabel('The job as JSON').fill(`{"type": "noop", "name": "snowflake", "payload": {"order": ${digits}}}`);
+  for (const way of ['typed', 'duplicated']) {
+    const [request] = await Promise.all([
+      page.waitForRequest((one) => one.method() === 'POST' && one.url().endsWith('/api/v1/jobs')),
+      button('Submit').click(),
+    ]);
+    same([way, /"order":(\d+)/.exec(request.postData())?.[1]], [way, digits]);
+    await dialog().waitFor({ state: 'detached' });
+    await page.getByRole('link', { name: 'Show it' }).last().click();
+    await page.getByRole('group', { name: 'payload' }).getByText(`order: ${digits}`).waitFor();
+    if (way === 'typed') {
+      await button('Duplicate').click();
+    }
+  }
+  same((await api('GET', '/jobs?type=noop')).items.filter(({ name }) => name === 'snowflake').length, 2);
 });
 
 await ok('a running job is asked to stop, and cancelled; its duplicate has its level', async () => {
@@ -359,13 +398,32 @@ await ok('five at once, and all that fit a filter are cancelled after a preview'
   await page.goto(`${url}/jobs?queue=nobody`);
   await button('Submit a job').click();
   await dialog().getByLabel('Queue').fill('nobody');
-  await button('× 5').click();
+  const [several] = await Promise.all([page.waitForRequest('**/api/v1/jobs/batch'), button('× 5').click()]);
+  // else who is refused for some of them has these twice in the end
+  same(several.postDataJSON().atomic, true);
   await until(async () => (await row(page, 'noop').count()) === 5, 'five rows');
   await button('Cancel all that fit').click();
   await button('Cancel 5').waitFor();
   await checkAccess(page);
   await button('Cancel 5').click();
   await until(async () => (await page.getByRole('table', { name: 'Jobs' }).getByText('Cancelled').count()) === 5, 'five are cancelled');
+});
+
+await ok('a job whose answer was lost is not there twice when it is sent again', async () => {
+  await page.goto(`${url}/jobs?queue=nobody2`);
+  await button('Submit a job').click();
+  await dialog().getByLabel('Queue').fill('nobody2');
+  await page.route('**/api/v1/jobs', async (route) => {
+    await route.fetch();
+    await route.abort();
+  });
+  await button('Submit').click();
+  await dialog().getByRole('alert').filter({ hasText: 'The server cannot be reached.' }).waitFor();
+  await page.unroute('**/api/v1/jobs');
+  await button('Submit').click();
+  await dialog().waitFor({ state: 'detached' });
+  same((await api('GET', '/jobs?queue=nobody2')).items.length, 1);
+  await page.goto(`${url}/jobs?queue=nobody`);
 });
 
 await ok('selected jobs are deleted', async () => {

@@ -2,6 +2,7 @@
 import createClient from 'openapi-fetch';
 
 import { noteDate } from './clock';
+import { parseJson } from './exact-json';
 import type { components, paths } from './schema';
 import { session } from './session';
 
@@ -74,6 +75,13 @@ export async function ok<T>(answer: Promise<Answer<T>>): Promise<T> {
   }
   return data as T;
 }
+
+/** For useQuery: one job whole, the numbers in it with all their digits. A copy of them by TanStack's sharing would be none. */
+export const jobQuery = (id: string) => ({
+  queryKey: ['job', id],
+  queryFn: async () => parseJson(await ok(api.GET('/jobs/{id}', { params: { path: { id } }, parseAs: 'text' }))) as JobWhole,
+  structuralSharing: false,
+});
 
 /** Words for whatever was thrown. */
 export function explain(error: unknown): string {

@@ -117,6 +117,21 @@ function remember(events: Batch['jobs']): void {
   }
 }
 
+/** Once, when an event says that the job has ended. */
+export function whenEnded(id: string, work: () => void): void {
+  const has = (jobs: Batch['jobs']): boolean => isFinal(jobs.get(id)?.status ?? '');
+  if (has(recent)) {
+    work();
+    return;
+  }
+  const stop = live.follow((jobs) => {
+    if (has(jobs)) {
+      stop();
+      work();
+    }
+  });
+}
+
 function patchLists(events: Batch['jobs']): void {
   for (const [key, data] of queryClient.getQueriesData<JobList>({ queryKey: ['jobs'] })) {
     const pages = data && patchPages(data.pages, events);
@@ -134,6 +149,12 @@ queryClient.getQueryCache().subscribe((change) => {
     const [kind] = change.query.queryKey as readonly unknown[];
     if (kind === 'jobs') {
       patchLists(recent);
+    } else if (kind === 'job') {
+      const job = change.query.state.data as JobWhole;
+      const event = recent.get(job.id);
+      if (event && patchJob(job, event).status !== job.status) {
+        refreshJob();
+      }
     }
   }
 });

@@ -1,5 +1,6 @@
 // A form from the JSON schema of a type's payload. What it has no field for stays in the payload untouched, and is edited
 // as JSON.
+import { parseJson } from './exact-json';
 
 export interface Schema {
   type?: string | string[];
@@ -145,18 +146,21 @@ export function textOf(field: Field, value: unknown): string {
 
 function parsed(text: string): unknown {
   try {
-    return JSON.parse(text) as unknown;
+    return parseJson(text);
   } catch {
     throw new Error('is not JSON');
   }
 }
+
+/** A whole number with more digits than a double holds keeps them. */
+const exactly = (text: string, value: number): unknown => (/^-?[1-9]\d{15,}$/.test(text) ? parsed(text) : value);
 
 function itemOf(types: string[], text: string): unknown {
   if (!types.includes('string') || /^-?\d+(\.\d+)?$/.test(text)) {
     const value = Number(text);
     if (types.includes('number') || (types.includes('integer') && Number.isInteger(value))) {
       if (Number.isFinite(value)) {
-        return value;
+        return exactly(text, value);
       }
     }
     if (!types.includes('string')) {
@@ -175,7 +179,7 @@ function listOf(schema: Schema, text: string): unknown {
   return items.length === 1 && typesOf(schema).includes('string') ? items[0] : items;
 }
 
-function numberOf(field: Field, text: string): number {
+function numberOf(field: Field, text: string): unknown {
   const value = Number(text);
   const { minimum, exclusiveMinimum, maximum } = field.schema;
   if (!Number.isFinite(value) || (field.kind === 'integer' && !Number.isInteger(value))) {
@@ -189,7 +193,7 @@ function numberOf(field: Field, text: string): number {
   if (value < (minimum ?? -Infinity) || value <= (exclusiveMinimum ?? -Infinity) || value > (maximum ?? Infinity)) {
     throw new Error(`must be ${limits.join(' and ')}`);
   }
-  return value;
+  return exactly(text, value);
 }
 
 /** The value of what was typed: undefined for nothing. Throws an Error with words for the person who typed. */

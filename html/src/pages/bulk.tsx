@@ -5,7 +5,7 @@ import { api, explain, ok, type Job } from '../lib/api';
 import { bulkFilter, mayChange, type Action, type BulkFilter } from '../lib/bulk';
 import type { Filter } from '../lib/filters';
 import { count } from '../lib/format';
-import { readJobsAgain } from '../lib/live';
+import { readJobsAgain, whenEnded } from '../lib/live';
 import { statusWords } from '../ui/status';
 import { complain, say } from '../ui/toast';
 import { Confirm } from '../ui/dialog';
@@ -63,7 +63,11 @@ function BulkDialog({ action, filter, onClose, onDone }: { action: Action; filte
     mutationFn: () => ok(api.POST('/jobs/actions', { body: { action, filter } })),
     onSuccess: (made) => {
       say(`${statusWords(action)} is under way, in the background.`, 'id' in made ? { href: `/jobs/${made.id}`, words: 'Follow it' } : undefined);
+      // of what is deleted no event tells; the first ones are gone soon, the last of many later
       setTimeout(readJobsAgain, 1500);
+      if ('id' in made) {
+        whenEnded(made.id, readJobsAgain);
+      }
       onDone();
     },
     onError: complain,

@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useEffect, useRef, useState } from 'react';
 import { Link } from 'wouter';
 
-import { api, ok, type Delivery, type JobStatus, type JobWhole, type Schedule } from '../lib/api';
+import { api, jobQuery, ok, type Delivery, type JobStatus, type JobWhole, type Schedule } from '../lib/api';
 import { arrangeFlow, NODE_HEIGHT, type Edge } from '../lib/flow';
 import { isFinal } from '../lib/patch';
 import { Panel } from '../ui/panel';
@@ -36,8 +36,7 @@ const DELIVERIES_SHOWN = 6;
 /** What the job came from and what came of it. Nothing where it stands alone. */
 export function JobFlow({ job }: { job: JobWhole }) {
   const parent = useQuery({
-    queryKey: ['job', job.parent_id],
-    queryFn: () => ok(api.GET('/jobs/{id}', { params: { path: { id: job.parent_id ?? '' } } })),
+    ...jobQuery(job.parent_id ?? ''),
     enabled: job.parent_id !== null,
   });
   const scheduleId = job.schedule_id ?? parent.data?.schedule_id ?? null;

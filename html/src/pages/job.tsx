@@ -2,7 +2,7 @@ import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState, type ReactNode } from 'react';
 import { Link, useLocation } from 'wouter';
 
-import { api, ok, type JobWhole } from '../lib/api';
+import { api, jobQuery, ok, type JobWhole } from '../lib/api';
 import { mayChange } from '../lib/bulk';
 import { serverNow } from '../lib/clock';
 import { readJobsAgain } from '../lib/live';
@@ -24,7 +24,7 @@ import { JobTimeline } from './job-timeline';
 import { SubmitButton } from './submit-button';
 
 export default function JobPage({ id }: { id: string }) {
-  const job = useQuery({ queryKey: ['job', id], queryFn: () => ok(api.GET('/jobs/{id}', { params: { path: { id } } })) });
+  const job = useQuery(jobQuery(id));
   return <Loaded query={job}>{(data) => <JobView job={data} />}</Loaded>;
 }
 

@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from 'react';
 
+import { parseJson } from '../lib/exact-json';
 import { arranged, exampleOf, fieldsOf, hintOf, isLong, isWanted, textOf, valueOf, withMember, type Field as Member, type Schema } from '../lib/schema-form';
 import { Field } from '../ui/field';
 
@@ -140,7 +141,7 @@ export function JsonField({ label, hint, value, error, onChange }: JsonProps) {
         onChange={(event) => {
           setText(event.target.value);
           try {
-            onChange(event.target.value.trim() ? (JSON.parse(event.target.value) as Record<string, unknown>) : undefined);
+            onChange(event.target.value.trim() ? (parseJson(event.target.value) as Record<string, unknown>) : undefined);
             setWrong(undefined);
           } catch {
             setWrong('is not JSON yet');

@@ -3,6 +3,7 @@ import { useEffect, useState } from 'react';
 
 import { api, ApiError, explain, ok, type Schedule, type Submission } from '../lib/api';
 import { cronWords } from '../lib/cron';
+import { parseJson } from '../lib/exact-json';
 import { Dialog } from '../ui/dialog';
 import { Field } from '../ui/field';
 import { Time } from '../ui/time';
@@ -105,7 +106,7 @@ function Preview({ cron, zone }: { cron: string; zone: string }) {
 
 function parse(text: string): Submission {
   try {
-    return JSON.parse(text) as Submission;
+    return parseJson(text) as Submission;
   } catch {
     throw new Error('The job is not JSON; nothing was saved.');
   }

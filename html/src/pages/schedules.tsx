@@ -4,6 +4,7 @@ import { Link } from 'wouter';
 
 import { api, ok, type Schedule } from '../lib/api';
 import { cronWords } from '../lib/cron';
+import { parseJson } from '../lib/exact-json';
 import { duration } from '../lib/format';
 import { useMay } from '../lib/me';
 import { Confirm, Dialog } from '../ui/dialog';
@@ -16,10 +17,14 @@ import { ScheduleDialog } from './schedule-dialog';
 
 const PAGE = { limit: 100, refetchInterval: 10_000 };
 
+/** Who edits one saves its job again, so its numbers keep their digits. */
+const readPage = async (query: { limit: number; cursor?: string }) =>
+  parseJson(await ok(api.GET('/schedules', { params: { query }, parseAs: 'text' }))) as { items: Schedule[]; next_cursor: string | null };
+
 export default function Schedules() {
   const may = useMay('operator');
   const [making, setMaking] = useState(false);
-  const { query: schedules, items } = usePages<Schedule>(['schedules'], (query) => ok(api.GET('/schedules', { params: { query } })), PAGE);
+  const { query: schedules, items } = usePages<Schedule>(['schedules'], readPage, PAGE);
   // a link to one of them: it may be on a later page
   const wanted = useRef(location.hash.slice(1));
   const { hasNextPage, isFetching, isError, fetchNextPage } = schedules;

@@ -2,6 +2,7 @@ import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useRef, useState } from 'react';
 
 import { api, ApiError, explain, ok, type Submission } from '../lib/api';
+import { parseJson } from '../lib/exact-json';
 import { useJobTypes } from '../lib/job-types';
 import { readJobsAgain } from '../lib/live';
 import { levelName, PRESETS, PRIORITIES } from '../lib/presets';
@@ -30,6 +31,15 @@ export default function SubmitDialog({ initial, onClose }: Props) {
   const form = useRef<HTMLFormElement>(null);
   const [trouble, setTrouble] = useState<unknown>(null);
   const queryClient = useQueryClient();
+  // an answer may be lost on its way: who sends the same job again means the first one
+  const sent = useRef({ text: '', key: '' });
+  const keyOf = (body: Submission): string => {
+    const text = JSON.stringify(body);
+    if (sent.current.text !== text) {
+      sent.current = { text, key: Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join('-') };
+    }
+    return sent.current.key;
+  };
   const send = useMutation({
     mutationFn: async (times: number) => {
       const body = json === null ? job : parse(json);
@@ -37,7 +47,8 @@ export default function SubmitDialog({ initial, onClose }: Props) {
         await submitMany(body, times);
         return null;
       }
-      return await ok(api.POST('/jobs', { body }));
+      const key = body.idempotency_key === undefined ? keyOf(body) : undefined;
+      return await ok(api.POST('/jobs', { body, params: { header: { 'Idempotency-Key': key } } }));
     },
     onSuccess: (made, times) => {
       say(made ? 'Submitted.' : `${times} jobs submitted.`, made ? { href: `/jobs/${made.id}`, words: 'Show it' } : undefined);
@@ -163,7 +174,7 @@ export default function SubmitDialog({ initial, onClose }: Props) {
 function parse(text: string): Submission {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch {
     throw new Error('This is not JSON; nothing was sent.');
   }
@@ -173,11 +184,21 @@ function parse(text: string): Submission {
   return value as Submission;
 }
 
-/** Throws with the first refusal: the jobs are the same, so one says it for all. */
+/** All or none: a queue may have room for some of them, and who is refused sends all again. */
 async function submitMany(job: Submission, times: number): Promise<void> {
-  const answer = await ok(api.POST('/jobs/batch', { body: { jobs: Array.from({ length: times }, () => job) } }));
-  const refused = answer.items.find((item) => item.problem)?.problem;
-  if (refused) {
-    throw new ApiError(refused.status, refused, null);
+  const jobs = Array.from({ length: times }, () => job);
+  try {
+    await ok(api.POST('/jobs/batch', { body: { jobs, atomic: true } }));
+  } catch (error) {
+    throw error instanceof ApiError ? ofFirst(error) : error;
   }
+}
+
+/** The jobs are the same, so what is wrong with the first says it for all. */
+function ofFirst({ status, problem, retryAfter }: ApiError): ApiError {
+  const first = /^#\/jobs\/0(?=\/|$)/;
+  const errors = problem.errors
+    ?.filter(({ pointer }) => !pointer?.startsWith('#/jobs/') || first.test(pointer))
+    .map((one) => ({ ...one, pointer: one.pointer?.replace(first, '#') }));
+  return new ApiError(status, { ...problem, errors }, retryAfter);
 }

@@ -3,6 +3,7 @@ import { useState } from 'react';
 import { Link } from 'wouter';
 
 import { api, ok, type Worker } from '../lib/api';
+import { serverNow } from '../lib/clock';
 import { count, duration, fileSize, perSecond } from '../lib/format';
 import { useMay } from '../lib/me';
 import { busySlots, isAlive, poolsOf, readWorkers, sumsOf, type Sums } from '../lib/workers';
@@ -101,7 +102,7 @@ function WorkerCard({ worker }: { worker: Worker }) {
           {[
             ['Processed', count(worker.processed), perSecond(worker.processed_per_second)],
             ['Failed', count(worker.failed), perSecond(worker.failed_per_second)],
-            ['Up for', alive ? duration(Math.max(1, Math.round((Date.now() - Date.parse(worker.started_at)) / 1000))) : '–'],
+            ['Up for', alive ? duration(Math.max(1, Math.round((serverNow() - Date.parse(worker.started_at)) / 1000))) : '–'],
             ['Memory', worker.memory_bytes === null ? '–' : fileSize(worker.memory_bytes)],
             ['CPU', worker.cpu_percent === null ? '–' : `${worker.cpu_percent.toFixed(worker.cpu_percent < 10 ? 1 : 0)} %`],
           ].map(([name, value, rate]) => (

@@ -1,5 +1,6 @@
 import { useState } from 'react';
 
+import { isKept } from '../lib/exact-json';
 import { CopyButton } from './copy';
 
 const SHOWN = 100;
@@ -23,7 +24,7 @@ function Node({ name, value, depth }: { name?: string; value: unknown; depth: nu
   const [open, setOpen] = useState(depth < 2 || size <= 3);
   const [shown, setShown] = useState(SHOWN);
   const prefix = name === undefined ? null : <span className="text-muted">{name}: </span>;
-  if (value === null || typeof value !== 'object') {
+  if (value === null || typeof value !== 'object' || isKept(value)) {
     return (
       <div>
         {prefix}

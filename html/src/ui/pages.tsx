@@ -20,6 +20,8 @@ export function usePages<T>(key: readonly unknown[], read: (query: { limit: numb
     queryFn: ({ pageParam }) => read({ limit, ...(pageParam ? { cursor: pageParam } : {}) }),
     initialPageParam: '',
     getNextPageParam: (last) => last.next_cursor,
+    // of a number that keeps its digits (lib/exact-json.ts) a copy is none
+    structuralSharing: false,
     refetchInterval: refetchInterval === undefined ? false : ({ state }) => refetchInterval * (state.data?.pages.length ?? 1),
   });
   return { query, items: query.data?.pages.flatMap((page) => page.items) ?? [] };

@@ -23,9 +23,17 @@ function subscribe(listener: () => void): () => void {
   };
 }
 
+/** It stands still while nobody looks at it. */
+function snapshot(): number {
+  if (!timer && Math.abs(serverNow() - now) > 1000) {
+    now = serverNow();
+  }
+  return now;
+}
+
 /** The server's time, a second precise. */
 export function useNow(): number {
-  return useSyncExternalStore(subscribe, () => now);
+  return useSyncExternalStore(subscribe, snapshot);
 }
 
 /** When it was, in words or in local time; UTC when pointed at. */

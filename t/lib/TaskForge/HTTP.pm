@@ -165,7 +165,9 @@ sub record_answer {
     my ($method, $path, $r) = @_;
     return unless $path =~ m{^/api/v1/} && length $r->{body} < 65536;
     my $route = $path =~ s/\?.*//r =~ s/[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}/{id}/gr;
-    record("$method $route $r->{status}", method => $method, path => $path, status => $r->{status} + 0,
+    # of each shape: which members there are, of what kind their values are, and which words are of a fixed list
+    my %members = map { $_ => 1 } $r->{body} =~ /("\w+":(?:"[A-Z_]+"|null|[\[{"tf\d-]))/g;
+    record(join(' ', $method, $route, $r->{status}, sort keys %members), method => $method, path => $path, status => $r->{status} + 0,
         type => $r->{headers}{'content-type'} // '', body => $r->{body});
     return;
 }

@@ -13,10 +13,10 @@ our @EXPORT_OK = qw(record record_message);
 my $json = JSON::PP->new->utf8;
 my %recorded;
 
-# Of each kind the first ones are enough.
+# Of each kind (an operation, a status, a shape of the answer) the first ones are enough.
 sub record {
     my ($kind, %line) = @_;
-    return if !$ENV{TASKFORGE_RECORD} || $recorded{$kind}++ >= 8;
+    return if !$ENV{TASKFORGE_RECORD} || $recorded{$kind}++ >= 2;
     open my $out, '>>', "$ENV{TASKFORGE_RECORD}/$$.jsonl" or die "$ENV{TASKFORGE_RECORD}: $!\n";
     print {$out} $json->encode(\%line), "\n";
     close $out;
@@ -29,7 +29,8 @@ sub record_message {
     my $channel = $path =~ s/\?.*//sr;
     return unless $ENV{TASKFORGE_RECORD} && $channel =~ m{^(?:/ws|/ws/stats|/events/stream)$};
     my ($event) = $text =~ /"event":"(\w+)"/;
-    record("$channel " . ($event // ''), channel => $channel, message => $text);
+    my %members = map { $_ => 1 } $text =~ /("\w+":(?:"[A-Z_]+"|null|[\[{"tf\d-]))/g;
+    record(join(' ', $channel, $event // '', sort keys %members), channel => $channel, message => $text);
     return;
 }
 
