@@ -25,7 +25,7 @@ sub count_of { my ($where) = @_; return $tf->sql_value("SELECT count(*) FROM job
 sub hold {
     my ($id) = @_;
     open my $psql, '|-', TaskForge::Postgres::psql_command("$tf->{home}/run", 'postgres', 'taskforge') or die $!;
-    print {$psql} "BEGIN;\nSELECT FROM jobs WHERE id = '$id' FOR UPDATE;\n";
+    print {$psql} "SET idle_in_transaction_session_timeout = 0;\nBEGIN;\nSELECT FROM jobs WHERE id = '$id' FOR UPDATE;\n";
     $psql->flush;
     wait_until(30, sub { $tf->sql_value("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND query LIKE '%$id%'") }) or die "no lock\n";
     return $psql;
@@ -100,7 +100,7 @@ is(count_of("name = 'second half'"), 300, 'and nothing else');
 # cancel: what waits and what runs
 my @later = batch(20, {type => 'noop', delay_seconds => 3600, name => 'later'});
 my ($running) = batch(1, {type => 'sleep', payload => {seconds => 300}, name => 'running'});
-wait_until(20, sub { job($running)->{status} eq 'RUNNING' });
+wait_until(60, sub { job($running)->{status} eq 'RUNNING' });
 $bulk = done({action => 'cancel', all => true});
 is_deeply($bulk->{result}, {action => 'cancel', matched => 21, changed => 21, skipped => 0, asked_to_stop => 1}, 'bulk cancel of everything spares itself');
 is(count_of("status = 'CANCELLED' AND name = 'later'"), 20, 'what waited is cancelled');

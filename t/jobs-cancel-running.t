@@ -5,8 +5,9 @@ use TaskForge;
 use TaskForge::Rows;
 
 # no heartbeat helps: the order comes over Redis
-my $tf = TaskForge->start(handlers => 1, settings => {TASKFORGE_HEARTBEAT_SECONDS => 5, TASKFORGE_LOST_SECONDS => 12});
-my $worker = $tf->part('worker');
+my $tf = TaskForge->start(handlers => 1, parts => [qw(postgres redis nchan nginx scheduler)], settings => {TASKFORGE_HEARTBEAT_SECONDS => 5, TASKFORGE_LOST_SECONDS => 12});
+# time to listen, however long the handler gets no processor: no signal helps
+my $worker = $tf->start_part('worker', TASKFORGE_CANCEL_GRACE_MS => 20_000);
 
 sub run_one { my $id = $tf->submit({timeout_seconds => 600, @_})->{id}; $tf->wait_for_status($id, 'RUNNING'); return $id }
 sub cancel { return $tf->post("/api/v1/jobs/$_[0]/cancel", undef) }
@@ -34,6 +35,8 @@ is_deeply([sort(TaskForge::Process::children_of($worker->pid))], \@before, 'no p
 is(cancel($polite)->status, 409, 'an ended job cannot be cancelled again');
 
 # one that does not listen to anything, and has started a process
+$tf->stop_part('worker');
+$worker = $tf->start_part('worker');
 my $bad = run_one(type => 'test_stubborn');
 my ($child, $neighbour);
 ok(wait_until(20, sub { ($child) = map { $_->{message} =~ /^child (\d+)/ ? $1 : () } @{$tf->job($bad)->{logs}}; $child }), 'a handler ignores SIGTERM');

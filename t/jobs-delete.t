@@ -3,7 +3,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
 
-my $tf = TaskForge->start(dataset => 1);
+my $tf = TaskForge->start(dataset => 1, handlers => 1);
 
 my $id = $tf->submit({type => 'data_processing', payload => {dataset => 'sales_q1'}})->{id};
 $tf->wait_for_end($id);
@@ -21,9 +21,11 @@ is($tf->sql_value("SELECT count(*) FROM job_errors WHERE job_id = '$failed'"), 0
 
 my $later = $tf->submit({type => 'noop', delay_seconds => 3600})->{id};
 ok($tf->api->delete("/api/v1/jobs/$later")->is_problem(409), 'a scheduled job cannot be deleted: 409');
-my $running = $tf->submit({type => 'sleep', payload => {seconds => 4}})->{id};
+my $running = $tf->submit({type => 'test_chatty', payload => {lines => 1, until => 'go'}})->{id};
 $tf->wait_for_status($running, 'RUNNING');
 ok($tf->api->delete("/api/v1/jobs/$running")->is_problem(409), 'a running job cannot be deleted: 409');
+open my $go, '>', "$tf->{home}/data/go" or die $!;
+close $go;
 is($tf->wait_for_end($running)->{status}, 'SUCCESS', 'and goes on');
 is($tf->sql_value('SELECT coalesce(sum(n), 0) FROM job_counts'), 2, 'the counters no longer count what was deleted');
 

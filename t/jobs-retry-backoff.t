@@ -5,12 +5,11 @@ use TaskForge;
 
 my $tf = TaskForge->start;
 
-my $id = $tf->submit({
-    type => 'sleep', payload => {seconds => 30}, timeout_seconds => 1, max_retries => 2,
-    retry => {strategy => 'exponential', base_seconds => 2, max_seconds => 60, jitter => false},
-})->{id};
+my %slow = (type => 'sleep', payload => {seconds => 30}, timeout_seconds => 1);
+my $id = $tf->submit({%slow, max_retries => 2, retry => {strategy => 'exponential', base_seconds => 2, max_seconds => 60, jitter => false}})->{id};
 
-my $first = $tf->wait_for_status($id, 'RETRYING');
+# what is to be seen between two attempts: of one that waits for long
+my $first = $tf->wait_for_status($tf->submit({%slow, retry => {base_seconds => 600, max_seconds => 600, jitter => false}})->{id}, 'RETRYING');
 is($first->{status}, 'RETRYING', 'an attempt that times out is tried again');
 like($first->{error}, qr/timed out after 1 s/, 'the error says that it timed out');
 is($first->{attempt}, 1, 'after the first attempt');

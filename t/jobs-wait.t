@@ -18,7 +18,7 @@ sub get { my ($id, %o) = @_; return $tf->http->get("/api/v1/jobs/$id", %wait, %o
 sub send_wait {
     my ($method, $path, %o) = @_;
     my $http = $tf->http(timeout => 40);
-    $http->send_raw($http->format_request($method, "/api/v1$path", headers => {Prefer => 'wait=30'}, %o));
+    $http->send_raw($http->format_request($method, "/api/v1$path", headers => {Prefer => 'wait=60'}, %o));
     return $http;
 }
 
@@ -102,7 +102,7 @@ $tf->reload;
 ok(kill(0, $old), 'an old worker process lives on while somebody waits');
 $tf->post("/api/v1/jobs/$never/cancel", undef);
 is_deeply([map { $_->read_response->json->{status} } @waiting], [('CANCELLED') x ($WAITERS - 1)], 'those who wait during a reload get their answer');
-ok(wait_until(20, sub { !kill 0, $old }), 'then it ends');
+ok(wait_until(60, sub { !kill 0, $old }), 'then it ends');
 
 # without Redis: the net
 $tf->stop_part('redis');

@@ -16,7 +16,7 @@ $tf->wait_for_end($done);
 is_deeply(codes($done), ['ended'], 'it has ended');
 ok(reason($done, 'ended')->{finished_at}, 'and when');
 
-my $busy = $tf->submit({type => 'sleep', payload => {seconds => 120}})->{id};
+my $busy = $tf->submit({type => 'sleep', payload => {seconds => 600}})->{id};
 $tf->wait_for_status($busy, 'RUNNING');
 is_deeply(codes($busy), ['running'], 'it runs');
 is(reason($busy, 'running')->{worker}, 'test/default', 'where');
@@ -64,7 +64,7 @@ $tf->sql("UPDATE workers SET types = '{noop}', lowest_priority = 6, desired_stat
 is_deeply(codes($nobody), ['no_worker_for_priority'], 'or leaves jobs of its priority to others');
 $tf->sql("UPDATE workers SET lowest_priority = 5 WHERE hostname = 'other'");
 is_deeply(codes($nobody), ['workers_quiet'], 'or was told to take no jobs');
-$tf->sql("UPDATE workers SET desired_status = NULL WHERE hostname = 'other'");
+$tf->sql("UPDATE workers SET desired_status = NULL WHERE hostname = 'other'", "UPDATE jobs SET enqueued_at = now() WHERE id = '$nobody'");
 is_deeply(codes($nobody), ['starting'], 'nothing is in its way');
 $tf->sql("UPDATE jobs SET enqueued_at = now() - interval '1 minute' WHERE id = '$nobody'");
 is_deeply(codes($nobody), ['awaiting_reconcile'], 'but then it should have run: Redis may have lost it');

@@ -21,7 +21,7 @@ my $tf = TaskForge->start(parts => [qw(postgres redis scheduler)], edit => sub {
     $text =~ s/\@N\@/10/g; $text =~ s/\@W\@/8s/g;
     return $text;
 });
-ok(wait_until(20, sub { (eval { $tf->redis('FCALL', 'tf_version', 0) } // '') =~ /^[2-9]/ }), 'the function library is loaded');
+ok(wait_until(60, sub { (eval { $tf->redis('FCALL', 'tf_version', 0) } // '') =~ /^[2-9]/ }), 'the function library is loaded');
 $tf->start_part('nginx');
 
 # a second nginx of the same configuration, as on another host

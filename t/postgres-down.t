@@ -39,8 +39,7 @@ my $again = wait_until(60, sub { my $r = $tf->post('/api/v1/jobs', {type => 'noo
 ok($again, 'when it is back submits are accepted, without a restart');
 like(slurp("$tf->{home}/log/nginx-error.log"), qr/\[error\].*PostgreSQL connection lost.*\[notice\].*connected to PostgreSQL/s, 'the log says when it went, and when it came back');
 # every process has connections of its own, and each waits a second at most before it tries again
-ok(wait_until(60, sub { 10 == grep { $tf->get("/api/v1/jobs/$id")->status == 200 } 1 .. 10 }), 'and jobs can be read, in every process');
-sleep 1;
+ok(wait_until(60, sub { 11 == grep { $_->get("/api/v1/jobs/$id")->status == 200 } $tf->api, map { $tf->http } 1 .. 10 }), 'and jobs can be read, in every process');
 is($tf->wait_for_end($again, 60)->{status}, 'SUCCESS', 'and jobs run: worker and scheduler found it again too');
 is($tf->job($id)->{status}, 'SUCCESS', 'what was there before is there');
 my $later = $tf->submit({type => 'noop', delay_seconds => 1})->{id};

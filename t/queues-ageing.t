@@ -60,7 +60,7 @@ my @flood = map { $tf->submit_batch(map { {type => 'noop', priority => 'critical
 $tf->post("$api/queues/default/resume", undef);
 $tf->start_part('worker', TASKFORGE_WORKER_CONCURRENCY => 1);
 is($tf->wait_for_end($ours, 60)->{status}, 'SUCCESS', 'a low job ends under a flood of critical ones');
-ok(wait_until(60, sub { !$tf->sql_value("SELECT count(*) FROM jobs WHERE status <> 'SUCCESS'") }), '... and so do they');
+ok(wait_until(120, sub { !$tf->sql_value("SELECT count(*) FROM jobs WHERE status <> 'SUCCESS'") }), '... and so do they');
 my $before = $tf->sql_value("SELECT count(*) FROM jobs WHERE priority = 10 AND started_at < (SELECT started_at FROM jobs WHERE id = '$ours')");
 cmp_ok($before, '<', 3000, "... most of them after it: $before before");
 

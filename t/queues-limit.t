@@ -79,7 +79,7 @@ is($got->{202}, 40, 'after a worker process was killed the limit holds');
 # ... and one that ends at once while its submits wait for the database
 limit('held', 30);
 open my $lock, '|-', TaskForge::Postgres::psql_command("$tf->{home}/run", 'postgres', 'taskforge') or die $!;
-print {$lock} "BEGIN;\nLOCK TABLE jobs IN SHARE MODE;\n";
+print {$lock} "SET idle_in_transaction_session_timeout = 0;\nBEGIN;\nLOCK TABLE jobs IN SHARE MODE;\n";
 $lock->flush;
 ok(wait_until(30, sub { $tf->sql_value("SELECT count(*) FROM pg_locks WHERE relation = 'jobs'::regclass AND mode = 'ShareLock' AND granted") }), 'no job can be written');
 my @stuck = map { $tf->http } 1 .. 12;

@@ -45,8 +45,8 @@ is($q->{levels}[1]{oldest_age_seconds}, $q->{oldest_age_seconds}, '... and is fo
 
 # Redis loses it, and hears old news
 $tf->redis('FLUSHALL');
-ok(wait_until(20, sub { paused_in_redis('reports') }), 'FLUSHALL: the queue is paused again');
-ok(wait_until(20, sub { $tf->redis('XLEN', 'tf:{reports}:p10') >= 2 }), '... and has its jobs again');
+ok(wait_until(60, sub { paused_in_redis('reports') }), 'FLUSHALL: the queue is paused again');
+ok(wait_until(60, sub { $tf->redis('XLEN', 'tf:{reports}:p10') >= 2 }), '... and has its jobs again');
 $tf->kill_part('redis');
 $tf->wipe_redis;
 $tf->start_part('redis');
@@ -66,7 +66,7 @@ ok(wait_until(30, sub { queue('reports')->{waiting} == 0 }), 'nothing waits any 
 # whatever Redis believes, PostgreSQL is right in the end
 $tf->redis('SET', 'tf:{reports}:paused', 1);
 my $stuck = submit('reports', 5);
-ok(wait_until(20, sub { !paused_in_redis('reports') }), 'a pause that PostgreSQL knows nothing of ends');
+ok(wait_until(60, sub { !paused_in_redis('reports') }), 'a pause that PostgreSQL knows nothing of ends');
 is(ends($stuck), 'SUCCESS', '... and wakes the worker');
 
 # drain

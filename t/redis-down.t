@@ -3,7 +3,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
 
-my $tf = TaskForge->start;
+my $tf = TaskForge->start(handlers => 1);
 
 my $before = $tf->submit({type => 'noop'})->{id};
 is($tf->wait_for_end($before)->{status}, 'SUCCESS', 'all is well with Redis');
@@ -43,10 +43,12 @@ is(scalar(grep { $tf->wait_for_end($_, 30)->{status} ne 'SUCCESS' } @ids), 0, 'a
 $tf->redis(qw(CONFIG SET maxmemory 256mb));
 
 # its disk is full while a job ends: what it refused to remove then goes later, or the job could never be tried again
-my $running = $tf->submit({type => 'sleep', payload => {seconds => 4}})->{id};
+my $running = $tf->submit({type => 'test_chatty', payload => {lines => 1, until => 'go'}})->{id};
 $tf->wait_for_status($running, 'RUNNING');
 $tf->redis_disk(1);
 ok(wait_until(30, sub { eval { $tf->redis(qw(SET x x)) } =~ /MISCONF/ }), 'a Redis whose disk is full refuses to write');
+open my $go, '>', "$tf->{home}/data/go" or die $!;
+close $go;
 is($tf->wait_for_end($running)->{status}, 'SUCCESS', 'a job ends all the same');
 sleep 0.5; # for the worker to try it; where that is too short nothing is tried here, and nothing fails
 is($tf->redis('XLEN', 'tf:{default}:p5'), 1, 'its entry stays');

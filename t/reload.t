@@ -7,7 +7,8 @@ use TaskForge::Checker;
 use TaskForge::Load;
 use TaskForge::Process qw(halt);
 
-my $tf = TaskForge->start;
+# the request at the end waits for the first connection, or its failure
+my $tf = TaskForge->start(edit => sub { $_[0] =~ s/(taskforge_database +"[^"]*")/$1 connect_timeout=60s/r });
 my $checker = TaskForge::Checker->watch($tf);
 my $ws = $tf->subscribe;
 my @at_start = $tf->nginx_workers;
@@ -40,7 +41,8 @@ my @ids = $load->accepted;
 my %left = map { $_ => 1 } grep { !$succeeded{$_} } @ids;
 $ws->events_until(60, sub { took($_[0]); delete $left{$_[0]{job}{id} // ''} if $_[0]{event} eq 'job_success'; !%left }) if %left;
 is($doubled // 0, 0, 'no event comes twice');
-my @short = grep { join(' ', @{$seen{$_} // []}) ne 'job_queued job_running job_success' } @ids;
+# a busy machine may give a job back that was claimed, and has not begun for a second
+my @short = grep { join(' ', @{$seen{$_} // []}) !~ /^(?:job_queued job_running )+job_success$/ } @ids;
 ok(!@short || $resync, 'no event is lost, or a resync says so') or diag scalar(@short), ' jobs, e.g. ', join ' ', $short[0], @{$seen{$short[0]} // []};
 is($ws->{closed}, undef, 'the subscriber stays connected');
 $ws->close;

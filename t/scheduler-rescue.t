@@ -4,7 +4,7 @@ use lib "$FindBin::Bin/lib";
 use TaskForge;
 use TaskForge::Rows;
 
-my $tf = TaskForge->start(parts => [qw(postgres redis scheduler)]);
+my $tf = TaskForge->start(parts => [qw(postgres redis scheduler)], settings => {TASKFORGE_LOST_SECONDS => 3, TASKFORGE_RECONCILE_GRACE_MS => 500});
 ok(defined $tf->wait_for_lead('scheduler', 60), 'the scheduler leads');
 
 my $alive = $tf->insert_worker('alive', heartbeat => "now() + interval '1 hour'");

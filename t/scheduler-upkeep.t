@@ -37,18 +37,19 @@ is($tf->sql_value('SELECT count(*) FROM jobs_default'), 1, 'a job from a host wh
 is($tf->sql_value("SELECT count(*) FROM jobs_$old"), 160, 'an old week is full');
 is_deeply([$tf->wrong_counts], [], 'the counters are right before');
 
+# a lock that is not had at once is asked for again a minute later
 $tf->start_part('scheduler');
-ok(wait_until(60, sub { $tf->sql_value("SELECT to_regclass('jobs_$ahead') IS NOT NULL") eq 't' }), 'partitions are made four weeks ahead');
+ok(wait_until(150, sub { $tf->sql_value("SELECT to_regclass('jobs_$ahead') IS NOT NULL") eq 't' }), 'partitions are made four weeks ahead');
 is($tf->sql_value("SELECT to_regclass('${_}_$ahead') IS NOT NULL"), 't', "... for $_") for qw(job_errors job_logs job_files job_file_chunks);
 is($tf->sql_value("SELECT tableoid::regclass FROM jobs WHERE id = '$stray'"), "jobs_$ahead", 'and the job from the future moves in');
-ok(wait_until(60, sub { $tf->sql_value("SELECT count(*) FROM pg_class WHERE relname LIKE '%\\_$old'") == 0 }),
+ok(wait_until(150, sub { $tf->sql_value("SELECT count(*) FROM pg_class WHERE relname LIKE '%\\_$old'") == 0 }),
     'a week older than the retention whose jobs have all ended is dropped, with its errors and logs');
 is($tf->sql_value("SELECT count(*) FROM jobs WHERE created_at < now() - interval '60 days'"), 11, 'a week with a job that still waits is kept');
 is($tf->status_of($waiting), 'SCHEDULED', 'that job still waits');
 is($tf->sql_value("SELECT count(*) FROM jobs_$recent"), 10, 'a week within the retention is kept');
 is_deeply([$tf->wrong_counts], [], 'the counters are right after');
-ok(wait_until(60, sub { $tf->sql_value('SELECT count(*) FROM job_throughput') == 1 }), 'minutes older than 48 hours are forgotten');
-ok(wait_until(60, sub { $tf->sql_value('SELECT string_agg(pool, \' \') FROM workers') eq 'quiet' }), 'workers gone for a week are forgotten');
+ok(wait_until(150, sub { $tf->sql_value('SELECT count(*) FROM job_throughput') == 1 }), 'minutes older than 48 hours are forgotten');
+ok(wait_until(150, sub { $tf->sql_value('SELECT string_agg(pool, \' \') FROM workers') eq 'quiet' }), 'workers gone for a week are forgotten');
 
 # dropped in the middle: what was detached is finished by whoever comes next
 $tf->stop_part('scheduler');
@@ -58,7 +59,7 @@ is($tf->sql_value("SELECT drop_partitions(interval '30 days')"), 1, 'the first s
 is($tf->sql_value("SELECT count(*) FROM jobs WHERE created_at = timestamptz '$half 12:00+00'"), 0, '... the jobs are gone');
 is_deeply([$tf->wrong_counts], [], '... but still counted');
 $tf->start_part('scheduler2');
-ok(wait_until(60, sub { $tf->sql_value("SELECT count(*) FROM pg_class WHERE relname LIKE '%\\_$half'") == 0 }), 'the next leader finishes it');
+ok(wait_until(150, sub { $tf->sql_value("SELECT count(*) FROM pg_class WHERE relname LIKE '%\\_$half'") == 0 }), 'the next leader finishes it');
 is_deeply([$tf->wrong_counts], [], '... and the counters are right');
 
 # rules that say sooner
@@ -72,11 +73,13 @@ sub ended { # created and ended so many days ago; n of them
 sub there { my (@ids) = @_; return $tf->sql_value("SELECT count(*) FROM jobs WHERE id IN (" . join(',', map { "'$_'" } @ids) . ')') }
 sub rules { my ($json) = @_; return $tf->sql("INSERT INTO queues (name, retention_days) VALUES ('short', '$json')
     ON CONFLICT (name) DO UPDATE SET retention_days = excluded.retention_days") }
-sub upkeep { # a whole round
+sub upkeep { # a whole round that has not begun yet: the first to end may be one that is under way, and hears of no notification
     my $rounds = "SELECT last_tick FROM schedules WHERE name = 'taskforge.upkeep'";
-    my $before = $tf->sql_value($rounds);
-    $tf->sql("SELECT pg_notify('tf_upkeep', '')");
-    return wait_until(30, sub { $tf->sql_value($rounds) ne $before });
+    for (1, 2) {
+        my $before = $tf->sql_value($rounds);
+        wait_until(30, sub { $tf->sql("SELECT pg_notify('tf_upkeep', '')"); $tf->sql_value($rounds) ne $before }, 0.1) or return 0;
+    }
+    return 1;
 }
 rules('{"SUCCESS": 1, "FAILED": 5}');
 my @many = ended('SUCCESS', 'short', 3, 2, 2500);

@@ -85,7 +85,8 @@ open my $photo, '>', "$dir/photos/1.jpg" or die;
 close $photo;
 SKIP: {
     skip 'nothing is built', 3 unless -e ($ENV{TASKFORGE_BUILD} // "$root/build") . '/taskforge-worker';
-    my $free = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1')->sockport;
+    require TaskForge::Stack;
+    my $free = TaskForge::Stack::free_port();
     ($code, $text) = taskforge({TASKFORGE_HOME => "$dir/photos", TASKFORGE_PORT => $free}, 'up');
     is $code, 1, 'a directory with other things in it is no home';
     like $text, qr/holds something else/, '... it says so';

@@ -55,7 +55,7 @@ SKIP: {
         "INSERT INTO job_throughput VALUES (date_trunc('day', now()) - interval '1 minute', 9, 'SUCCESS', 80, 1000, 1)");
     # the process knows the past by now: what is written into it later is not seen, and a new process sees all of it
     my @old = $tf->reload;
-    wait_until(20, sub { !grep { kill 0, $_ } @old }) or die 'the old process lives on';
+    wait_until(60, sub { !grep { kill 0, $_ } @old }) or die 'the old process lives on';
     is(stats()->{completed_today}, 1050, 'today begins at midnight UTC') for 1 .. 2;
     my @http = map { $tf->http } 1 .. 8;
     $_->send_raw($_->format_request(GET => '/api/v1/stats')) for @http;

@@ -6,7 +6,7 @@ use TaskForge::Checker;
 use TaskForge::Process qw(children_of halt);
 use TaskForge::Rows;
 
-my $tf = TaskForge->start(parts => [qw(postgres redis worker scheduler)]);
+my $tf = TaskForge->start(parts => [qw(postgres redis worker scheduler)], settings => {TASKFORGE_LOST_SECONDS => 3});
 my $checker = TaskForge::Checker->watch($tf);
 my (@all, $worker);
 $worker = $tf->part('worker')->pid;

@@ -5,7 +5,7 @@ use TaskForge;
 use TaskForge::Rows;
 
 my $api = '/api/v1';
-my $tf = TaskForge->start(parts => [qw(postgres redis nginx worker)], settings => {TASKFORGE_STUCK_SECONDS => 15});
+my $tf = TaskForge->start(parts => [qw(postgres redis nginx worker)], settings => {TASKFORGE_STUCK_SECONDS => 15, TASKFORGE_LOST_SECONDS => 6});
 $tf->start_part('scheduler');
 
 sub workers { my ($query) = @_; return @{$tf->get("$api/workers" . ($query // ''))->json->{items}} }

@@ -7,7 +7,7 @@ use TaskForge::Load;
 use TaskForge::Process qw(halt);
 use TaskForge::Rows;
 
-my $tf = TaskForge->start(handlers => 1);
+my $tf = TaskForge->start(handlers => 1, settings => {TASKFORGE_LOST_SECONDS => 5});
 $tf->start_part('worker2');
 my $checker = TaskForge::Checker->watch($tf);
 my $load = TaskForge::Load->start(tf => $tf, jobs => 2000, pace => 0.002, body => sub {

@@ -9,6 +9,7 @@ use Digest::SHA qw(sha1_hex);
 use Exporter 'import';
 use Fcntl qw(:flock);
 use File::Path qw(remove_tree);
+use POSIX qw(strftime);
 use TaskForge::Files qw(cache_dir fill_template find_program give_away slurp spew);
 use TaskForge::Process qw(as_unprivileged run unprivileged wait_until);
 
@@ -23,7 +24,8 @@ my @CONF = qw(postgresql.conf pg_hba.conf pg_ident.conf);
 # The template's directory for this version of PostgreSQL and sql/; made when it is not there yet.
 sub template {
     my ($root) = @_;
-    my $key = sha1_hex(join "\n", unprivileged(), run(find_program('postgres'), '--version'),
+    # of this week, as the partitions are that the migrations make
+    my $key = sha1_hex(join "\n", strftime('%G-%V', gmtime), unprivileged(), run(find_program('postgres'), '--version'),
         map { slurp($_) } sort(glob "$root/sql/*"), map({"$root/conf/$_"} @CONF), __FILE__);
     my $dir = cache_dir() . '/pg-' . substr $key, 0, 16;
     open my $lock, '>', cache_dir() . '/lock' or die "lock: $!\n";

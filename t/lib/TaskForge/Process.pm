@@ -134,15 +134,16 @@ sub kill9 {
     return;
 }
 
-# Graceful end, by default within $seconds, else SIGKILL. Returns a complaint, or undef when it left with status 0.
+# Graceful end within $seconds (default 60), else SIGKILL. Returns a complaint, or undef when it left with status 0.
 sub stop {
     my ($self, $seconds, $signal) = @_;
+    $seconds //= 60;
     return if !$self->{pid} && $self->{killed};
     if ($self->alive) {
         $self->signal($signal // $self->{stop});
-        if (!wait_until($seconds // 30, sub { !$self->alive })) {
+        if (!wait_until($seconds, sub { !$self->alive })) {
             $self->kill9;
-            return "$self->{name} did not stop within " . ($seconds // 30) . ' s';
+            return "$self->{name} did not stop within $seconds s";
         }
     }
     return if $self->{status} == 0;
