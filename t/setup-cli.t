@@ -8,6 +8,7 @@ use IO::Socket::INET;
 use lib "$FindBin::Bin/lib";
 use TaskForge::Command 'taskforge';
 use TaskForge::Files;
+use TaskForge::Stack ();
 use Test::More;
 
 my $root = $TaskForge::Command::ROOT;
@@ -85,7 +86,6 @@ open my $photo, '>', "$dir/photos/1.jpg" or die;
 close $photo;
 SKIP: {
     skip 'nothing is built', 3 unless -e ($ENV{TASKFORGE_BUILD} // "$root/build") . '/taskforge-worker';
-    require TaskForge::Stack;
     my $free = TaskForge::Stack::free_port();
     ($code, $text) = taskforge({TASKFORGE_HOME => "$dir/photos", TASKFORGE_PORT => $free}, 'up');
     is $code, 1, 'a directory with other things in it is no home';

@@ -14,7 +14,7 @@ use Time::HiRes 'sleep';
 plan skip_all => 'nginx needs a preloaded library with the sanitizers' if $TaskForge::Stack::SANITIZED;
 
 my $home = temporary_home();
-my $port = TaskForge::Stack::free_port();
+my $port = TaskForge::Stack::free_port(1); # the next one is the sandbox's
 my %env = (TASKFORGE_HOME => $home, TASKFORGE_PORT => $port);
 my $jobs = "http://127.0.0.1:$port/api/v1/jobs";
 my @parts = qw(logkeeper postgres redis nchan scheduler worker nginx);

@@ -40,8 +40,9 @@ sub connections {
                      WHERE usename = 'taskforge' ORDER BY 1");
 }
 # /readyz knows nothing of the scheduler, and who has just connected has no version yet
-wait_until(60, sub { my @all = connections(); @all == 3 && !grep { !defined $_->[2] } @all });
-is_deeply([connections()], [map { [$_, 't', 'TLSv1.3'] } qw(taskforge-nginx taskforge-scheduler taskforge-worker)],
+my @connected;
+wait_until(60, sub { @connected = connections(); @connected == 3 && !grep { !defined $_->[2] } @connected });
+is_deeply(\@connected, [map { [$_, 't', 'TLSv1.3'] } qw(taskforge-nginx taskforge-scheduler taskforge-worker)],
     'nginx, worker and scheduler: TLS 1.3');
 
 # a job whose row is of about so many bytes, twice: payload and result

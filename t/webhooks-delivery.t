@@ -7,7 +7,7 @@ use TaskForge::Process qw(run);
 use TaskForge::Receiver;
 use TaskForge::Stack;
 
-my $tls = TaskForge::Stack::free_port();
+my $tls = TaskForge::Stack::free_port(1);
 my ($receiver, $certs);
 
 # Certificates of an authority of our own, and of nobody.
@@ -64,21 +64,23 @@ sub hurry {
 }
 
 my $hanging = submit($receiver->url('/hang'));
-my %job = map { $_ => submit($receiver->url($_)) } qw(/flaky/2 /status/410 /status/404 /later/429/600 /later/503/900 /later/503/100000 /huge /binary /cut /slow /status/204),
+my %job = map { $_ => submit($receiver->url($_)) } qw(/status/410 /status/404 /later/429/600 /later/503/900 /later/503/100000 /huge /binary /cut /slow /status/204),
     '/redirect?' . $receiver->url('/inside');
 $job{closed} = submit('http://127.0.0.2:1/');
 $job{localhost} = submit("http://localhost:$receiver->{port}/localhost");
 $job{dns} = submit('http://nosuch.invalid/');
 $job{leaf} = submit("https://127.0.0.2:$tls/tls/leaf");
 $job{self} = submit('https://127.0.0.2:' . ($tls + 1) . '/tls/self');
+$job{'/flaky/2'} = submit($receiver->url('/flaky/2')); # the last: what it says at first lasts for five seconds
 
 # ---- a receiver that fails, and comes back
 my $flaky = waiting($job{'/flaky/2'});
 is($flaky->{attempts}[0]{status_code}, 500, 'a receiver that fails is tried again');
 is($flaky->{attempts}[0]{response}, 'not yet', '... what it said is kept');
-my ($first, $next) = map { $tf->sql_value("SELECT extract(epoch FROM '$_'::timestamptz)") } $flaky->{attempts}[0]{at}, $flaky->{next_attempt_at};
-cmp_ok($next - $first, '>', 4, '... after about 5 seconds at first');
-cmp_ok($next - $first, '<', 6, '... and not much later');
+# from when that was written; an attempt is older than its row, by as much as the machine is slow
+my $delay = $tf->sql_value("SELECT extract(epoch FROM run_at - updated_at) FROM jobs WHERE id = '$flaky->{id}' AND status = 'RETRYING'") // 0;
+cmp_ok($delay, '>', 4, '... after about 5 seconds at first');
+cmp_ok($delay, '<', 6, '... and not much later');
 hurry($flaky);
 $flaky = delivery($job{'/flaky/2'}, sub { @{$_[0]{attempts}} == 2 && $_[0]{status} eq 'RETRYING' });
 hurry($flaky);
@@ -110,7 +112,7 @@ my $cut = waiting($job{'/cut'});
 like($cut->{attempts}[0]{error}, qr/^no answer after \d+ ms: ./, 'a connection that is closed: no answer');
 is($cut->{attempts}[0]{status_code}, undef, '... and no status');
 like(waiting($job{closed})->{attempts}[0]{error}, qr/^no answer after \d+ ms: .*connect/i, 'nobody listens: no answer');
-like(waiting($job{dns})->{attempts}[0]{error}, qr/^no answer after \d+ ms: .*resolve/i, 'no such name: no answer, it may come');
+like(waiting($job{dns})->{attempts}[0]{error}, qr/^no answer after \d+ ms: .*resolv/i, 'no such name: no answer, it may come');
 is(ended($job{'/slow'})->{status}, 'SUCCESS', 'who is slow is waited for');
 
 # ---- the way inside

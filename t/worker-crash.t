@@ -28,8 +28,9 @@ like($job{overflow}{traceback} // '', qr/\A(?:#\d+ crash_by_overflow\+.*\n){10}/
 is($tf->job($crash{segv})->{logs}[0]{message}, 'about to end by segv', 'what it logged before is there');
 
 # by somebody else's hand
-my $victim = $tf->submit({type => 'sleep', payload => {seconds => 600}, max_retries => 0})->{id};
-$tf->wait_for_status($victim, 'RUNNING');
+my $victim = $tf->submit({type => 'sleep', payload => {seconds => 60}, max_retries => 0})->{id};
+# it is RUNNING since its claim; it has progress since its handler runs
+wait_until(60, sub { ($tf->job($victim)->{progress} // 0) > 0 });
 kill 'ILL', TaskForge::Process::children_of($tf->part('worker')->pid);
 my $ill = $tf->wait_for_end($victim);
 is($ill->{error}, 'killed by signal 4 (SIGILL)', 'a signal from outside is named');

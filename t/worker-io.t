@@ -16,7 +16,7 @@ $tf->{settings}{TASKFORGE_HANDLERS_DIR} = "$tf->{home}/handlers";
 mkdir "$tf->{home}/handlers" or die $!;
 spew("$tf->{home}/handlers/slow.secret", 'whsec_' . 'c2VjcmV0' x 4);
 spew("$tf->{home}/handlers/slow.json", JSON::PP::encode_json({
-    description => 'waits', http => $server->url('/'), secret_file => 'slow.secret', timeout_seconds => 600, retry => {base_seconds => 60}
+    description => 'waits', http => $server->url('/'), secret_file => 'slow.secret', timeout_seconds => 600, retry => {base_seconds => 600} # none comes back while others are counted
 }));
 $tf->start_part('worker');
 my $worker = $tf->part('worker');

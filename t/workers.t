@@ -61,10 +61,10 @@ $tf->post("$api/jobs/$big/cancel", undef);
 is($tf->wait_for_end($big, 60)->{status}, 'CANCELLED', '... as long as it runs');
 ok(wait_until(30, sub { named('default')->{processed} == 3 }), '... and counts as one that ended');
 my $rate = named('default')->{processed_per_second};
-$tf->insert_worker('older');
+$tf->insert_worker('older', heartbeat => "now() + interval '1 hour'"); # nobody beats for it: else it is lost in three seconds
 $tf->sql("UPDATE workers SET memory_bytes = 5, measured_at = heartbeat_at WHERE pool = 'older'");
 is(named('older')->{memory_bytes}, 5, 'what the last heartbeat has measured is shown');
-$tf->sql("UPDATE workers SET heartbeat_at = now() WHERE pool = 'older'");
+$tf->sql("UPDATE workers SET heartbeat_at = heartbeat_at + interval '1 second' WHERE pool = 'older'");
 is(named('older')->{memory_bytes}, undef, '... not what one before it had, when a worker of an older version took the row');
 $tf->sql("DELETE FROM workers WHERE pool = 'older'");
 

@@ -30,6 +30,13 @@ sub resync { my ($ws, @got) = @_; return grep { $_ eq 'resync' } @got, numbers($
 
 my $ws = $tf->subscribe;
 
+# Until what the relay has sent is acknowledged: whoever follows one that was killed before that has to say resync. First nchan, then
+# the relay sleeps, so neither has left anything unread.
+sub acknowledged {
+    my ($relay) = @_;
+    return wait_until(30, sub { !grep { TaskForge::Process::state_of($_) =~ /[RD]/ } TaskForge::Process::children_of($tf->part('nchan')->pid), $relay });
+}
+
 # A subscriber of any worker but this one, which is stopped for the moment.
 sub subscribe_elsewhere {
     my ($pid) = @_;
@@ -67,6 +74,7 @@ for my $round (1 .. 3) {
     my @subscribers = ((map { subscribe_elsewhere($relay) } 1 .. 4), map { $tf->subscribe } 1 .. 4);
     $events->add(10, 1);
     $events->arrived($_) for @subscribers;
+    acknowledged($relay);
     kill 'KILL', $relay;
     my $from = $events->last + 1;
     my $killed = time;
@@ -104,7 +112,7 @@ $flow->close;
 my $before = $tf->subscribe;
 $tf->expect_log(qr/nchan\.sock/);
 $tf->kill_part('nchan');
-1 while defined $before->next_event(5); # a resync may still be on its way
+1 while defined $before->next_event(30); # a resync may still be on its way
 ok($before->{closed}, 'nchan killed: subscribers are cut');
 unlink "$tf->{home}/run/nchan.sock";
 my $refused = eval { $tf->subscribe; 1 } ? '' : $@;

@@ -78,9 +78,10 @@ class Handler:
         number = seen["messages"]
         with open(f"{directory}/{number}.eml", "wb") as out:
             out.write(envelope.content)
-        with open(f"{directory}/{number}.json", "w") as out:
+        with open(f"{directory}/{number}.new", "w") as out:
             json.dump({"from": envelope.mail_from, "to": envelope.rcpt_tos, "user": session.auth_data and
                        session.auth_data.login.decode(), "tls": bool(session.ssl)}, out)
+        os.rename(f"{directory}/{number}.new", f"{directory}/{number}.json")  # whoever sees it sees all of it
         return f"250-2.0.0 taken\r\n250 2.0.0 queued as {number}"
 
 

@@ -211,10 +211,10 @@ static void test_sleep(void **state)
     answer_t a;
 
     expect_result("sleep", "{\"seconds\":0}", "{\"seconds\":0}");
-    a = run("sleep", "{\"seconds\":0.35}");
+    a = run("sleep", "{\"seconds\":1.5}"); /* fifteen looks at the clock, if the machine is not slow */
     assert_int_equal(a.outcome, TFW_OK);
-    assert_string_equal(a.result, "{\"seconds\":0.35}");
-    assert_true(a.seconds >= 0.35 && a.seconds < 3);
+    assert_string_equal(a.result, "{\"seconds\":1.5}");
+    assert_true(a.seconds >= 1.5 && a.seconds < 20);
     assert_true(a.progress_count >= 2);
     assert_true(a.progress_last < 100);
     free(a.result);
@@ -230,7 +230,7 @@ static void test_sleep_is_cancelled(void **state)
     atomic_store(&board->cancel_seq, last_seq);
     a = wait_for_answer();
     assert_int_equal(a.outcome, TFW_CANCELLED);
-    assert_true(a.seconds < 5);
+    assert_true(a.seconds < 30);
     free(a.result);
     atomic_store(&board->cancel_seq, 0);
 }

@@ -20,9 +20,14 @@ pg_bin() { # the newest server, or the one that made the data
 }
 
 # After a power cut the number in its lock files may be another process of ours, and PostgreSQL would not start. A server that
-# is there, or what is left of one, has the data for its working directory.
+# is there, or what is left of one, has the data for its working directory; what is left ends soon.
 unlock_postgres() {
-  ! ls -l /proc/[0-9]*/cwd 2>/dev/null | grep -q -- "-> $home/pg\$" || return 0
+  tries=50
+  while ls -l /proc/[0-9]*/cwd 2>/dev/null | grep -q -- "-> $home/pg\$"; do
+    tries=$((tries - 1))
+    [ $tries -gt 0 ] || return 0
+    sleep 0.1
+  done
   for lock in "$home/pg/postmaster.pid" "$home/run/.s.PGSQL.5432.lock"; do
     if locker=$(head -n 1 "$lock" 2>/dev/null) && [ -d "/proc/$locker" ]; then rm -f "$lock"; fi
   done

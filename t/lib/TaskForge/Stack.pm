@@ -15,7 +15,7 @@ use IO::Socket::UNIX;
 use TaskForge::HTTP;
 use TaskForge::Files qw(fill_template find_program slurp spew);
 use TaskForge::Postgres qw(postgres_copy postgres_start psql);
-use TaskForge::Process qw(as_unprivileged run unprivileged wait_until);
+use TaskForge::Process qw(as_unprivileged children_of halt run unprivileged wait_until);
 use TaskForge::Secrets qw(leaks secret watch_processes);
 
 our $ROOT = abs_path(dirname(__FILE__) . '/../../..');
@@ -86,21 +86,30 @@ sub make_home {
 sub database_password { return secret(join '', map { ('a' .. 'z', 0 .. 9)[rand 36] } 1 .. 24) }
 
 # Below the range from which the kernel picks ports for connections, so that none of those takes it meanwhile; and no other test gets
-# it as long as this one runs.
+# it as long as this one runs. more: so many ports behind it are as free
 my @ports;
 
 sub free_port {
+    my ($more) = @_;
     my $dir = "/tmp/taskforge-test-ports-$<";
     -d $dir or mkdir $dir, 0700 or -d $dir or die "$dir: $!\n";
     for (1 .. 100) {
         my $port = 10000 + int rand 20000;
-        open my $lock, '>>', "$dir/$port" or die "$dir/$port: $!\n";
-        next unless flock $lock, LOCK_EX | LOCK_NB;
-        next unless IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 1, ReuseAddr => 1);
-        push @ports, $lock;
+        my @locks = map { port_lock("$dir/$_", $_) // () } $port .. $port + ($more // 0);
+        next if @locks <= ($more // 0);
+        push @ports, @locks;
         return $port;
     }
     die "no free port\n";
+}
+
+# The locked file of a port that nobody has; undef: somebody has it.
+sub port_lock {
+    my ($file, $port) = @_;
+    open my $lock, '>>', $file or die "$file: $!\n";
+    return undef unless flock $lock, LOCK_EX | LOCK_NB;
+    return undef unless IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 1, ReuseAddr => 1);
+    return $lock;
 }
 
 # name: postgres, redis, nchan, nginx, scheduler, worker, or scheduler2, worker2, ... for more of a kind.
@@ -126,11 +135,17 @@ sub stop_part {
 sub kill_part {
     my ($self, $name) = @_;
     my $part = $self->part($name);
-    if ($name =~ /^(nginx|nchan)/) {
+    my @children;
+    if ($part->pid && $name =~ /^(?:nginx|nchan|postgres)/) {
+        halt($part->pid); # else it may start others in their place before it dies itself
+        @children = children_of($part->pid);
         # nginx's worker processes outlive their master
-        kill 'KILL', TaskForge::Process::children_of($part->pid) if $part->pid;
+        kill 'KILL', @children if $name !~ /^postgres/;
     }
-    return $part->kill9;
+    $part->kill9;
+    # PostgreSQL's end by themselves; as long as one lives no other server takes the data, and starts
+    wait_until(30, sub { !grep { TaskForge::Process::state_of($_) ne 'Z' } @children });
+    return;
 }
 
 sub launch {
