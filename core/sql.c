@@ -240,13 +240,19 @@ const tf_sql_t tf_sql_progress = {
 };
 
 /* jobs_due, read in its order; the rows are then found again through jobs_pkey. They are locked: nothing is to be checked
- * again, and a condition would have the planner believe that there are few such rows in all of jobs, and start from them. */
+ * again, and a condition would have the planner believe that there are few such rows in all of jobs, and start from them.
+ * h: of schedules that let one wait (overlap), and one before it has not ended; looked at again a second later. */
 const tf_sql_t tf_sql_due = {
     "tf_due",
-    "WITH d AS (SELECT id, status FROM jobs WHERE status IN (" TF_SQL_SCHEDULED ", " TF_SQL_RETRYING ") "
+    "WITH d AS (SELECT id, status, schedule_id FROM jobs WHERE status IN (" TF_SQL_SCHEDULED ", " TF_SQL_RETRYING ") "
     "AND run_at <= now() ORDER BY run_at LIMIT $2::int4 FOR UPDATE SKIP LOCKED), "
+    "h AS MATERIALIZED (SELECT d.id FROM d JOIN schedules s ON s.id = d.schedule_id "
+    "WHERE s.overlap IN ('queue', 'cancel_running') AND EXISTS ("
+    "SELECT FROM schedule_jobs o JOIN jobs b ON b.id = o.job_id WHERE o.schedule_id = d.schedule_id AND o.job_id < d.id "
+    "AND b.status::text IN (" TF_SQL_SCHEDULED ", " TF_SQL_QUEUED ", " TF_SQL_RUNNING ", " TF_SQL_RETRYING "))), "
+    "l AS (UPDATE jobs j SET run_at = now() + interval '1 second', updated_at = now() FROM h WHERE j.id = h.id), "
     "u AS (UPDATE jobs j SET status = " TF_SQL_QUEUED ", enqueued_at = now(), run_at = NULL, updated_at = now() "
-    "FROM d WHERE j.id = d.id RETURNING j.*, d.status AS was), "
+    "FROM d WHERE j.id = d.id AND d.id NOT IN (SELECT id FROM h) RETURNING j.*, d.status AS was), "
     "c AS (" COUNT("SELECT queue, type, priority, was AS status, -1 AS d FROM u UNION ALL "
                    "SELECT queue, type, priority, status, 1 FROM u") ") "
     "SELECT " TF_JOB_COLUMNS_LIGHT("") " FROM u",

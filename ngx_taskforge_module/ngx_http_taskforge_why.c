@@ -269,7 +269,10 @@ ngx_http_taskforge_why_scheduled(const tf_job_t *job)
     }
 
     if (job->run_at != job->scheduled_at && job->run_at > job->created_at) {
-        return "it was put off: as many of its type run as may";
+        return job->has_schedule_id
+               ? "it was put off: an earlier job of its schedule has not "
+                 "ended, or as many of its type run as may"
+               : "it was put off: as many of its type run as may";
     }
 
     return "it is scheduled for later";

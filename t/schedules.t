@@ -199,6 +199,21 @@ subtest 'overlap' => sub {
     is($tf->sql_value('SELECT count(*) FROM schedule_jobs o LEFT JOIN schedules s ON s.id = o.schedule_id WHERE s.id IS NULL'), 0, '... what it kept does not');
 };
 
+# two executors are free, and each job takes longer than it is to the next tick
+subtest 'one after the other' => sub {
+    my %id = map {
+        $_ => call(POST => '/schedules', {name => "after $_", cron => '* * * * * *', overlap => $_, job => {type => 'sleep', payload => {seconds => 2.5}}})->json->{id}
+    } qw(queue cancel_running);
+    for my $overlap (sort keys %id) {
+        my $of = "schedule_id = '$id{$overlap}'";
+        ok(wait_until(60, sub { $tf->sql_value("SELECT count(*) FROM jobs WHERE $of AND status IN ('SUCCESS', 'CANCELLED')") >= 3 }), "$overlap: jobs end");
+        call(POST => "/schedules/$id{$overlap}/pause");
+        ok(wait_until(60, sub { !$tf->sql_value("SELECT count(*) FROM jobs WHERE $of AND finished_at IS NULL") }), '... all of them');
+        is($tf->sql_value("SELECT count(*) FROM (SELECT started_at, lag(finished_at) OVER (ORDER BY id) AS before FROM jobs WHERE $of) t WHERE started_at < before"),
+            0, '... and none starts before the one before it has ended');
+    }
+};
+
 subtest 'run now' => sub {
     my $s = call(POST => '/schedules', {name => 'by hand', cron => '@yearly', job => {type => 'noop', payload => {a => 1.50}}})->json;
     $r = call(POST => "/schedules/$s->{id}/run");
