@@ -8,7 +8,7 @@ my $api = '/api/v1';
 sub soon { my ($check) = @_; wait_until(20, $check) }
 my $tf = TaskForge->start(parts => [qw(postgres redis nginx)], auth => 1, edit => sub {
     # cheap hashes, so that many fit into a test
-    $_[0] =~ s/(taskforge_accounts +[^;]*);/$1 argon2_memory=1m argon2_time=1 lockout=5 lockout_time=3s lockout_address=30;/r;
+    $_[0] =~ s/(taskforge_accounts +[^;]*);/$1 argon2_memory=1m argon2_time=1 lockout=5 lockout_time=6s lockout_address=30;/r;
 });
 
 sub put { my ($http, @request) = @_; $http->send_raw($http->format_request(@request)) }
@@ -106,7 +106,7 @@ is login('alice', $secret)->status, 200, 'a good login';
 login('alice', 'guess number ' . $_)->status for 1 .. 5;
 $r = login('alice', $secret);
 is $r->status, 429, 'after five wrong passwords even the right one waits: 429';
-cmp_ok $r->header('retry-after'), '<=', 3, '... with Retry-After';
+cmp_ok $r->header('retry-after'), '<=', 6, '... with Retry-After';
 login('nobody-at-all', 'guess number ' . $_) for 1 .. 5;
 is login('nobody-at-all', 'guess number 6')->body =~ s/nobody//r, $r->body, 'a name that nobody has is locked in the same way';
 wait_until(30, sub { audited('auth.lock') == 1 });

@@ -18,7 +18,7 @@ sub rows { call(GET => "/audit?$_[0]")->json->{items} }
 sub broken { ($tf->sql('SELECT id, problem FROM audit_verify()'))[0] }
 
 my $job;
-wait_until(20, sub { my $r = call(POST => '/jobs', {type => 'noop', delay_seconds => 3600}); $job = $r->json->{id}; $r->status == 202 });
+wait_until(60, sub { my $r = call(POST => '/jobs', {type => 'noop', delay_seconds => 3600}); $job = $r->json->{id}; $r->status == 202 });
 is_deeply rows("object=$job"), [], 'a submission is no matter for the audit';
 is call(POST => "/jobs/$job/cancel")->status, 200, 'a cancel';
 is call(POST => "/jobs/$job/cancel")->status, 409, '... that is refused the second time';

@@ -3,7 +3,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
 
-my $tf = TaskForge->start(dataset => 1);
+my $tf = TaskForge->start(dataset => 1, settings => {TASKFORGE_LOST_SECONDS => 60});
 my $jobs = '/api/v1/jobs';
 my @workers = $tf->nginx_workers;
 

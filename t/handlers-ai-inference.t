@@ -15,17 +15,19 @@ my $web = TaskForge::WebServer->start($home, {TaskForge::WebServer::openai(key =
 spew("$home/key", "$key\n");
 # its address is private, and TASKFORGE_OUTGOING_ALLOW names nobody
 %{$tf->{settings}} = (%{$tf->{settings}}, TASKFORGE_AI_URL => $web->url('/v1/'), TASKFORGE_AI_KEY_FILE => "$home/key", TASKFORGE_AI_MODEL => 'small', TASKFORGE_AI_MAX_TOKENS => 1000,
-    TASKFORGE_WORKER_CONCURRENCY => 6, TASKFORGE_WORKER_QUEUES => 'default');
+    TASKFORGE_WORKER_CONCURRENCY => 6, TASKFORGE_WORKER_QUEUES => 'default', TASKFORGE_LOST_SECONDS => 60);
 $tf->start_part($_) for qw(nginx scheduler worker);
 # others, with other settings
 $tf->start_part('worker2', TASKFORGE_WORKER_QUEUES => 'none', TASKFORGE_AI_URL => '', TASKFORGE_WORKER_CONCURRENCY => 1, TASKFORGE_WORKER_INTERNAL => 'off');
-$tf->start_part('worker3', TASKFORGE_WORKER_QUEUES => 'stranger', TASKFORGE_AI_KEY => 'sk-another', TASKFORGE_AI_MODELS => 'tiny,echo', TASKFORGE_AI_TIMEOUT_SECONDS => 1,
+$tf->start_part('worker3', TASKFORGE_WORKER_QUEUES => 'stranger', TASKFORGE_AI_KEY => 'sk-another', TASKFORGE_AI_MODELS => 'tiny,echo', TASKFORGE_AI_TIMEOUT_SECONDS => 30,
     TASKFORGE_WORKER_CONCURRENCY => 2, TASKFORGE_WORKER_INTERNAL => 'off');
 $tf->start_part('worker4', TASKFORGE_WORKER_QUEUES => 'denied', TASKFORGE_OUTGOING_DENY => '127.0.0.0/8', TASKFORGE_WORKER_CONCURRENCY => 1, TASKFORGE_WORKER_INTERNAL => 'off');
 wait_until(60, sub { $tf->post('/api/v1/jobs', {type => 'ai_inference', payload => {prompt => 'hello'}})->status == 202 }) or die "the type is not known\n";
 
 my %id;
-sub ask { my ($name, $payload, %more) = @_; return $id{$name} = $tf->submit({type => 'ai_inference', payload => $payload, max_retries => 1, %more})->{id} }
+# what is tried again waits until it was looked at
+my %later = (max_retries => 1, retry => {base_seconds => 300, max_seconds => 300});
+sub ask { my ($name, $payload, %more) = @_; return $id{$name} = $tf->submit({type => 'ai_inference', payload => $payload, %later, %more})->{id} }
 sub ended { my ($name) = @_; return $tf->wait_for_end($id{$name}, 60) }
 my $words = join ' ', map {"wort$_ ☃"} 1 .. 20;
 
@@ -79,11 +81,13 @@ is_deeply([@{ended('whole')->{result}}{qw(text usage time_to_first_token_ms)}], 
 is(ended('completion')->{result}{text}, 'one two three', 'endpoint: completions');
 is_deeply([@{ended('json')->{result}}{qw(text json)}], ['{"answer": 42}', {answer => 42}], 'response_format: json');
 is(ended('chat')->{result}{text}, 'd "e"', 'messages');
+my $trace = $tf->wait_for_end($traced->{id}, 60);
+is($trace->{status}, 'SUCCESS', 'a job with a trace');
 my %sent = map { my $body = JSON::PP->new->decode($_->{body}); ((defined $body->{messages} ? $body->{messages}[-1]{content} : $body->{prompt}) . "/$body->{model}" => [$_, $body]) } $web->requests;
 is_deeply($sent{'d "e"/any'}[1], {model => 'any', max_tokens => 1000, temperature => 0.7, top_p => 1, stop => ["\n", 'END'], seed => 7, stream => true, stream_options => {include_usage => true},
     messages => [{role => 'system', content => 'be brief'}, {role => 'user', content => 'a b'}, {role => 'assistant', content => 'c'}, {role => 'user', content => 'd "e"'}]}, '... are sent as they are');
 is_deeply([@{$sent{'one two three/any'}[0]}{qw(method target)}], ['POST', '/v1/completions'], '... a completion goes to /completions');
-is($sent{'x/traced'}[0]{headers}{traceparent} =~ s/^00-(\w+)-.*/$1/r, '0af7651916cd43dd8448eb211c80319c', 'the trace goes on') if $tf->wait_for_end($traced->{id}, 30);
+is($sent{'x/traced'}[0]{headers}{traceparent} =~ s/^00-(\w+)-.*/$1/r, '0af7651916cd43dd8448eb211c80319c', '... which goes on');
 
 # ---- progress, log, cancel
 my $seen = wait_until(60, sub { my $j = $tf->job($id{endless}); $j->{progress} > 0 && @{$j->{logs}} && $j });

@@ -16,7 +16,7 @@ my ($strange, $strange_key) = $ca->certificate('strange', 'IP:127.0.0.3');
 my ($tls, $wrong_tls) = (TaskForge::Stack::free_port(), TaskForge::Stack::free_port());
 my $web;
 my $tf = TaskForge->start(parts => [qw(postgres redis)], settings => {
-    TASKFORGE_OUTGOING_ALLOW => '127.0.0.2', TASKFORGE_OUTGOING_CA_FILE => $ca->{ca}, TASKFORGE_WORKER_CONCURRENCY => 6,
+    TASKFORGE_OUTGOING_ALLOW => '127.0.0.2', TASKFORGE_OUTGOING_CA_FILE => $ca->{ca}, TASKFORGE_WORKER_CONCURRENCY => 6, TASKFORGE_LOST_SECONDS => 60,
     http_proxy => 'http://127.0.0.1:1', ALL_PROXY => 'http://127.0.0.1:1', # a proxy is nobody's business
 }, edit => sub {
     my ($text) = @_;
@@ -51,7 +51,9 @@ $tf->start_part($_) for qw(nginx scheduler worker);
 wait_until(60, sub { $tf->post('/api/v1/jobs', {type => 'api_call', payload => {url => url('/ok')}})->status == 202 }) or die "the type is not known\n";
 
 my (%id, %sent);
-sub call { my ($name, $payload, %more) = @_; return $id{$name} = $tf->submit({type => 'api_call', payload => $payload, max_retries => 0, %more})->{id} }
+# what is tried again waits until it was looked at
+my %later = (max_retries => 0, retry => {base_seconds => 900, max_seconds => 900});
+sub call { my ($name, $payload, %more) = @_; return $id{$name} = $tf->submit({type => 'api_call', payload => $payload, %later, %more})->{id} }
 sub ended { my ($name) = @_; return $tf->wait_for_end($id{$name}, 60) }
 sub retrying { my ($name) = @_; return $tf->wait_for_status($id{$name}, 'RETRYING', 60) }
 
@@ -85,7 +87,7 @@ call('control', {url => url('/control')});
 call('headers', {url => url('/headers/90000')});
 call('tls', {url => "https://127.0.0.2:$tls/echo", headers => {'X-Token' => 'a {{secret:strict}} b {{secret:header}}'}});
 call('tls name', {url => "https://127.0.0.2:$wrong_tls/echo"});
-call('hang', {url => url('/hang')});
+call('hang', {url => url('/hang'), timeout_seconds => 300});
 my $traced = $tf->post('/api/v1/jobs', {type => 'api_call', payload => {url => url('/echo?trace')}}, headers => {traceparent => '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'})->json;
 my %again = (max_retries => 2, retry => {strategy => 'exponential', base_seconds => 1, max_seconds => 1, jitter => false});
 call('flaky', {url => url('/flaky/1'), method => 'PATCH', body => 'x'}, %again);

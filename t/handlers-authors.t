@@ -116,6 +116,7 @@ $tf->{settings}{TASKFORGE_PLUGIN_DIR} = "$home/plugins";
 $tf->{settings}{TASKFORGE_LOG_LINES_MAX} = 50;
 $tf->{settings}{FROM_WORKER} = 'passed on';
 $tf->{settings}{TASKFORGE_WORKER_CONCURRENCY} = 4;
+$tf->{settings}{TASKFORGE_LOST_SECONDS} = 60;
 $tf->start_part($_) for qw(scheduler worker nginx);
 wait_until(60, sub { $tf->post('/api/v1/jobs', {type => 'count_primes', payload => {limit => 2}})->status == 202 }) or die "the type is not known\n";
 
@@ -163,11 +164,10 @@ is(does('number')->{result}, 42, 'a number is JSON');
 is_deeply([@{does('nothing')}{qw(status result)}], ['SUCCESS', undef], 'nothing is null');
 
 my $lines = $tf->submit({type => 'misbehave', payload => {do => 'lines'}})->{id};
-my $seen = wait_until(30, sub { my $j = $tf->job($lines); $j->{progress} >= 40 || $j->{finished_at} });
 $lines = $tf->wait_for_end($lines, 60);
 is_deeply([map { "$_->{level} $_->{message}" } @{$lines->{logs}}], ['info ::progress much', 'warning careful', 'error oh', 'info plain',
     'info ' . 'x' x 4095, 'info ' . 'x' x 905, 'info bytes ?? end'], 'lines of standard error are the log, and those that mean something are not') or diag(explain($lines->{logs}));
-ok($tf->redis('XRANGE', 'tf:events', '-', '+') =~ /"progress":40/, '... progress is told');
+ok(wait_until(30, sub { grep { /\Q$lines->{id}\E/ && /"progress":40\b/ } split /\\n|\n/, $tf->redis('XRANGE', 'tf:events', '-', '+') }), '... progress is told');
 
 # ---- how it ends
 for my $case ([1, 'DEAD_LETTER', ''], [64, 'FAILED', ' (EX_USAGE)'], [75, 'DEAD_LETTER', ' (EX_TEMPFAIL)'], [78, 'FAILED', ' (EX_CONFIG)'], [255, 'DEAD_LETTER', '']) {

@@ -278,10 +278,11 @@ ok($job->{status} eq 'SUCCESS' && output('changing.csv') eq $s3->object('public/
 # ---- a run that comes too late
 $after = $running{changing};
 $after = $tf->sql_value("SELECT max(id::text) FROM jobs WHERE id::text >= '$after'");
-@hold = as_soon_as('taskforge', 1, "UPDATE jobs SET incarnation = incarnation + 1000000 WHERE id > '$after' AND EXISTS (SELECT FROM job_checkpoints WHERE job_id = id)", 'COMMIT;');
+@hold = as_soon_as('taskforge', 1, "UPDATE jobs SET incarnation = incarnation + 1000000 WHERE id > '$after' AND EXISTS (SELECT FROM job_checkpoints WHERE job_id = id)",
+    "SELECT data FROM job_checkpoints WHERE job_id > '$after';\nCOMMIT;");
 my $late = submit(source => 'small.csv', destination => 'late.csv', batch_size => 100);
 wait_until(60, sub { slurp($hold[1]) =~ /done/ }) or diag('not so far'); # somebody else has it now
-my $saved = $tf->sql_value("SELECT data FROM job_checkpoints WHERE job_id = '$late'");
+my ($saved) = slurp($hold[1]) =~ /^(\{.*\})$/m; # before anybody else could go on
 @hold = ();
 spew("$data/output/.parts/old", 'x');
 spew("$data/output/.parts/new", 'x');
@@ -313,7 +314,7 @@ ok(output('late.csv') eq slurp($small), '... and what it writes is right');
 # ---- checkpoints
 is_deeply(($tf->sql("SELECT max_retries, retry_base_ms, retry_jitter FROM job_types WHERE type = 'data_pipeline'"))[0], [2, 2000, 'f'], 'tried again twice, after exactly 2 and 4 s');
 is($tf->sql_value("SELECT count(*) > 0 FROM job_checkpoints"), 't', 'jobs have left checkpoints');
-$tf->sql('NOTIFY tf_upkeep');
-ok(wait_until(30, sub { $tf->sql_value('SELECT count(*) FROM job_checkpoints') == 0 }), '... which upkeep removes once they have ended');
+# not heard while a round is under way
+ok(wait_until(60, sub { $tf->sql('NOTIFY tf_upkeep'); $tf->sql_value('SELECT count(*) FROM job_checkpoints') == 0 }, 0.5), '... which upkeep removes once they have ended');
 
 done_testing;

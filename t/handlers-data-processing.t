@@ -18,7 +18,7 @@ END { rmdir $spool if $spool }
 my $tf = TaskForge->start(dataset => 1, settings => {
     TASKFORGE_OUTGOING_ALLOW => '127.0.0.1', TMPDIR => $spool,
     TASKFORGE_DATA_INPUT_MB => 8, TASKFORGE_DATA_MEMORY_MB => 16, TASKFORGE_DATA_DISK_MB => 64,
-    TASKFORGE_FILES_MAX_BYTES => 4 << 20,
+    TASKFORGE_FILES_MAX_BYTES => 4 << 20, TASKFORGE_LOST_SECONDS => 60,
 });
 my $file = "$tf->{home}/data/sales_q1.csv";
 
@@ -370,7 +370,7 @@ push @failures, [{dataset => 'closed'}, qr/^closed\.csv: Permission denied$/] if
 push @$_, $tf->submit({type => 'data_processing', payload => $_->[0]})->{id} for @failures;
 for my $case (@failures) {
     my ($payload, $error, $id) = @$case;
-    my $job = $tf->wait_for_end($id, 60);
+    my $job = $tf->wait_for_end($id, 180);
     is($job->{status}, 'FAILED', "FAILED: $error");
     is($job->{attempt}, 1, 'after one attempt');
     like($job->{error}, $error, 'error says why');

@@ -12,8 +12,15 @@ my %types = (
 my $closed = TaskForge::Stack::free_port();
 my $tf = TaskForge->start(parts => [qw(postgres redis nginx worker scheduler)], settings => {
     TASKFORGE_SMTP_URL => "smtp://127.0.0.1:$closed", TASKFORGE_EMAIL_FROM => 'jobs@example.com',
-    TASKFORGE_PAYMENT_URL => "http://127.0.0.1:$closed/", TASKFORGE_PAYMENT_KEY => 'a-key-of-the-test',
+    TASKFORGE_PAYMENT_URL => "http://127.0.0.1:$closed/", TASKFORGE_PAYMENT_KEY => 'a-key-of-the-test', TASKFORGE_LOST_SECONDS => 60,
 });
+# each delay as it was decided, however long it takes to look
+$tf->sql('CREATE TABLE delays (id uuid, attempt int, seconds numeric); GRANT INSERT ON delays TO PUBLIC',
+    q{CREATE FUNCTION keep_delay() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO delays VALUES (new.id, new.attempt, round(extract(epoch FROM new.run_at - new.updated_at)::numeric, 3));
+        RETURN NULL;
+      END $$; GRANT EXECUTE ON FUNCTION keep_delay() TO PUBLIC},
+    q{CREATE TRIGGER keep_delay AFTER UPDATE ON jobs FOR EACH ROW WHEN (new.status = 'RETRYING' AND old.status <> 'RETRYING') EXECUTE FUNCTION keep_delay()});
 wait_until(60, sub { $tf->post('/api/v1/jobs', {type => 'noop'})->status == 202 }) or die "the type is not known\n";
 
 is_deeply([$tf->sql("SELECT type, max_retries, retry_base_ms, retry_jitter FROM job_types WHERE type IN
@@ -34,12 +41,10 @@ for my $type (sort keys %types) {
     is($job->{max_retries}, $retries, "$type: $retries retries");
     my @delays;
     for my $attempt (1 .. $retries) {
-        # seen with the state, which lasts for that long only
-        my $delay = wait_until(60, sub { $tf->sql_value("SELECT round(extract(epoch FROM run_at - updated_at)::numeric, 3) FROM jobs "
-            . "WHERE id = '$job->{id}' AND status = 'RETRYING' AND attempt = $attempt") });
+        my $delay = wait_until(60, sub { $tf->sql_value("SELECT seconds FROM delays WHERE id = '$job->{id}' AND attempt = $attempt") });
         diag "no attempt $attempt" if !$delay;
         push @delays, 0 + ($delay // 0);
-        $tf->sql("UPDATE jobs SET run_at = now() WHERE id = '$job->{id}'", 'NOTIFY tf_due');
+        $tf->sql("UPDATE jobs SET run_at = now() WHERE id = '$job->{id}' AND status = 'RETRYING'", 'NOTIFY tf_due');
     }
     is_deeply(\@delays, [map { 2**$_ } 1 .. $retries], '... after ' . join(', ', map { 2**$_ } 1 .. $retries) . ' s');
     $job = $tf->wait_for_end($job->{id}, 30);

@@ -36,6 +36,7 @@ my %mail = (
     TASKFORGE_EMAIL_DOMAINS       => 'example.com, .example.org xn--bcher-kva.example',
     TASKFORGE_EMAIL_RECIPIENTS_MAX => 12,
     TASKFORGE_EMAIL_MESSAGE_MAX_BYTES => 100_000,
+    TASKFORGE_LOST_SECONDS        => 60,
 );
 @{$tf->{settings}}{keys %mail} = values %mail;
 $tf->start_part($_) for qw(scheduler worker nginx);

@@ -11,7 +11,7 @@ use TaskForge::Stack;
 my $tf = TaskForge->start(parts => [qw(postgres redis)]);
 my $home = $tf->{home};
 my $gateway = TaskForge::Gateway->start("$home/gateway");
-my %payment = (TASKFORGE_PAYMENT_URL => $gateway->url, TASKFORGE_PAYMENT_KEY_FILE => $gateway->{key_file});
+my %payment = (TASKFORGE_PAYMENT_URL => $gateway->url, TASKFORGE_PAYMENT_KEY_FILE => $gateway->{key_file}, TASKFORGE_LOST_SECONDS => 60);
 @{$tf->{settings}}{keys %payment} = values %payment;
 $tf->start_part($_) for qw(scheduler worker nginx);
 wait_until(60, sub { $tf->post('/api/v1/jobs', {type => 'noop'})->status == 202 }) or die "the type is not known\n";
@@ -64,8 +64,8 @@ for my $payload ({amount => 1}, {user_id => 'u'}, {user_id => 'u', amount => 0},
 $job = pay({user_id => 'usr_declined', amount => 5});
 is("$job->{status} $job->{attempt}", 'FAILED 1', 'declined: FAILED at once');
 is($job->{error}, 'Payment gateway rejected transaction for user usr_declined: card_declined', '... and why');
-$tf->post("/api/v1/jobs/$job->{id}/retry", {});
-is($tf->wait_for_end($job->{id}, 30)->{status}, 'FAILED', '... tried again by hand: the same key, the same answer');
+is($tf->post("/api/v1/jobs/$job->{id}/retry", {})->status, 200, '... tried again by hand');
+is($tf->wait_for_end($job->{id}, 30)->{status}, 'FAILED', '... with the same key: the same answer');
 like(pay({user_id => 'usr_insufficient', amount => 5})->{error}, qr/for user usr_insufficient: insufficient_funds$/, 'another reason');
 is(scalar(my @none = $gateway->charges($job->{id})), 0, 'nothing was charged');
 
@@ -75,11 +75,12 @@ is("$job->{status} $job->{attempt}", 'SUCCESS 2', 'a gateway that fails is asked
 like($job->{errors}[0]{error}, qr/^Payment gateway: HTTP 503: not now$/, '... said in the errors');
 is(scalar(my @one = $gateway->charges($job->{id})), 1, '... and charges once');
 sub charged { my ($id) = @_; return wait_until(30, sub { $gateway->charges($id) }) }
-my $executor = job_for({user_id => 'usr_slow', amount => 8});
+# as long as the gateway is at work for the first attempt, it refuses others
+my $executor = job_for({user_id => 'usr_slow', amount => 8}, max_retries => 30);
 ok(charged($executor), 'charged, but not answered yet');
 kill 'KILL', TaskForge::Process::children_of($tf->part('worker')->pid);
-ok(wait_until(30, sub { $tf->job($executor)->{status} eq 'RETRYING' }), '... when the executor is killed');
-my $worker = job_for({user_id => 'usr_slow', amount => 9});
+ok(wait_until(30, sub { my $j = $tf->job($executor); $j->{status} eq 'RETRYING' || $j->{attempt} > 1 }), '... when the executor is killed');
+my $worker = job_for({user_id => 'usr_slow', amount => 9}, max_retries => 30);
 ok(charged($worker), 'charged, but not answered yet');
 $tf->kill_part('worker');
 $tf->start_part('worker');

@@ -8,7 +8,7 @@ use TaskForge::Process qw(run);
 use TaskForge::WebServer;
 use IO::Socket::INET;
 
-my $tf = TaskForge->start(settings => {TASKFORGE_SCAN_TARGETS => '127.0.0.1, localhost', TASKFORGE_WORKER_CONCURRENCY => 4});
+my $tf = TaskForge->start(settings => {TASKFORGE_SCAN_TARGETS => '127.0.0.1, localhost', TASKFORGE_WORKER_CONCURRENCY => 4, TASKFORGE_LOST_SECONDS => 60});
 my $dir = "$tf->{home}/tls";
 mkdir $dir or die $!;
 
@@ -56,7 +56,7 @@ for my $name (keys %server) {
     wait_until(30, sub { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port{$name}) }) or die "$name does not listen\n" . $tf->tail("openssl-$name");
 }
 
-sub scan { my ($target, %payload) = @_; return $tf->submit({type => 'security_scan', payload => {target => $target, timeout => 10, %payload}})->{id} }
+sub scan { my ($target, %payload) = @_; return $tf->submit({type => 'security_scan', payload => {target => $target, timeout => 30, %payload}})->{id} }
 
 sub result_of {
     my ($id) = @_;
@@ -74,7 +74,6 @@ my %job = (
     bare => scan("http://$http/bare", scan_type => 'headers'), cookies => scan("http://$http/bare", scan_type => 'cookies'),
     (map { ("plain $_" => scan("https://localhost:$port{good}/$_", scan_type => 'headers', http_port => $_ eq 'none' ? $port{closed} : $web->{port})) } qw(bare armed none)),
     armed => scan("http://$http/armed"), full => scan("https://localhost:$port{good}/", ports => [$port{good}]),
-    hang => scan("http://$http/hang", scan_type => 'headers', timeout => 30),
     refused => scan("127.0.0.2:$port{good}"), metadata => scan('169.254.169.254', scan_type => 'ports'), public => scan('192.0.2.1', scan_type => 'ports'),
     six => scan('[::ffff:127.0.0.9]', scan_type => 'ports'), decimal => scan('2130706434', scan_type => 'ports'), tls => scan('http://localhost/', scan_type => 'tls'),
     gone => scan("localhost:$port{closed}", scan_type => 'tls'), dead => scan("localhost:$port{closed}", ports => [$port{closed}]),
@@ -163,6 +162,8 @@ is($tf->wait_for_status($job{gone}, 'RETRYING', 60)->{status}, 'RETRYING', 'a po
 is($tf->post('/api/v1/jobs', {type => 'security_scan', payload => $_})->status, 422, 'refused when it is submitted')
     for {}, {target => 'localhost', ports => []}, {target => 'localhost', scan_type => 'all'}, {target => 'localhost', ports => [0]};
 
+# it waits for 30 s at most
+$job{hang} = scan("http://$http/hang", scan_type => 'headers');
 wait_until(30, sub { $web->requests('/hang') });
 $tf->post("/api/v1/jobs/$job{hang}/cancel");
 is($tf->wait_for_end($job{hang}, 30)->{status}, 'CANCELLED', 'a scan of a silent server is cancelled');

@@ -7,7 +7,7 @@ use TaskForge::Files qw(slurp spew);
 use TaskForge::Rows;
 use TaskForge::WebServer;
 
-my $tf = TaskForge->start(settings => {TASKFORGE_OUTGOING_ALLOW => '127.0.0.2', TASKFORGE_WORKER_CONCURRENCY => 8});
+my $tf = TaskForge->start(settings => {TASKFORGE_OUTGOING_ALLOW => '127.0.0.2', TASKFORGE_WORKER_CONCURRENCY => 8, TASKFORGE_LOST_SECONDS => 60});
 my $web;
 my $rows = join '', map { "<tr><td>item $_<td class=price>" . $_ * 1.5 . " \x{20ac}<td><a href='/item?n=$_'>more &amp; more</a>" } 1 .. 300;
 my $shop = <<"END";
@@ -35,7 +35,7 @@ my %site = (
     '/away' => {status => 302, headers => ['Location: http://127.0.0.1:PORT/private']},
     '/doc.pdf' => {body => '%PDF', type => 'application/pdf'},
     '/gone' => {status => 410, body => '<h1>gone</h1>', type => 'text/html'},
-    '/slow' => {html => '<title>slow</title>', delay => 20},
+    '/slow' => {html => '<title>slow</title>', delay => 60},
     '/cut.html' => {html => '<title>half</title>' . 'x' x 1000, cut => 30},
     '/shop' => {html => $shop},
     '/shop.gz' => {html => $shop, gzip => 1},
@@ -69,7 +69,7 @@ $web = TaskForge::WebServer->start($tf->{home}, {'*' => sub {
 
 sub at { my ($path) = @_; return $web->url($path, '127.0.0.2') }
 
-sub scrape { my ($path, %payload) = @_; return $tf->submit({type => 'web_scraping', payload => {url => at($path), delay_ms => 0, timeout => 8, %payload}})->{id} }
+sub scrape { my ($path, %payload) = @_; return $tf->submit({type => 'web_scraping', payload => {url => at($path), delay_ms => 0, timeout => 15, %payload}})->{id} }
 
 sub result_of {
     my ($id) = @_;

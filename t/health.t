@@ -44,7 +44,7 @@ is($tf->get('/livez')->status, 200, '/livez stays 200');
 $tf->start_part('redis');
 ok(wait_until(60, sub { $tf->get('/readyz')->status == 200 }), 'and 200 again when Redis is back');
 
-$tf->part('postgres')->stop(10, 'QUIT');
+$tf->part('postgres')->stop(60, 'QUIT');
 ok(wait_until(30, sub { $tf->get('/readyz')->status == 503 }), 'without PostgreSQL /readyz becomes 503');
 like($tf->get('/readyz')->body, qr/postgresql/i, 'and names PostgreSQL');
 is($tf->get('/livez')->status, 200, '/livez stays 200');

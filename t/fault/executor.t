@@ -5,7 +5,8 @@ use TaskForge;
 use TaskForge::Checker;
 use TaskForge::Load;
 
-my $tf = TaskForge->start;
+# no daemon dies here: one that a busy machine keeps waiting is not lost
+my $tf = TaskForge->start(settings => {TASKFORGE_LOST_SECONDS => 60});
 my $checker = TaskForge::Checker->watch($tf);
 my $load = TaskForge::Load->start(tf => $tf, jobs => 2000, pace => 0.002, body => sub {
     return {$_[0] % 10 ? (type => 'noop') : (type => 'sleep', payload => {seconds => 0.05}), max_retries => 20, retry => {base_seconds => 0.2, max_seconds => 1}};

@@ -14,7 +14,7 @@ my $load = TaskForge::Load->start(tf => $tf, jobs => 3000, pace => 0.001, body =
 my $restarts = 0;
 for my $n (1 .. 3) {
     $load->wait_for(700 * $n);
-    $tf->part('postgres')->stop(10, 'QUIT');
+    $tf->part('postgres')->stop(60, 'QUIT');
     $restarts++;
     sleep 0.5 if $n == 2;
     $tf->start_part('postgres');

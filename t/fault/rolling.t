@@ -10,7 +10,7 @@ use TaskForge::Load;
 my $tf = TaskForge->start(settings => {TASKFORGE_LOST_SECONDS => 60});
 $tf->start_part($_) for qw(worker2 scheduler2);
 my $checker = TaskForge::Checker->watch($tf);
-my $load = TaskForge::Load->start(tf => $tf, jobs => 100_000, pace => 0.005, seconds => 120, body => sub {
+my $load = TaskForge::Load->start(tf => $tf, jobs => 100_000, pace => 0.005, body => sub {
     my ($n) = @_;
     return {type => 'noop', $n % 5 ? () : (delay_seconds => ($n % 7) / 2)} if $n % 23;
     return {type => 'sleep', payload => {seconds => 0.2}};

@@ -51,7 +51,7 @@ ok($clients->finish, 'the clients do their work to the end');
 is(join("\n", $storm->heal), '', 'nothing ends that nobody has killed, and what is asked to leave leaves');
 
 for my $id (@schedules) {
-    ok(wait_until(30, sub { $tf->post("/api/v1/schedules/$id/pause", undef)->status == 200 }), 'a schedule is paused');
+    ok(wait_until(60, sub { (eval { $tf->http->post("/api/v1/schedules/$id/pause", undef)->status } // 0) == 200 }), 'a schedule is paused');
 }
 # what waits for its next attempt is due now: webhooks wait long
 my $ended = wait_until(120, sub {

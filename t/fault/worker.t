@@ -7,7 +7,8 @@ use TaskForge::Load;
 use TaskForge::Process qw(halt);
 use TaskForge::Rows;
 
-my $tf = TaskForge->start(handlers => 1, settings => {TASKFORGE_LOST_SECONDS => 5});
+# longer than a busy machine keeps one waiting that lives
+my $tf = TaskForge->start(handlers => 1, settings => {TASKFORGE_LOST_SECONDS => 8});
 $tf->start_part('worker2');
 my $checker = TaskForge::Checker->watch($tf);
 my $load = TaskForge::Load->start(tf => $tf, jobs => 2000, pace => 0.002, body => sub {

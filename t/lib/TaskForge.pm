@@ -91,13 +91,23 @@ sub listen_to {
 # The processes that serve requests.
 sub nginx_workers { my ($self) = @_; return TaskForge::Process::children_of($self->part('nginx')->pid) }
 
-# nginx -s reload; returns when new processes serve.
+# nginx -s reload; returns when new processes serve and the old ones take nothing any more: a request over an idle connection of one
+# that is about to leave may be lost. Returns the old ones.
 sub reload {
     my ($self) = @_;
     my %old = map { $_ => 1 } $self->nginx_workers;
     $self->part('nginx')->signal('HUP');
     wait_until(60, sub { grep { !$old{$_} } $self->nginx_workers }) or die "reload: no new worker process\n";
+    wait_until(60, sub { !grep { serves($_) } keys %old }) or die "reload: the old worker processes serve on\n";
     return keys %old;
+}
+
+# True until a worker process of nginx was told to leave: it says so in its title before it closes anything.
+sub serves {
+    my ($pid) = @_;
+    open my $in, '<', "/proc/$pid/cmdline" or return 0;
+    my $title = <$in> // '';
+    return $title ne '' && $title !~ /is shutting down/;
 }
 
 1;

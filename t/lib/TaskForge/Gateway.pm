@@ -20,7 +20,10 @@ sub start {
     spew($self->{key_file}, "$self->{key}\n");
     # who it runs as may not be allowed to read the tree
     my $script = "$dir.pl";
-    spew($script, slurp(dirname(__FILE__) . '/../../../tools/taskforge-payment-sandbox'));
+    my $text = slurp(dirname(__FILE__) . '/../../../tools/taskforge-payment-sandbox');
+    # between charge and answer a test has to do something
+    $text =~ s/^(my \$SLOW_SECONDS = )3;/${1}8;/m or die "the sandbox has no SLOW_SECONDS\n";
+    spew($script, $text);
     give_away($dir, $self->{key_file}, $script);
     $self->{process} = TaskForge::Process->start(name => 'gateway', log => "$dir.log", stop => 'KILL', command => [$^X, $script, '--port', $self->{port}, '--state', $dir, '--key-file', $self->{key_file}]);
     wait_until(30, sub { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port}) }) or die "the gateway did not start\n";

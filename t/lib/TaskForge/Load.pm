@@ -13,10 +13,10 @@ use TaskForge::Process qw(wait_until);
 use Time::HiRes qw(sleep time);
 
 # tf: the stack; jobs: how many 202s to collect, or the most of them where stop_submitting ends it; clients: processes (default 4); body: sub ($n) -> the body of job $n;
-# pace: seconds between the submits of one client (default 0); seconds: the longest it may take (default 120)
+# pace: seconds between the submits of one client (default 0); seconds: the longest it may take (default 300)
 sub start {
     my ($class, %o) = @_;
-    my $self = bless {clients => 4, seconds => 120, pace => 0, pids => [], %o}, $class;
+    my $self = bless {clients => 4, seconds => 300, pace => 0, pids => [], %o}, $class;
     for my $client (1 .. $self->{clients}) {
         my $pid = fork // die "fork: $!";
         if (!$pid) {
@@ -43,7 +43,7 @@ sub client {
     my ($self, $client) = @_;
     my $share = int($self->{jobs} / $self->{clients}) + ($client <= $self->{jobs} % $self->{clients} ? 1 : 0);
     my $end = time + $self->{seconds};
-    my $http = TaskForge::HTTP->new(port => $self->{tf}{port}, timeout => 10);
+    my $http = TaskForge::HTTP->new(port => $self->{tf}{port}, timeout => 30);
     open my $out, '>>', $self->file($client) or die "load: $!";
     my ($n, $test) = (0, getppid);
     for (my $accepted = 0; $accepted < $share && !-e $self->enough;) {

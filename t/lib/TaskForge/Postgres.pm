@@ -40,7 +40,7 @@ sub template {
     psql_file("$dir/run", 'postgres', "$root/sql/roles.sql");
     run('cp', '-r', "$root/sql", $dir);
     run(as_unprivileged('KILL', 'env', "DATABASE_URL=postgresql:///taskforge?host=$dir/run&user=$OWNER", "$dir/sql/migrate"));
-    if (my $complaint = $server->stop(20)) {
+    if (my $complaint = $server->stop) {
         die "template: $complaint\n";
     }
     spew("$dir/ready", '');

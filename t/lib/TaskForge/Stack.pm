@@ -159,7 +159,7 @@ sub launch {
 sub ready {
     my ($self, $process, $check) = @_;
     my $why = 'not ready';
-    wait_until(60, sub {
+    wait_until(90, sub {
         die "$process->{name} ended at start:\n" . $self->tail($process->{name}) unless $process->alive;
         my $ok = eval { $check->() };
         $why = $@ if $@;
@@ -278,7 +278,19 @@ sub start_worker {
     });
 }
 
-sub start_scheduler { my ($self, $name, %settings) = @_; return $self->launch_daemon($name, %settings) }
+# Once it can be told to leave, and its log does not end as that of the one before it.
+sub start_scheduler {
+    my ($self, $name, %settings) = @_;
+    my $scheduler = $self->launch_daemon($name, %settings);
+    return $self->ready($scheduler, sub { takes_signals($scheduler) });
+}
+
+# True once a daemon has said so: before, it would just die of them.
+sub takes_signals {
+    my ($daemon) = @_;
+    my $pid = $daemon->pid // return 0;
+    return -e $daemon->{log} && slurp($daemon->{log}) =~ /"pid":$pid,"event":"(?:worker_)?started"/;
+}
 
 # What makes the sanitizers of a SANITIZE build report into log/asan.*.
 sub sanitizer_env {

@@ -179,10 +179,13 @@ sub end_worker_stop   { my ($self, $fault) = @_; return $self->part($fault->{par
 sub begin_worker_hang { my ($self, $fault) = @_; return $self->begin_worker_stop($fault) }
 sub end_worker_hang   { my ($self, $fault) = @_; return $self->end_worker_stop($fault) }
 
+# One that has only just been started would die of the signal.
 sub begin_worker_restart {
     my ($self, $fault) = @_;
+    my $worker = $self->part($fault->{part});
+    wait_until(30, sub { TaskForge::Stack::takes_signals($worker) || !$worker->alive });
     $self->{down}{$fault->{part}} = 1;
-    $self->part($fault->{part})->signal('TERM');
+    $worker->signal('TERM');
     return;
 }
 
@@ -320,7 +323,7 @@ sub begin_postgres_kill {
     my ($self) = @_;
     $self->{history}->note('fault', postgres => 1);
     $self->{down}{postgres} = 1;
-    $self->part('postgres')->stop(20, 'QUIT');
+    $self->part('postgres')->stop(60, 'QUIT');
     return $self->{postgres_away} = time;
 }
 
