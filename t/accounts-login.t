@@ -33,7 +33,7 @@ like $tf->sql_value("SELECT password_hash FROM users WHERE id = '$id'"), qr/^\$a
 ok register('ALICE', $secret)->is_problem(409), 'a name is taken in any case of its letters: 409';
 ok $tf->post("$api/auth/register", {username => 'other', email => 'Alice@Example.com', password => $secret})->is_problem(409),
     'so is an address: 409';
-for my $weak ('short', '1234567890', 'aaaaaaaaaaaa', 'Password123', 'bobby-the-2nd', 'bobby-the-2nd@example.com', 'x' x 129) {
+for my $weak ('short', '1234567890', 'vvvvvvvvvvvv', 'Password123', 'bobby-the-2nd', 'bobby-the-2nd@example.com', 'k7' x 65) {
     my $r = register('bobby-the-2nd', $weak);
     is $r->status, 422, "\"$weak\" is no password: 422";
     is $r->json->{errors}[0]{pointer}, '#/password', '... with a pointer';

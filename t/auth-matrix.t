@@ -100,7 +100,7 @@ my %bad = (
     'a wrong signature'            => sub { sign_hs256('w' x 48, {}, claims_of($user{admin})) },
     'alg none'                     => sub { unsigned($user{admin}, 'none') },
     'HS256 with the RSA public key' => sub { sign_hs256($public, {kid => 'idp'}, claims_of($user{admin})) },
-    'a refresh token as access'    => sub { 'tfr_' . 'a' x 43 },
+    'a refresh token as access'    => sub { 'tfr_' . join '', 'A' .. 'Z', 'a' .. 'q' },
     'a deactivated user'           => sub { token($former) },
     'a key of a deactivated user'  => sub { add_key($tf, $former, 'manage') },
 );
