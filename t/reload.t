@@ -25,11 +25,12 @@ sub took {
 
 my $load = TaskForge::Load->start(tf => $tf, jobs => 3000, pace => 0.001, body => sub { {type => 'noop', name => "n$_[0]"} });
 # who takes nothing is cut, so events are read all the while
-sub accepted { my ($n) = @_; return wait_until(60, sub { $ws->events_until(0.1, \&took); $load->accepted >= $n }) }
+sub hear { return $ws->events_until(0.1, \&took) }
+sub accepted { my ($n) = @_; return wait_until(60, sub { hear(); $load->accepted >= $n }) }
 my $reloads = 0;
 for my $n (1 .. 4) {
     accepted(600 * $n) or die "fewer than 600 * $n jobs were accepted\n";
-    $tf->reload;
+    $tf->reload(\&hear);
     $reloads++;
 }
 is($reloads, 4, 'four reloads under load');

@@ -92,13 +92,14 @@ sub listen_to {
 sub nginx_workers { my ($self) = @_; return TaskForge::Process::children_of($self->part('nginx')->pid) }
 
 # nginx -s reload; returns when new processes serve and the old ones take nothing any more: a request over an idle connection of one
-# that is about to leave may be lost. Returns the old ones.
+# that is about to leave may be lost. meanwhile: is called again and again until then. Returns the old ones.
 sub reload {
-    my ($self) = @_;
+    my ($self, $meanwhile) = @_;
+    $meanwhile //= sub { };
     my %old = map { $_ => 1 } $self->nginx_workers;
     $self->part('nginx')->signal('HUP');
-    wait_until(60, sub { grep { !$old{$_} } $self->nginx_workers }) or die "reload: no new worker process\n";
-    wait_until(60, sub { !grep { serves($_) } keys %old }) or die "reload: the old worker processes serve on\n";
+    wait_until(60, sub { $meanwhile->(); grep { !$old{$_} } $self->nginx_workers }) or die "reload: no new worker process\n";
+    wait_until(60, sub { $meanwhile->(); !grep { serves($_) } keys %old }) or die "reload: the old worker processes serve on\n";
     return keys %old;
 }
 
