@@ -6,7 +6,7 @@ use TaskForge::Checker;
 use TaskForge::Process qw(children_of halt);
 use TaskForge::Rows;
 
-my $tf = TaskForge->start(parts => [qw(postgres redis worker scheduler)], settings => {TASKFORGE_LOST_SECONDS => 3});
+my $tf = TaskForge->start(parts => [qw(postgres redis worker scheduler)], settings => {TASKFORGE_LOST_SECONDS => 6});
 my $checker = TaskForge::Checker->watch($tf);
 my (@all, $worker);
 $worker = $tf->part('worker')->pid;
@@ -49,13 +49,13 @@ ok(wait_until(60, sub { $tf->status_of($long) eq 'SUCCESS' }), 'PostgreSQL was a
 is($tf->sql_value("SELECT attempt FROM jobs WHERE id = '$long'"), 1, '... in the same attempt');
 
 # PostgreSQL stands still for longer than a worker may be silent: every heartbeat is held back, and so is who judges them
-($long) = $tf->insert_jobs(1, type => "'sleep'", payload => q('{"seconds": 4}'));
+($long) = $tf->insert_jobs(1, type => "'sleep'", payload => q('{"seconds": 7}'));
 push @all, $long;
 $tf->xadd(10, $long);
-ok(wait_until(30, sub { $tf->status_of($long) eq 'RUNNING' }), 'a job of four seconds runs');
+ok(wait_until(30, sub { $tf->status_of($long) eq 'RUNNING' }), 'a job of seven seconds runs');
 halt(my $postmaster = $tf->part('postgres')->pid);
 halt(my @backends = children_of($postmaster));
-sleep 5;
+sleep 8;
 kill 'CONT', $postmaster, @backends;
 ok(wait_until(60, sub { $tf->status_of($long) eq 'SUCCESS' }), 'PostgreSQL stood still when it ended: the result is written');
 is($tf->sql_value("SELECT attempt FROM jobs WHERE id = '$long'"), 1, '... in the same attempt');
