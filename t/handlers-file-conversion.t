@@ -251,6 +251,18 @@ for my $svg (qw(outside entity)) {
     });
 }
 
+# ---- no format asked for ----
+makes('only a file: a CSV becomes JSON', {filename => 'semi.csv', options => {delimiter => ';'}, name => 'usual.json'}, qq([\n{"a":"1,5","a_2":2,"column_3":3}\n]\n), {from => 'csv', to => 'json'});
+makes('... JSON becomes CSV', {input => 'empty.json'}, '', {from => 'json', to => 'csv', file => 'empty.csv'});
+makes('... a workbook too', {input => 'book.xlsx', name => 'usual.csv'}, $first, {from => 'xlsx', to => 'csv'});
+my %usual = ('sheet.ods' => 'csv', lines => 'csv', 'usual.tsv' => 'json', 'plan.md' => 'html', 'notes.txt' => 'pdf', 'photo.png' => 'jpeg', 'print.jpeg' => 'png', 'photo.gif' => 'png', 'flag.svg' => 'png');
+spew("$data/usual.tsv", "a\tb\n1\t2\n");
+for my $input (sort keys %usual) {
+    conversion("$input alone", {input => $input}, sub { is($_[0]{result}{to}, $usual{$input}, "... $input becomes $usual{$input}") or diag $_[0]{error}; return });
+}
+spew("$data/page.html", '<!doctype html><title>x</title>');
+fails('... and HTML nothing', {input => 'page.html'}, qr/^page\.html: html cannot be converted$/);
+
 # ---- over HTTP ----
 makes('a URL, of the format that the server says', {input => $web->url('/export'), to => 'jsonl'}, qq({"a":1,"b":"x"}\n), {from => 'csv', file => 'export.jsonl'});
 makes('... or the content, behind a redirect', {input => $web->url('/redirect/307?' . $web->url('/book')), to => 'csv', options => {sheet => 'Other'}}, "only\n1899-12-31\n", {from => 'xlsx', file => '307.csv'});
@@ -335,7 +347,7 @@ is($tf->post("/api/v1/jobs/$large/cancel", undef)->status, 202, 'a large image i
 is($tf->wait_for_end($large)->{status}, 'CANCELLED', '... and is not converted');
 
 # ---- the door ----
-for my $payload ({}, {input => 'a.csv'}, {to => 'json'}, {input => 'a.csv', to => 'json', wrong => 1}, {input => 'a.csv', to => 'json', options => {wrong => 1}}, {input => 'a.csv', to => 'doc'}) {
+for my $payload ({}, {to => 'json'}, {input => 'a.csv', to => 'json', wrong => 1}, {input => 'a.csv', to => 'json', options => {wrong => 1}}, {input => 'a.csv', to => 'doc'}, {filename => 1}) {
     is($tf->post('/api/v1/jobs', {type => 'file_conversion', payload => $payload})->status, 422, 'refused when submitted: ' . $json->encode($payload));
 }
 

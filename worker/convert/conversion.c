@@ -187,6 +187,10 @@ bool tfw_conversion_options(tfw_conversion_t *v, const json_t *options)
     const char *name;
     json_t *value;
 
+    if (!v->to) {
+        return tfw_convert_fail(&v->convert, TFW_PERMANENT, "%s cannot be converted",
+                                tfw_format_name(v->from));
+    }
     if (!tfw_format_converts(v->from, v->to)) {
         return tfw_convert_fail(&v->convert, TFW_PERMANENT, "%s cannot be converted to %s",
                                 tfw_format_name(v->from), tfw_format_name(v->to));

@@ -99,6 +99,31 @@ tfw_format_t tfw_format_of_content_type(const char *type)
     return TFW_FORMAT_NONE;
 }
 
+tfw_format_t tfw_format_usual(tfw_format_t from)
+{
+    switch (from) {
+    case TFW_FORMAT_PNG:
+        return TFW_FORMAT_JPEG;
+    case TFW_FORMAT_CSV:
+    case TFW_FORMAT_TSV:
+        return TFW_FORMAT_JSON;
+    case TFW_FORMAT_MARKDOWN:
+        return TFW_FORMAT_HTML;
+    case TFW_FORMAT_TEXT:
+        return TFW_FORMAT_PDF;
+    default:
+        break;
+    }
+    switch (formats[from].family) {
+    case TFW_FAMILY_IMAGE:
+        return TFW_FORMAT_PNG;
+    case TFW_FAMILY_TABLE:
+        return TFW_FORMAT_CSV;
+    default:
+        return TFW_FORMAT_NONE;
+    }
+}
+
 bool tfw_format_converts(tfw_format_t from, tfw_format_t to)
 {
     switch (formats[from].family) {

@@ -41,6 +41,10 @@ tfw_format_t tfw_format_of_path(const char *path);
 /* By a media type, parameters allowed. */
 tfw_format_t tfw_format_of_content_type(const char *type);
 
+/* What a file becomes where nobody says it: an image png (a PNG jpeg), CSV and TSV json, other tables csv,
+ * Markdown html, a text pdf. TFW_FORMAT_NONE: it cannot become anything. */
+tfw_format_t tfw_format_usual(tfw_format_t from);
+
 /* Whether from can become to. */
 bool tfw_format_converts(tfw_format_t from, tfw_format_t to);
 

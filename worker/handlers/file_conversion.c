@@ -37,8 +37,8 @@ TF_HANDLER_SETTINGS(file_conversion) = {table, sizeof(table) / sizeof(table[0]),
 /* The payload. Texts belong to it. */
 typedef struct {
     const char *input;
-    tfw_format_t from; /* TFW_FORMAT_NONE: not said */
-    tfw_format_t to;
+    tfw_format_t from;               /* TFW_FORMAT_NONE: not said */
+    tfw_format_t to;                 /* TFW_FORMAT_NONE: not said, until the input's is known */
     char name[TF_FILE_NAME_MAX + 1]; /* of the file that is made; "": not said */
     const json_t *options;
 } request_t;
@@ -87,7 +87,7 @@ static tfw_outcome_t read_payload(tfw_run_t *run, request_t *r)
     }
     r->input = json_string_value(input);
     r->to = format_in(to);
-    if (r->to == TFW_FORMAT_NONE) {
+    if (r->to == TFW_FORMAT_NONE && (json_object_get(payload, "to") || json_object_get(payload, "format"))) {
         return wrong(run, "\"to\" (or \"format\") must be the name of a format");
     }
     r->from = format_in(from);
@@ -312,7 +312,8 @@ static void on_progress(void *run, int percent)
     tfw_run_progress(run, percent);
 }
 
-static tfw_outcome_t convert(tfw_run_t *run, request_t *r, tfw_conversion_t *conversion, tfw_format_t hint)
+/* What the input is, and what is to become of it. false: the conversion has failed. */
+static bool find_formats(tfw_run_t *run, request_t *r, tfw_conversion_t *conversion, tfw_format_t hint)
 {
     tfw_convert_t *c = &conversion->convert;
 
@@ -320,12 +321,31 @@ static tfw_outcome_t convert(tfw_run_t *run, request_t *r, tfw_conversion_t *con
                                          r->from            ? "\"from\""
                                          : is_url(r->input) ? "the URL"
                                                             : "the extension");
-    if (conversion->from) {
-        tfw_run_log(run, "info", "%s, %llu bytes, to %s", tfw_format_name(conversion->from),
-                    (unsigned long long)conversion->in.size, tfw_format_name(r->to));
+    if (!conversion->from) {
+        return false;
     }
-    if (!conversion->from || !tfw_conversion_options(conversion, r->options) ||
-        !tfw_conversion_run(conversion)) {
+    r->to = r->to ? r->to : tfw_format_usual(conversion->from);
+    conversion->to = r->to;
+    if (!tfw_conversion_options(conversion, r->options)) {
+        return false;
+    }
+    tfw_run_log(run, "info", "%s, %llu bytes, to %s", tfw_format_name(conversion->from),
+                (unsigned long long)conversion->in.size, tfw_format_name(r->to));
+    return true;
+}
+
+static tfw_outcome_t convert(tfw_run_t *run, request_t *r, tfw_conversion_t *conversion, tfw_format_t hint)
+{
+    tfw_convert_t *c = &conversion->convert;
+    bool known = find_formats(run, r, conversion, hint);
+
+    if (known && r->to == TFW_FORMAT_PDF) {
+        conversion->render = tfw_render(run);
+        if (!conversion->render) {
+            return TFW_RETRY;
+        }
+    }
+    if (!known || !tfw_conversion_run(conversion)) {
         if (c->outcome != TFW_CANCELLED) {
             tfw_run_error(run, "%s: %s", r->input, c->error);
         }
@@ -350,12 +370,7 @@ static tfw_outcome_t file_conversion_run(tfw_run_t *run)
 
     if (outcome == TFW_OK) {
         conversion.input = r.input;
-        conversion.to = r.to;
         outcome = open_input(run, &r, &conversion.in, &hint);
-    }
-    if (outcome == TFW_OK && r.to == TFW_FORMAT_PDF) {
-        conversion.render = tfw_render(run);
-        outcome = conversion.render ? TFW_OK : TFW_RETRY;
     }
     if (outcome == TFW_OK) {
         conversion.out_fd = tfw_run_temp_file(run);
@@ -407,7 +422,8 @@ TF_HANDLER(file_conversion) = {
         "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\",\"type\":\"object\",\"properties\":{"
         "\"input\":{" INPUT ",\"description\":\"a path in the data directory, or a URL\","
             "\"examples\":[\"sales_q1.csv\"]},"
-        "\"to\":{" TO ",\"description\":\"the format to make\",\"examples\":[\"xlsx\"]},"
+        "\"to\":{" TO ",\"description\":\"the format to make; default: of an image png (of a PNG jpeg), of CSV "
+            "and TSV json, of other tables csv, of Markdown html, of a text pdf\",\"examples\":[\"xlsx\"]},"
         "\"from\":{" FROM ",\"description\":\"the format of the input, where its name does not say so\"},"
         "\"name\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":128,"
             "\"description\":\"of the file that is made\"},"
@@ -415,8 +431,7 @@ TF_HANDLER(file_conversion) = {
             "\"properties\":{" OPTIONS "},\"additionalProperties\":false},"
         "\"filename\":{" INPUT ",\"description\":\"another name of input\",\"deprecated\":true},"
         "\"format\":{" TO ",\"description\":\"another name of to\",\"deprecated\":true}},"
-        "\"allOf\":[{\"anyOf\":[{\"required\":[\"input\"]},{\"required\":[\"filename\"]}]},"
-        "{\"anyOf\":[{\"required\":[\"to\"]},{\"required\":[\"format\"]}]}],\"additionalProperties\":false}",
+        "\"anyOf\":[{\"required\":[\"input\"]},{\"required\":[\"filename\"]}],\"additionalProperties\":false}",
     .max_retries = 3,
     .timeout_seconds = 300,
     .retry = {TF_RETRY_BASE_MS, TF_RETRY_MAX_MS, true},
