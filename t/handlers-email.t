@@ -202,6 +202,7 @@ worker_with('worker4', TASKFORGE_SMTP_PASSWORD => 'not the password');
 worker_with('worker5', TASKFORGE_SMTP_URL => "smtp://127.0.0.1:$closed", TASKFORGE_SMTP_PASSWORD => '');
 worker_with('worker6', TASKFORGE_SMTP_URL => "smtp://127.0.0.1:$plain->{port}", TASKFORGE_SMTP_PASSWORD => '', TASKFORGE_SMTP_STARTTLS => 'if-offered');
 worker_with('worker7', TASKFORGE_SMTP_URL => '');
+worker_with('worker8', TASKFORGE_RESULT_MAX_BYTES => 4096, TASKFORGE_EMAIL_RECIPIENTS_MAX => 100);
 like(error_from('worker2'), qr/: its certificate is not to be trusted: /, 'a certificate of nobody we trust');
 like(error_from('worker3'), qr/: no encrypted connection \(STARTTLS\): /, 'a server without STARTTLS: not even the password is sent');
 like(error_from('worker4'), qr/: it refused the user and password of the settings$/, 'a wrong password');
@@ -216,6 +217,11 @@ my @crowd = map { $_->{id} } $tf->submit_batch(map { {type => 'email', queue => 
 is_deeply([map { $tf->wait_for_end($_, 120)->{status} } @crowd], [('SUCCESS') x 20], '20 mails at once');
 cmp_ok(scalar(my @connects = $plain->events('connect')) - $before, '<=', 4, '... over few connections: TASKFORGE_SMTP_CONNECTIONS=2');
 is(error_from('worker7'), 'no mail server is set: TASKFORGE_SMTP_URL', 'no server is set');
+$job = sent({to => [map({ "A friend of ours with the number $_ <a$_\@example.com>" } 1 .. 60), 'refused@example.com'], subject => 'To many', body => 'b'}, queue => 'worker8');
+is($job->{status}, 'SUCCESS', 'more recipients than the result has room for: SUCCESS, for the mail is out') or diag $job->{error};
+is_deeply($job->{result}, {status => 'partial', subject => 'To many', message_id => $job->{id}, accepted_count => 60, rejected_count => 1, truncated => true}, '... and the result counts them');
+is((message_of($job))[0]{envelope}{to}[59], 'a60@example.com', '... all of them got it');
+like(join("\n", map { $_->{message} } @{$tf->job($job->{id})->{logs}}), qr/^refused\@example\.com: 550 /m, '... and the log says who did not');
 
 # ---- settings
 for my $case (

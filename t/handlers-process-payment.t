@@ -7,6 +7,7 @@ use TaskForge::Files qw(slurp);
 use TaskForge::Gateway;
 use TaskForge::Receiver;
 use TaskForge::Stack;
+use TaskForge::WebServer;
 
 my $tf = TaskForge->start(parts => [qw(postgres redis)]);
 my $home = $tf->{home};
@@ -59,6 +60,9 @@ for my $payload ({amount => 1}, {user_id => 'u'}, {user_id => 'u', amount => 0},
     {user_id => 'u', amount => 1, currency => 'EURO'}) {
     ok($tf->post('/api/v1/jobs', {type => 'process_payment', payload => $payload})->is_problem(422), 'refused when it is submitted: ' . JSON::PP->new->canonical->encode($payload));
 }
+
+my $long = $tf->post('/api/v1/jobs', '{"type": "process_payment", "payload": {"user_id": "u", "amount": 1.' . '0' x 63 . '}}')->json->{id};
+like($tf->wait_for_end($long, 60)->{error}, qr/^payload: "amount" must have at most 64 characters$/, 'FAILED: zeros without end');
 
 # ---- declined
 $job = pay({user_id => 'usr_declined', amount => 5});
@@ -116,6 +120,8 @@ worker_with('worker6', TASKFORGE_PAYMENT_URL => $other->url('/ok'));
 worker_with('worker7', TASKFORGE_PAYMENT_URL => "http://127.0.0.1:$closed/");
 worker_with('worker8', TASKFORGE_PAYMENT_URL => '');
 worker_with('worker9', TASKFORGE_PAYMENT_KEY => 'some-other-key');
+my $wordy = TaskForge::WebServer->start($home, {'/charges' => {json => {status => 'approved', transaction_id => 't-1', note => 'x' x 5000}}});
+worker_with('worker10', TASKFORGE_PAYMENT_URL => $wordy->url('/charges'), TASKFORGE_RESULT_MAX_BYTES => 4096);
 my $unknown = qr/; whether user usr_1 was charged is not known yet$/;
 for my $case ([2, 'DEAD_LETTER', qr/^Payment gateway: HTTP 500$/], [4, 'FAILED', qr/^Payment gateway: HTTP 400$/],
     [5, 'DEAD_LETTER', qr/^no answer from the payment gateway after \d+ ms: .*$unknown/], [6, 'DEAD_LETTER', qr/^the payment gateway's answer \(HTTP 200\) has no status$unknown/],
@@ -126,6 +132,10 @@ for my $case ([2, 'DEAD_LETTER', qr/^Payment gateway: HTTP 500$/], [4, 'FAILED',
     is($job->{status}, $status, "$status: $error");
     like($job->{error}, $error, '... and why');
 }
+$job = pay({user_id => 'usr_1', amount => 1.5}, queue => 'worker10');
+is($job->{status}, 'SUCCESS', 'an answer that the result has no room for: SUCCESS, for the customer has paid') or diag $job->{error};
+is_deeply($job->{result}, {status => 'approved', user_id => 'usr_1', amount => 1.5, currency => 'USD', transaction_id => 't-1', amount_minor => 150, truncated => true},
+    '... and the result says so without it');
 my $later = $tf->wait_for_status(job_for({user_id => 'usr_1', amount => 1}, queue => 'worker3'), 'RETRYING');
 is($tf->sql_value("SELECT round(extract(epoch FROM run_at - updated_at)) FROM jobs WHERE id = '$later->{id}'"), 600, 'Retry-After is obeyed');
 my @asked = $other->requests('/status/500');

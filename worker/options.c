@@ -44,7 +44,7 @@ static const tf_setting_t table[] = {
     {"TASKFORGE_SHUTDOWN_SECONDS", TF_SETTING_INT, AT(shutdown_seconds), "30", 0, 86400, "seconds"},
     {"TASKFORGE_KILL_GRACE_SECONDS", TF_SETTING_INT, AT(kill_grace_seconds), "5", 0, 3600, "seconds"},
     {"TASKFORGE_CANCEL_GRACE_MS", TF_SETTING_INT, AT(cancel_grace_ms), "300", 0, 60000, "milliseconds"},
-    {"TASKFORGE_RESULT_MAX_BYTES", TF_SETTING_INT, AT(result_max_bytes), "1048576", 1, 256 << 20, "bytes"},
+    {"TASKFORGE_RESULT_MAX_BYTES", TF_SETTING_INT, AT(result_max_bytes), "1048576", 4096, 256 << 20, "bytes"},
     {"TASKFORGE_OUTGOING_ALLOW", TF_SETTING_TEXT, AT(outgoing_allow), "", 0, 0,
      "private networks and hosts to call"},
     {"TASKFORGE_OUTGOING_DENY", TF_SETTING_TEXT, AT(outgoing_deny), "", 0, 0,

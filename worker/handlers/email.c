@@ -186,46 +186,74 @@ static void compose(work_t *w)
     };
 }
 
-static void give_result(const work_t *w)
+/* Who got it and who did not, with the server's words. */
+static void write_answers(const work_t *w, tf_buf_t *out)
 {
     const tfw_smtp_message_t *t = &w->transaction;
-    tf_buf_t out = TF_BUF_INIT;
-    char *to = json_dumps(w->email.to, JSON_COMPACT | JSON_ENCODE_ANY);
-    bool partial = false;
 
-    for (size_t i = 0; i < t->count; i++) {
-        partial = partial || t->recipients[i].answer.code >= 400;
-    }
-    tf_buf_addc(&out, '{');
-    tf_json_kcstr(&out, "status", partial ? "partial" : "sent");
-    tf_json_kraw(&out, "to", to, to ? strlen(to) : 0);
-    tf_json_kcstr(&out, "subject", w->message.subject);
-    tf_json_kcstr(&out, "message_id", w->id);
-    tf_json_key(&out, "accepted");
-    tf_buf_addc(&out, '[');
+    tf_json_key(out, "accepted");
+    tf_buf_addc(out, '[');
     for (size_t i = 0; i < t->count; i++) {
         if (t->recipients[i].answer.code < 400) {
-            tf_buf_adds(&out, out.data[out.len - 1] == '[' ? "" : ",");
-            tf_json_str(&out, t->recipients[i].address, strlen(t->recipients[i].address));
+            tf_buf_adds(out, out->data[out->len - 1] == '[' ? "" : ",");
+            tf_json_str(out, t->recipients[i].address, strlen(t->recipients[i].address));
         }
     }
-    tf_buf_addc(&out, ']');
-    tf_json_key(&out, "rejected");
-    tf_buf_addc(&out, '[');
+    tf_buf_addc(out, ']');
+    tf_json_key(out, "rejected");
+    tf_buf_addc(out, '[');
     for (size_t i = 0; i < t->count; i++) {
         const tfw_smtp_recipient_t *r = &t->recipients[i];
 
         if (r->answer.code >= 400) {
-            tf_buf_adds(&out, out.data[out.len - 1] == '[' ? "{" : ",{");
-            tf_json_kcstr(&out, "recipient", r->address);
-            tf_json_kint(&out, "code", r->answer.code);
-            tf_json_kcstr(&out, "message", r->answer.text);
-            tf_buf_addc(&out, '}');
+            tf_buf_adds(out, out->data[out->len - 1] == '[' ? "{" : ",{");
+            tf_json_kcstr(out, "recipient", r->address);
+            tf_json_kint(out, "code", r->answer.code);
+            tf_json_kcstr(out, "message", r->answer.text);
+            tf_buf_addc(out, '}');
         }
     }
-    tf_buf_addc(&out, ']');
-    tf_json_kcstr(&out, "server_message", t->answer.text);
-    tf_buf_addc(&out, '}');
+    tf_buf_addc(out, ']');
+    tf_json_kcstr(out, "server_message", t->answer.text);
+}
+
+/* to: as the payload has it, in JSON; NULL: left out, as is everything that grows with the recipients. */
+static void write_result(const work_t *w, const char *to, tf_buf_t *out)
+{
+    const tfw_smtp_message_t *t = &w->transaction;
+    size_t rejected = 0;
+
+    for (size_t i = 0; i < t->count; i++) {
+        rejected += t->recipients[i].answer.code >= 400;
+    }
+    tf_buf_addc(out, '{');
+    tf_json_kcstr(out, "status", rejected ? "partial" : "sent");
+    if (to) {
+        tf_json_kraw(out, "to", to, strlen(to));
+    }
+    tf_json_kcstr(out, "subject", w->message.subject);
+    tf_json_kcstr(out, "message_id", w->id);
+    if (to) {
+        write_answers(w, out);
+    } else {
+        tf_json_kint(out, "accepted_count", (int64_t)(t->count - rejected));
+        tf_json_kint(out, "rejected_count", (int64_t)rejected);
+        tf_json_kbool(out, "truncated", true);
+    }
+    tf_buf_addc(out, '}');
+}
+
+/* The mail is out: that many got it must not make a failure of it. */
+static void give_result(const work_t *w)
+{
+    tf_buf_t out = TF_BUF_INIT;
+    char *to = json_dumps(w->email.to, JSON_COMPACT | JSON_ENCODE_ANY);
+
+    write_result(w, to, &out);
+    if (out.failed || out.len > tfw_run_result_max(w->run)) {
+        tf_buf_reset(&out);
+        write_result(w, NULL, &out);
+    }
     tfw_run_result(w->run, tf_buf_cstr(&out), out.len);
     tf_buf_free(&out);
     free(to);

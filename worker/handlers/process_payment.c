@@ -17,6 +17,7 @@
 
 #define ANSWER_MAX 65536 /* bytes */
 #define ID_MAX 128       /* bytes of a user id, a reference or a transaction's id */
+#define AMOUNT_MAX 64    /* bytes of a number in JSON */
 #define DESCRIPTION_MAX 500
 #define KEY_MAX 512
 #define REASON_SIZE 300
@@ -133,6 +134,10 @@ static bool read_amount(charge_t *c, const json_t *value)
         tfw_run_error(c->run, "payload: \"amount\" must be a decimal number like 19.99, or a text of one");
         return false;
     }
+    if (json_is_number(value) && c->amount.len > AMOUNT_MAX) {
+        tfw_run_error(c->run, "payload: \"amount\" must have at most %d characters", AMOUNT_MAX);
+        return false;
+    }
     /* the number as it was written: in binary, 19.99 is another one */
     why = json_is_string(value)
               ? tfw_money_minor(json_string_value(value), json_string_length(value), digits, &c->minor)
@@ -232,23 +237,39 @@ static void call_gateway(const charge_t *c, const tf_buf_t *body, tfw_http_answe
     explicit_bzero(authorization, sizeof(authorization));
 }
 
+/* gateway: its answer, as it came; empty: left out. */
+static void write_result(const charge_t *c, const json_t *answer, const char *transaction, tf_str_t gateway,
+                         tf_buf_t *out)
+{
+    tf_buf_addc(out, '{');
+    tf_json_kcstr(out, "status", "approved");
+    tf_json_kraw(out, "user_id", c->user_id.data, c->user_id.len);
+    tf_json_kraw(out, "amount", c->amount.data, c->amount.len);
+    tf_json_kcstr(out, "currency", c->currency);
+    tf_json_kcstr(out, "transaction_id", transaction);
+    tf_json_kint(out, "amount_minor", c->minor);
+    if (json_is_true(json_object_get(answer, "sandbox"))) {
+        tf_json_kbool(out, "sandbox", true); /* nobody has paid anything */
+    }
+    if (gateway.len) {
+        tf_json_kraw(out, "gateway", gateway.data, gateway.len);
+    } else {
+        tf_json_kbool(out, "truncated", true);
+    }
+    tf_buf_addc(out, '}');
+}
+
+/* The customer has paid: that the gateway was wordy must not make a failure of it. */
 static void give_result(const charge_t *c, const json_t *answer, const char *transaction, const char *text,
                         size_t len)
 {
     tf_buf_t out = TF_BUF_INIT;
 
-    tf_buf_addc(&out, '{');
-    tf_json_kcstr(&out, "status", "approved");
-    tf_json_kraw(&out, "user_id", c->user_id.data, c->user_id.len);
-    tf_json_kraw(&out, "amount", c->amount.data, c->amount.len);
-    tf_json_kcstr(&out, "currency", c->currency);
-    tf_json_kcstr(&out, "transaction_id", transaction);
-    tf_json_kint(&out, "amount_minor", c->minor);
-    if (json_is_true(json_object_get(answer, "sandbox"))) {
-        tf_json_kbool(&out, "sandbox", true); /* nobody has paid anything */
+    write_result(c, answer, transaction, (tf_str_t){text, len}, &out);
+    if (out.len > tfw_run_result_max(c->run)) {
+        tf_buf_reset(&out);
+        write_result(c, answer, transaction, (tf_str_t){NULL, 0}, &out);
     }
-    tf_json_kraw(&out, "gateway", text, len);
-    tf_buf_addc(&out, '}');
     tfw_run_result(c->run, tf_buf_cstr(&out), out.len);
     tf_buf_free(&out);
 }
