@@ -69,6 +69,8 @@ my $seed = piped(source => 'sales_q1.csv', destination => 'file:first.csv', reco
 is_deeply({%{$seed->{result}}{qw(status source destination records_processed)}},
     {status => 'completed', source => 'sales_q1.csv', destination => 'file:first.csv', records_processed => 250}, 'the result');
 is_deeply([grep { /^batch/ } lines($seed->{id})], ['batch 1/3: records 1-100', 'batch 2/3: records 101-200', 'batch 3/3: records 201-250'], 'a line for each batch');
+is((grep { /^batch/ } lines(piped(source => 'sales_q1.csv', destination => 'most.csv', record_count => 9223372036854775807, batch_size => 10000)->{id}))[0],
+    'batch 1/922337203685478: records 1-10000', 'the largest record_count there is');
 is(output('first.csv'), join('', (split /^/, slurp("$data/sales_q1.csv"))[0 .. 250]), 'the first 250 records, as they were');
 is_deeply([glob "$data/output/.parts/*"], [], 'nothing is left beside it');
 

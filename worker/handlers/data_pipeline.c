@@ -235,7 +235,7 @@ static void log_batch(const work_t *w)
         return;
     }
     if (w->record_count > 0) {
-        snprintf(of, sizeof(of), "/%" PRId64, (int64_t)(w->record_count + p->batch_size - 1) / p->batch_size);
+        snprintf(of, sizeof(of), "/%" PRId64, (int64_t)(w->record_count - 1) / p->batch_size + 1);
     }
     tfw_run_log(p->run, "info", "batch %" PRId64 "%s: records %" PRId64 "-%" PRId64, p->batch, of, w->first,
                 p->read);
