@@ -20,12 +20,15 @@ sub warehouse { return TaskForge::Postgres::psql("$home/run", 'warehouse', @_) }
 TaskForge::Postgres::psql("$home/run", 'taskforge', 'CREATE DATABASE warehouse OWNER taskforge_owner');
 warehouse('CREATE SCHEMA shop AUTHORIZATION taskforge_owner', 'SET ROLE taskforge_owner; CREATE TABLE shop.orders (order_id integer PRIMARY KEY,
     order_date date, region text, product text, category text, units integer CHECK (units > 0), unit_price numeric, discount numeric, revenue numeric);
+    CREATE TABLE shop.slow (id integer PRIMARY KEY CHECK (id > 1)); CREATE SEQUENCE shop.seen;
+    CREATE FUNCTION shop.wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM nextval(\'shop.seen\'), pg_sleep(0.2); RETURN new; END $$;
+    CREATE TRIGGER wait AFTER INSERT ON shop.slow FOR EACH ROW EXECUTE FUNCTION shop.wait();
     CREATE TABLE shop.secrets (id integer); CREATE TABLE shop.heap (id integer);
     CREATE TABLE shop."Odd ""name"" (x)" (a text, "b;c" integer, k integer, at timestamptz, ok boolean, doc jsonb, f float8, PRIMARY KEY (k, a));');
 my $url = "postgresql:///warehouse?host=$home/run&user=taskforge_owner";
 make_path("$home/connections");
 sub connection { my ($name, $text) = @_; spew("$home/connections/$name.json", $text); chmod 0600, "$home/connections/$name.json"; return }
-connection(wh => $json->encode({postgresql => {url => $url, tables => ['shop.orders', 'shop.heap', 'shop.none', 'shop.Odd "name" (x)'], write => true}}));
+connection(wh => $json->encode({postgresql => {url => $url, tables => ['shop.orders', 'shop.slow', 'shop.heap', 'shop.none', 'shop.Odd "name" (x)'], write => true}}));
 connection(wh_ro => $json->encode({postgresql => {url => $url, tables => ['shop.orders']}}));
 connection(wh_away => $json->encode({postgresql => {url => "postgresql://x:hunter2\@127.0.0.1:1/x", tables => ['*']}}));
 connection(lake => $s3->connection);
@@ -298,6 +301,14 @@ $job = ended($job);
 is($job->{status}, 'CANCELLED', 'cancelled');
 ok($job->{result}{status} eq 'cancelled' && $job->{result}{records_written} >= 30, '... with what was done by then') or diag(explain($job));
 ok(!-e "$data/output/cancelled.csv" && !glob("$data/output/.parts/$job->{id}*"), '... and nothing left');
+# one bad row: then they are inserted one by one
+spew("$data/slow.csv", join "\n", 'id', 1 .. 60);
+$job = submit(source => 'slow.csv', destination => 'postgresql://wh/shop.slow', on_error => 'skip');
+ok(wait_until(60, sub { (warehouse('SELECT last_value FROM shop.seen'))[0][0] >= 3 }), 'rows go into a table');
+$tf->post("/api/v1/jobs/$job/cancel", {});
+$job = ended($job);
+is_deeply([$job->{status}, @{$job->{result}}{qw(records_written records_skipped)}], ['CANCELLED', 0, 1], '... cancelled within a batch: nothing of it counts as written') or diag(explain($job));
+is_deeply([warehouse('SELECT count(*) FROM shop.slow')], [[0]], '... and nothing of it is there');
 ok(!-e "$data/output/.parts/old" && -e "$data/output/.parts/new", 'what jobs left behind more than 40 days ago is gone');
 $job = ended(submit(source => 'sales_q1.csv', destination => 's3://lake/lake/out/never.jsonl', record_count => 6001, batch_size => 1000,
     steps => [{default => {note => 'x' x 2000}}, {cast => {order_id => 'text'}}, {select => ['order_id', 'note']}, {cast => {order_id => 'integer'}}, {limit => 6000}]));

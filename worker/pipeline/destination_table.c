@@ -270,6 +270,7 @@ static tfw_outcome_t save(rows_t *d, bool last)
 static tfw_outcome_t commit(tfw_destination_t *destination, bool last)
 {
     rows_t *d = (rows_t *)destination;
+    int64_t committed = d->table.pipeline->written;
     tfw_outcome_t outcome;
 
     if (!execute(d, "BEGIN", 0, NULL)) {
@@ -281,6 +282,9 @@ static tfw_outcome_t commit(tfw_destination_t *destination, bool last)
     }
     if (outcome == TFW_OK && !execute(d, "COMMIT", 0, NULL)) {
         outcome = tfw_table_failed(&d->table);
+    }
+    if (outcome != TFW_OK) {
+        d->table.pipeline->written = committed; /* the rows of this batch are rolled back */
     }
     json_array_clear(d->batch);
     d->bytes = 0;
