@@ -32,11 +32,12 @@ openssl(qw(ca -batch -selfsign -notext -startdate 20200101000000Z -enddate 20200
 
 chmod 0644, glob "$dir/*.key"; # servers run as somebody else
 
-my %port = map { ($_ => TaskForge::Stack::free_port()) } qw(good old expired closed);
+my %port = map { ($_ => TaskForge::Stack::free_port()) } qw(good old expired anonymous closed);
 my %server = (
     good => [qw(good -www -tls1_3), '-cert_chain', "$dir/other.pem"],
     old => [qw(other -www -tls1_1)],
     expired => [qw(expired -www)],
+    anonymous => [qw(good -www -tls1_2 -serverpref -cipher), 'AECDH-AES256-SHA:ECDHE-RSA-AES128-GCM-SHA256:@SECLEVEL=0'], # first a cipher without a certificate
 );
 # what Debian's settings forbid
 spew("$dir/weak.cnf", "openssl_conf=a\n[a]\nssl_conf=b\n[b]\nsystem_default=c\n[c]\nMinProtocol=TLSv1\nCipherString=ALL:\@SECLEVEL=0\n");
@@ -69,7 +70,7 @@ sub ids { my ($result) = @_; my %seen; return [sort grep { !$seen{$_}++ } map { 
 
 my $http = "127.0.0.1:$web->{port}";
 my %job = (
-    (map { ($_ => scan("localhost:$port{$_}", scan_type => 'tls')) } qw(good old expired)),
+    (map { ($_ => scan("localhost:$port{$_}", scan_type => 'tls')) } qw(good old expired anonymous)),
     ports => scan('127.0.0.1', scan_type => 'ports', ports => [@port{qw(good closed)}, $web->{port}, 1 .. 300]),
     bare => scan("http://$http/bare", scan_type => 'headers'), cookies => scan("http://$http/bare", scan_type => 'cookies'),
     (map { ("plain $_" => scan("https://localhost:$port{good}/$_", scan_type => 'headers', http_port => $_ eq 'none' ? $port{closed} : $web->{port})) } qw(bare armed none)),
@@ -93,13 +94,13 @@ sub s_client {
     my $text = qx(openssl s_client -connect 127.0.0.1:$port{$name} -servername localhost @arguments </dev/null 2>/dev/null);
     return $text =~ /Cipher is (?!\(NONE\))(\S+)/ ? $1 : undef;
 }
-my %versions = (good => ['TLSv1.3'], old => ['TLSv1.1'], expired => [qw(TLSv1.3 TLSv1.2 TLSv1.1 TLSv1.0)]);
+my %versions = (good => ['TLSv1.3'], old => ['TLSv1.1'], expired => [qw(TLSv1.3 TLSv1.2 TLSv1.1 TLSv1.0)], anonymous => ['TLSv1.2']);
 for my $name (sort keys %versions) {
     my $result = result_of($job{$name});
     my $tls = $result->{tls};
     is_deeply([map { $_->{version} } @{$tls->{protocols}}], $versions{$name}, "$name: the versions");
     my $newest = $tls->{protocols}[0];
-    my $option = {'TLSv1.3' => '-tls1_3', 'TLSv1.1' => '-tls1_1 -cipher ALL:@SECLEVEL=0'}->{$newest->{version}};
+    my $option = {'TLSv1.3' => '-tls1_3', 'TLSv1.1' => '-tls1_1 -cipher ALL:@SECLEVEL=0', 'TLSv1.2' => '-tls1_2 -cipher ALL:@SECLEVEL=0'}->{$newest->{version}};
     my $cipher = s_client($name, $option);
     ok(scalar(grep { $_ eq $cipher } @{$newest->{ciphers}}), "$name: openssl's cipher is among those found") or diag explain $newest, $cipher;
     my $certificate = $tls->{certificate};
@@ -112,11 +113,13 @@ for my $name (sort keys %versions) {
     is($certificate->{name_matches}, $name eq 'expired' ? false : true, '... its name');
     my $summary = $result->{summary};
     is($summary->{high} + $summary->{medium} + $summary->{low} + $summary->{info} + $summary->{critical}, scalar @{$result->{findings}}, '... findings are counted');
-    is_deeply(ids($result), {good => ['certificate-self-signed'], old => [qw(certificate-self-signed tls-no-modern-protocol tls-old-protocol tls-weak-cipher)]}->{$name}, "$name: findings")
+    is_deeply(ids($result), {good => ['certificate-self-signed'], old => [qw(certificate-self-signed tls-no-modern-protocol tls-old-protocol tls-weak-cipher)],
+        anonymous => [qw(certificate-self-signed tls-no-modern-protocol tls-weak-cipher)]}->{$name}, "$name: findings")
         if $name ne 'expired';
     is_deeply([grep { !/^tls-weak-cipher$/ } @{ids($result)}], [qw(certificate-expired certificate-name certificate-self-signed certificate-weak-key certificate-weak-signature tls-old-protocol)],
         "$name: findings") if $name eq 'expired';
 }
+is($tf->job($job{anonymous})->{result}{tls}{protocols}[0]{ciphers}[0], 'AECDH-AES256-SHA', '... though the first cipher was one without a certificate');
 my $good = result_of($job{full});
 is_deeply([map { $_->{port} } @{$good->{open_ports}}], [$port{good}], 'full: ports');
 is_deeply([sort @{$good->{tls}{protocols}[0]{ciphers}}], [qw(TLS_AES_128_GCM_SHA256 TLS_AES_256_GCM_SHA384 TLS_CHACHA20_POLY1305_SHA256)], '... every cipher of TLS 1.3');

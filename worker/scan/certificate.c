@@ -175,7 +175,6 @@ void tfw_scan_certificate(tfw_scan_t *scan, SSL *ssl, tf_buf_t *result)
     bool matches;
 
     if (!certificate) {
-        tf_json_kraw(result, "certificate", NULL, 0);
         return;
     }
     facts = facts_of(certificate);

@@ -67,7 +67,8 @@ bool tfw_scan_tls_all(tfw_scan_t *scan, tf_buf_t *result, char *error, size_t er
 bool tfw_scan_web(tfw_scan_t *scan, bool headers, bool cookies, tf_buf_t *result, char *error,
                   size_t error_size);
 
-/* Adds "certificate": of the server at the other end. */
+/* Adds "certificate": of the server at the other end. Nothing is added where it has none: a cipher without
+ * authentication. */
 void tfw_scan_certificate(tfw_scan_t *scan, SSL *ssl, tf_buf_t *result);
 
 #endif

@@ -61,7 +61,7 @@ static void exclude(SSL_CTX *context, const version_t *version, const tf_buf_t *
     tf_buf_free(&list);
 }
 
-/* One version with all its ciphers; the certificate of the first connection that worked. false: it is not
+/* One version with all its ciphers; the certificate of the first connection that had one. false: it is not
  * accepted, error says why. */
 static bool try_version(tfw_scan_t *scan, const version_t *version, tf_buf_t *protocols,
                         tf_buf_t *certificate, char *error, size_t error_size)
@@ -137,6 +137,9 @@ bool tfw_scan_tls_all(tfw_scan_t *scan, tf_buf_t *result, char *error, size_t er
         tf_buf_add(result, protocols.data, protocols.len);
         tf_buf_addc(result, ']');
         tf_buf_addc(result, ',');
+        if (certificate.len == 0) {
+            tf_json_kraw(&certificate, "certificate", NULL, 0);
+        }
         tf_buf_add(result, certificate.data, certificate.len);
         tf_buf_addc(result, '}');
         if (!newest) {
