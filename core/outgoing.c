@@ -356,6 +356,14 @@ bool tf_address_from(tf_address_t *address, const struct sockaddr *from)
     return false;
 }
 
+void tf_address_text(const tf_address_t *address, char text[TF_ADDRESS_TEXT_SIZE])
+{
+    bool four = memcmp(address->bytes, mapped, sizeof(mapped)) == 0;
+
+    inet_ntop(four ? AF_INET : AF_INET6, address->bytes + (four ? sizeof(mapped) : 0), text,
+              TF_ADDRESS_TEXT_SIZE);
+}
+
 /* What an address stands for: within NAT64 it is one of IPv4. */
 static tf_address_t real_address(const tf_address_t *address)
 {

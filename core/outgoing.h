@@ -57,6 +57,11 @@ const char *tf_url_parse(const char *text, size_t len, tf_url_t *url);
 /* false: neither IPv4 nor IPv6. */
 bool tf_address_from(tf_address_t *address, const struct sockaddr *from);
 
+#define TF_ADDRESS_TEXT_SIZE 46 /* INET6_ADDRSTRLEN */
+
+/* As people write it: "10.0.0.1", "2001:db8::1". */
+void tf_address_text(const tf_address_t *address, char text[TF_ADDRESS_TEXT_SIZE]);
+
 /* Why this address, which is that of host, may not be called: "is a loopback address"; NULL: it may. What
  * the list of denials names is refused, then what the other names is allowed, then everything is refused that
  * is not a public unicast address (IANA's registries of special-purpose addresses, RFC 6890; addresses of

@@ -69,6 +69,7 @@ sub result_of {
 sub ids { my ($result) = @_; my %seen; return [sort grep { !$seen{$_}++ } map { $_->{id} } @{$result->{findings}}] }
 
 my $http = "127.0.0.1:$web->{port}";
+my @written = qw(2130706441 127.9 0177.0.0.9 0x7f.9 0x7f000009); # 127.0.0.9, as not everybody would write it
 my %job = (
     (map { ($_ => scan("localhost:$port{$_}", scan_type => 'tls')) } qw(good old expired anonymous)),
     ports => scan('127.0.0.1', scan_type => 'ports', ports => [@port{qw(good closed)}, $web->{port}, 1 .. 300]),
@@ -76,7 +77,8 @@ my %job = (
     (map { ("plain $_" => scan("https://localhost:$port{good}/$_", scan_type => 'headers', http_port => $_ eq 'none' ? $port{closed} : $web->{port})) } qw(bare armed none)),
     armed => scan("http://$http/armed"), full => scan("https://localhost:$port{good}/", ports => [$port{good}]),
     refused => scan("127.0.0.2:$port{good}"), metadata => scan('169.254.169.254', scan_type => 'ports'), public => scan('192.0.2.1', scan_type => 'ports'),
-    six => scan('[::ffff:127.0.0.9]', scan_type => 'ports'), decimal => scan('2130706434', scan_type => 'ports'), tls => scan('http://localhost/', scan_type => 'tls'),
+    six => scan('[::ffff:127.0.0.9]', scan_type => 'ports'), nat64 => scan('[64:ff9b::7f00:9]', scan_type => 'ports'), loopback6 => scan('[::1]', scan_type => 'ports'),
+    (map { ("written $_" => scan($_, scan_type => 'ports')) } @written), tls => scan('http://localhost/', scan_type => 'tls'),
     gone => scan("localhost:$port{closed}", scan_type => 'tls'), dead => scan("localhost:$port{closed}", ports => [$port{closed}]),
 );
 # the page's command, for a server that is here
@@ -155,12 +157,14 @@ $plain = result_of($job{'plain none'});
 is_deeply([exists $plain->{http}, $plain->{http}], [1 == 1, undef], '... nor that nothing answers');
 
 # ---- who may not be looked at
-for my $name (qw(refused metadata public six decimal tls)) {
+for my $name (qw(refused metadata public six nat64 loopback6 tls), map {"written $_"} @written) {
     my $job = $tf->wait_for_end($job{$name}, 60);
     is("$job->{status} $job->{attempt}", 'FAILED 1', "$name: refused");
-    like($job->{error}, $name eq 'tls' ? qr/^payload: "target" must be a host or begin with https/ : $name eq 'decimal' ? qr/^payload: "target" must/
+    like($job->{error}, $name eq 'tls' ? qr/^payload: "target" must be a host or begin with https/ : $name =~ /^written/ ? qr/^payload: "target" must/
         : qr/^refused: \S+ \S+ is not on the list TASKFORGE_SCAN_TARGETS$/, '... and the error says why');
 }
+like($tf->job($job{$_->[0]})->{error}, qr/^refused: \Q$_->[1]\E is/, "... $_->[0]: with the address as people write it")
+    for [refused => '127.0.0.2: 127.0.0.2'], [six => '::ffff:127.0.0.9: 127.0.0.9'], [loopback6 => '::1: ::1'];
 is($tf->wait_for_status($job{gone}, 'RETRYING', 60)->{status}, 'RETRYING', 'a port that is closed is tried again');
 is($tf->post('/api/v1/jobs', {type => 'security_scan', payload => $_})->status, 422, 'refused when it is submitted')
     for {}, {target => 'localhost', ports => []}, {target => 'localhost', scan_type => 'all'}, {target => 'localhost', ports => [0]};

@@ -1,6 +1,5 @@
 #include "http_call.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,12 +41,12 @@ static curl_socket_t on_socket(void *data, curlsocktype purpose, struct curl_soc
 {
     call_t *call = data;
     const char *why = "has an address that is neither IPv4 nor IPv6";
-    char text[INET6_ADDRSTRLEN] = "";
+    char text[TF_ADDRESS_TEXT_SIZE] = "";
     tf_address_t judged;
 
     (void)purpose;
     if (tf_address_from(&judged, &address->addr)) {
-        inet_ntop(AF_INET6, judged.bytes, text, sizeof(text));
+        tf_address_text(&judged, text);
         why = tf_outgoing_refusal(call->lists, call->host, &judged);
         why = why ? why : denial(call, call->host, &judged);
     }

@@ -141,6 +141,25 @@ static void test_other_families(void **state)
     assert_false(tf_address_from(&address, &local));
 }
 
+static void test_texts(void **state)
+{
+    static const struct {
+        const char *url, *text;
+    } cases[] = {{"http://10.0.0.1/", "10.0.0.1"},
+                 {"http://255.255.255.255/", "255.255.255.255"},
+                 {"http://[::ffff:10.0.0.1]/", "10.0.0.1"},
+                 {"http://[2001:DB8:0::1]/", "2001:db8::1"},
+                 {"http://[64:ff9b::7f00:1]/", "64:ff9b::7f00:1"}};
+    char text[TF_ADDRESS_TEXT_SIZE];
+    tf_url_t url;
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        assert_null(tf_url_parse(cases[i].url, strlen(cases[i].url), &url));
+        tf_address_text(&url.address, text);
+        assert_string_equal(text, cases[i].text);
+    }
+}
+
 static void test_lists(void **state)
 {
     tf_outgoing_t lists;
@@ -440,6 +459,7 @@ int main(void)
         cmocka_unit_test(test_refused_addresses),
         cmocka_unit_test(test_public_addresses),
         cmocka_unit_test(test_other_families),
+        cmocka_unit_test(test_texts),
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_bad_lists),
         cmocka_unit_test(test_urls),

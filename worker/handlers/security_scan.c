@@ -1,6 +1,5 @@
 /* security_scan: looks at a server from outside: open ports, TLS, HTTP headers, cookies. docs/handlers.md
  * says what goes in and comes out; the looking is done in worker/scan/. */
-#include <arpa/inet.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,7 +157,7 @@ static tfw_outcome_t resolve(tfw_scan_t *scan, const tf_url_t *url)
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = url->literal ? AI_NUMERICHOST : 0},
                     *list = NULL;
     const char *why = "has no address";
-    char text[INET6_ADDRSTRLEN] = "";
+    char text[TF_ADDRESS_TEXT_SIZE] = "";
     int failed = getaddrinfo(scan->host, NULL, &hints, &list);
 
     if (failed) {
@@ -169,7 +168,7 @@ static tfw_outcome_t resolve(tfw_scan_t *scan, const tf_url_t *url)
         tf_address_t address;
 
         if (tf_address_from(&address, at->ai_addr)) {
-            inet_ntop(AF_INET6, address.bytes, text, sizeof(text));
+            tf_address_text(&address, text);
             why = refusal(url, &address);
             memcpy(&scan->address, at->ai_addr, at->ai_addrlen);
             scan->address_len = at->ai_addrlen;
