@@ -76,12 +76,14 @@ is($status, 0, '-t: good settings leave with 0');
 for (['TASKFORGE_WORKER_CONCURRENCY', '0'], ['TASKFORGE_WORKER_QUEUES', 'a,,b'], ['TASKFORGE_WORKER_QUEUES', 'a,a'], ['TASKFORGE_WORKER_POOL', 'a/b'],
     ['TASKFORGE_DATA_DIR', '/nowhere'], ['REDIS_URL', 'http://x'], ['TASKFORGE_REDIS_LIBRARY', '/nowhere'], ['TASKFORGE_LOG_LEVEL', 'loud'],
     ['TASKFORGE_EXECUTOR_FILE_MB', '1'], ['TASKFORGE_IO_CONCURRENCY', '-1'], ['TASKFORGE_IO_CONCURRENCY', '10001'], ['TASKFORGE_TYPE_CONCURRENCY', 'echo=0'],
+    (map { ['TASKFORGE_DATA_DEFAULT_DATASET', $_] } '', '/etc/passwd', '../conf/taskforge.env', 'a/../b', 'a//b', "a\nb", 'x' x 256),
     ['TASKFORGE_TYPE_CONCURRENCY', 'echo=10001'], ['TASKFORGE_TYPE_CONCURRENCY', 'nothing=1']) {
     my ($name, $value) = @$_;
     ($status, $text) = check($name => $value);
     is($status, 1, "-t: $name=$value is refused");
     like($text, qr/\Q$name\E/, '... and named');
 }
+is((check(TASKFORGE_DATA_DEFAULT_DATASET => '2024/..q1.jsonl.gz'))[0], 0, '-t: a default dataset in a directory of its own');
 is((check(TASKFORGE_TYPE_CONCURRENCY => 'echo=10000,noop=1'))[0], 0, '-t: 10,000 of a type that waits for the network');
 # the files that so many connections need
 my @shell = ('/bin/bash', '-c', 'ulimit -Sn 1024 && ulimit -Hn 4000 && exec "$0" -t', "$tf->{home}/bin/taskforge-worker");
