@@ -4,13 +4,14 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
 use TaskForge::Files qw(slurp spew);
+use TaskForge::Inside qw(refuses_inside);
 use TaskForge::Process;
 use TaskForge::WebServer;
 use File::Path qw(make_path);
 use JSON::PP ();
 
 my $json = JSON::PP->new->canonical->utf8;
-my $tf = TaskForge->start(dataset => 1, settings => {TASKFORGE_WORKER_CONCURRENCY => 2, TASKFORGE_OUTGOING_ALLOW => '127.0.0.1',
+my $tf = TaskForge->start(dataset => 1, settings => {TASKFORGE_WORKER_CONCURRENCY => 2, TASKFORGE_OUTGOING_ALLOW => '127.0.0.2',
     TASKFORGE_CONVERSION_MAX_BYTES => 64 << 20, TASKFORGE_FILES_MAX_BYTES => 16 << 20});
 my $data = "$tf->{home}/data";
 my $work = "$tf->{home}/work";
@@ -264,14 +265,13 @@ spew("$data/page.html", '<!doctype html><title>x</title>');
 fails('... and HTML nothing', {input => 'page.html'}, qr/^page\.html: html cannot be converted$/);
 
 # ---- over HTTP ----
-makes('a URL, of the format that the server says', {input => $web->url('/export'), to => 'jsonl'}, qq({"a":1,"b":"x"}\n), {from => 'csv', file => 'export.jsonl'});
-makes('... or the content, behind a redirect', {input => $web->url('/redirect/307?' . $web->url('/book')), to => 'csv', options => {sheet => 'Other'}}, "only\n1899-12-31\n", {from => 'xlsx', file => '307.csv'});
-fails('... that says something else', {input => $web->url('/photo.jpg'), to => 'png'}, qr/: the URL says jpeg, the content is png$/);
-fails('a server that refuses', {input => $web->url('/status/404'), to => 'csv'}, qr/^the server answered HTTP 404$/);
-fails('a file that does not end', {input => $web->url('/huge/100000000'), to => 'csv'}, qr/^the file is larger than 67108864 bytes$/);
-fails('... packed', {input => $web->url('/bomb/100000000'), to => 'csv'}, qr/^the file is larger than 67108864 bytes$/);
-fails('a private address', {input => $web->url('/export', '127.0.0.2'), to => 'json'}, qr/^refused: /);
-fails('... behind a redirect', {input => $web->url('/redirect/302?' . $web->url('/export', '127.0.0.2')), to => 'json'}, qr/^refused: /);
+sub url { my ($target) = @_; return $web->url($target, '127.0.0.2') }
+makes('a URL, of the format that the server says', {input => url('/export'), to => 'jsonl'}, qq({"a":1,"b":"x"}\n), {from => 'csv', file => 'export.jsonl'});
+makes('... or the content, behind a redirect', {input => url('/redirect/307?' . url('/book')), to => 'csv', options => {sheet => 'Other'}}, "only\n1899-12-31\n", {from => 'xlsx', file => '307.csv'});
+fails('... that says something else', {input => url('/photo.jpg'), to => 'png'}, qr/: the URL says jpeg, the content is png$/);
+fails('a server that refuses', {input => url('/status/404'), to => 'csv'}, qr/^the server answered HTTP 404$/);
+fails('a file that does not end', {input => url('/huge/100000000'), to => 'csv'}, qr/^the file is larger than 67108864 bytes$/);
+fails('... packed', {input => url('/bomb/100000000'), to => 'csv'}, qr/^the file is larger than 67108864 bytes$/);
 fails('a file: URL is a path', {input => 'file:///etc/passwd', to => 'json'}, qr{^file:///etc/passwd: });
 
 # ---- what cannot work ----
@@ -338,6 +338,7 @@ for my $case (@cases) {
     $case->{check}->($job);
 }
 
+refuses_inside($tf, 'file_conversion', $web, '/redirect/302?', sub { {input => $_[0], from => 'csv', to => 'json'} });
 is_deeply([grep { /svg|style/ } map { $_->{target} } $web->requests], [], 'nobody was called on behalf of an SVG');
 
 # ---- cancel ----

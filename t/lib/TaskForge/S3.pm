@@ -18,11 +18,11 @@ our $PART_MIN = 5 << 20;
 sub start {
     my ($class, $dir, %o) = @_;
     make_path("$dir/s3/objects", "$dir/s3/uploads");
-    return $class->launch(['127.0.0.1'], access_key => 'AKIATEST', secret_key => 'not/a+real=secret', region => 'eu-test-1', %o, dir => "$dir/s3",
+    return $class->launch(['127.0.0.2'], access_key => 'AKIATEST', secret_key => 'not/a+real=secret', region => 'eu-test-1', %o, dir => "$dir/s3",
         log => "$dir/s3.requests");
 }
 
-sub endpoint { my ($self) = @_; return $self->url('') }
+sub endpoint { my ($self) = @_; return $self->url('', '127.0.0.2') }
 
 # What TASKFORGE_CONNECTIONS_DIR needs to know of it.
 sub connection {
