@@ -149,10 +149,10 @@
         "count(*) FILTER (WHERE serves AND knows AND wants) AS wanting, "     \
         "count(*) FILTER (WHERE takes) AS taking, "                           \
         "coalesce(sum(concurrency) FILTER (WHERE takes), 0) AS slots, "       \
-        "coalesce(sum(least(active, concurrency)) FILTER (WHERE takes), 0) "  \
-            "AS busy "                                                        \
+        "coalesce(sum(least(active - active_io, concurrency)) "               \
+            "FILTER (WHERE takes), 0) AS busy "                               \
         "FROM (SELECT *, serves AND knows AND wants AND willing AS takes "    \
-        "FROM (SELECT concurrency, active, "                                  \
+        "FROM (SELECT concurrency, active, active_io, "                       \
             "EXISTS (SELECT FROM unnest(queues) e "                           \
                 "WHERE queue_matches(j.queue, e)) AS serves, "                \
             "types IS NULL OR j.type = ANY (types) AS knows, "                \

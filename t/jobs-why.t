@@ -3,8 +3,9 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
 use TaskForge::Process qw(halt);
+use TaskForge::Rows;
 
-my $tf = TaskForge->start(parts => [qw(postgres redis nginx worker)], settings => {TASKFORGE_WORKER_CONCURRENCY => 1});
+my $tf = TaskForge->start(parts => [qw(postgres redis nginx worker)], settings => {TASKFORGE_WORKER_CONCURRENCY => 1, TASKFORGE_WORKER_QUEUES => 'default,aside'});
 sub why { my ($id) = @_; return $tf->get("/api/v1/jobs/$id/why")->json }
 sub codes { my ($id) = @_; return [map { $_->{code} } @{why($id)->{reasons}}] }
 sub reason { my ($id, $code) = @_; return (grep { $_->{code} eq $code } @{why($id)->{reasons}})[0] // {} }
@@ -15,6 +16,15 @@ my $done = $tf->submit({type => 'noop'})->{id};
 $tf->wait_for_end($done);
 is_deeply(codes($done), ['ended'], 'it has ended');
 ok(reason($done, 'ended')->{finished_at}, 'and when');
+
+# jobs that wait for the network take no executor
+my @waiting = map { $tf->submit({type => 'echo', payload => {delay_ms => 600_000}})->{id} } 1 .. 2;
+$tf->wait_for_status($_, 'RUNNING') for @waiting;
+ok(wait_until(30, sub { $tf->get('/api/v1/workers')->json->{items}[0]{active} == 2 }), 'two jobs wait for the network, on one executor');
+my ($aside) = $tf->insert_jobs(1, queue => "'aside'", enqueued_at => 'NULL'); # not in Redis
+is_deeply(codes($aside), ['starting'], '... which is free');
+$tf->post("/api/v1/jobs/$_/cancel", undef) for @waiting;
+$tf->wait_for_end($_) for @waiting;
 
 my $busy = $tf->submit({type => 'sleep', payload => {seconds => 600}})->{id};
 $tf->wait_for_status($busy, 'RUNNING');

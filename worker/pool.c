@@ -560,9 +560,14 @@ void tfw_pool_resume(tfw_pool_t *pool)
     }
 }
 
+int tfw_pool_active_io(const tfw_pool_t *pool)
+{
+    return pool->io ? pool->io->njobs : 0;
+}
+
 bool tfw_pool_busy(const tfw_pool_t *pool)
 {
-    return pool->active - (pool->io ? pool->io->njobs : 0) >= pool->wanted;
+    return pool->active - tfw_pool_active_io(pool) >= pool->wanted;
 }
 
 bool tfw_pool_idle(const tfw_pool_t *pool)

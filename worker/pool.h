@@ -101,6 +101,9 @@ void tfw_pool_look_in(tfw_pool_t *pool, int64_t delay_us);
 /* Listens again to executors that wait because the journal was full. */
 void tfw_pool_resume(tfw_pool_t *pool);
 
+/* Of the active jobs those in the I/O executor: they take none of the others. */
+int tfw_pool_active_io(const tfw_pool_t *pool);
+
 /* It has as many jobs as executors for one at a time, whatever waits for the network beside them. */
 bool tfw_pool_busy(const tfw_pool_t *pool);
 

@@ -224,6 +224,7 @@ static bool send_beat(tfw_worker_t *w, const char *status, tfd_pg_answer_fn answ
     }
     tfd_pg_bool(&params, w->registration.own_will);
     add_numbers(&params, w);
+    tfd_pg_int4(&params, tfw_pool_active_io(&w->pool));
     return tfd_pg_send(&w->ledger_pg, &tfw_sql_heartbeat, &params, answer, data);
 }
 

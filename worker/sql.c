@@ -13,7 +13,7 @@ const tf_sql_t tfw_sql_register = {
     "status = excluded.status, pid = excluded.pid, version = excluded.version, queues = excluded.queues, "
     "concurrency = excluded.concurrency, types = excluded.types, labels = excluded.labels, "
     "lowest_priority = excluded.lowest_priority, "
-    "active = 0, processed = 0, failed = 0, started_at = excluded.started_at, "
+    "active = 0, active_io = 0, processed = 0, failed = 0, started_at = excluded.started_at, "
     "heartbeat_at = excluded.heartbeat_at, desired_status = NULL, desired_concurrency = NULL, "
     "last_fetch_at = NULL, stuck_since = NULL, measured_at = NULL "
     "RETURNING w.id, w.incarnation",
@@ -25,9 +25,10 @@ const tf_sql_t tfw_sql_heartbeat = {
     "UPDATE workers SET status = $2, active = $3, processed = $4, failed = $5, heartbeat_at = now(), "
     "concurrency = $6, last_fetch_at = coalesce(now() - $7::int8 * interval '1 microsecond', last_fetch_at), "
     "desired_status = CASE WHEN $8 THEN NULL ELSE desired_status END, measured_at = now(), "
-    "memory_bytes = $9, cpu_percent = $10, processed_per_second = $11, failed_per_second = $12 "
+    "memory_bytes = $9, cpu_percent = $10, processed_per_second = $11, failed_per_second = $12, "
+    "active_io = $13 "
     "WHERE incarnation = $1 AND status <> 'lost' RETURNING desired_status, desired_concurrency",
-    12,
+    13,
 };
 
 /* jobs_pkey */

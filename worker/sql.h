@@ -14,8 +14,8 @@ extern const tf_sql_t tfw_sql_register;
 /* $1 incarnation int8, $2 status, $3 active int4, $4 processed int8, $5 failed int8, $6 concurrency int4,
  * $7 microseconds since it last asked Redis for jobs int8, $8 whether orders to change the status are void
  * bool, $9 memory_bytes int8, $10 cpu_percent float8, $11 processed_per_second float8, $12 failed_per_second
- * float8. One row if this incarnation still has its row and was not declared lost: desired_status text,
- * desired_concurrency int4. */
+ * float8, $13 active_io int4. One row if this incarnation still has its row and was not declared lost:
+ * desired_status text, desired_concurrency int4. */
 extern const tf_sql_t tfw_sql_heartbeat;
 
 /* Of these jobs of ours the running ones that somebody wants to be cancelled. $1 ids uuid[], $2 incarnation
