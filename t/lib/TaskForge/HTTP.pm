@@ -16,10 +16,10 @@ our @EXPORT_OK = qw(write_all);
 
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 
-# port; timeout: seconds that one answer may take (default 30)
+# port; timeout: seconds that one answer may take (default 60)
 sub new {
     my ($class, %o) = @_;
-    return bless {timeout => 30, buffer => '', %o}, $class;
+    return bless {timeout => 60, buffer => '', %o}, $class;
 }
 
 sub connect {
