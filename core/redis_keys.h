@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 #define TF_REDIS_LIBRARY "taskforge"
-#define TF_REDIS_LIBRARY_VERSION 7 /* = VERSION in core/taskforge.lua */
+#define TF_REDIS_LIBRARY_VERSION 8 /* = VERSION in core/taskforge.lua */
 #define TF_REDIS_GROUP "workers"
 #define TF_REDIS_EVENTS "tf:events" /* stream; field "e" = one event object per line, no seq */
 #define TF_REDIS_EVENTS_MAXLEN 8192 /* entries, approximate */

@@ -4,7 +4,7 @@
 -- KEYS[1] is always the queue's base key, e.g. tf:{default}; everything else lives in the same hash slot.
 -- PostgreSQL is the truth: losing all of this loses no job.
 
-local VERSION = 7
+local VERSION = 8
 local GROUP = 'workers'
 local LEVELS = 10
 local NEVER = '18446744073709551615-18446744073709551615'
@@ -268,6 +268,31 @@ local function tf_forget(keys, args)
   return removed
 end
 
+-- FCALL tf_forget_queue 1 base unused_ms -> 1 when nothing is left of the queue, 0 when it is in use and all of it stays
+-- For queues that have neither jobs nor settings in PostgreSQL: an entry that has waited for unused_ms then belongs to no job.
+-- In use: something is pending, an entry has come since, or somebody has decided something about the queue since. Whoever
+-- reads it, waits for its entries or adds one finds what a new queue is: no stream, no group.
+local function tf_forget_queue(keys, args)
+  local base, time, all = keys[1], call('TIME'), {}
+  local since = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) - tonumber(args[1])
+  if tonumber(call('GET', base .. ':version') or '0') / 1000 > since then
+    return 0
+  end
+  for level = 0, LEVELS do
+    local key = level_key(base, level)
+    local pending = redis.pcall('XPENDING', key, GROUP)
+    if not pending.err and pending[1] > 0 or tonumber(string.match(last_id(key), '^%d+')) > since then
+      return 0
+    end
+    all[#all + 1] = key
+  end
+  for _, name in ipairs({ 'ctl', 'turn', 'paused', 'version' }) do
+    all[#all + 1] = base .. ':' .. name
+  end
+  call('UNLINK', unpack(all))
+  return 1
+end
+
 -- A sliding window that all hosts share: docs/limits.md. The key is a text: 6 bytes total, then for each segment 6 bytes
 -- `until` (ms, ascending) and 4 bytes count: so many permits are counted until then. `until` is rounded up to 1/96 of the
 -- window, so there are about 100 segments, and a permit is counted a little too long, never too short.
@@ -375,5 +400,6 @@ register('tf_done', tf_done, 'allow-oom')
 register('tf_state', tf_state, 'no-writes')
 register('tf_consumers', tf_consumers, 'no-writes')
 register('tf_forget', tf_forget, 'allow-oom')
+register('tf_forget_queue', tf_forget_queue, 'allow-oom')
 redis.register_function('tf_limit', tf_limit)
 register('tf_version', function() return VERSION end, 'no-writes')

@@ -31,6 +31,7 @@ static const struct {
     {&tfs_sql_forget_deliveries, true, NULL},
     {&tfs_sql_forget_ticks, true, NULL},
     {&tfs_sql_forget_ranges, false, NULL},
+    {&tfs_sql_forget_queue_settings, false, NULL},
 };
 
 #define STEPS ((int)(sizeof(steps) / sizeof(steps[0])))
@@ -58,6 +59,23 @@ static void on_noted(void *data, tfd_pg_outcome_t outcome, const PGresult *resul
     if (tfd_pg_ready(&janitor->pg)) { /* else on_up comes again */
         end_round(janitor);
     }
+}
+
+/* The last step was done, or this process is stopping. */
+static void note_round(tfs_janitor_t *janitor)
+{
+    if (!tfs_round_note(&janitor->pg, TFS_ROUND_UPKEEP, janitor->step == STEPS && !janitor->failed,
+                        pause_ms(janitor), PERIOD_MS, on_noted, janitor)) {
+        end_round(janitor);
+    }
+}
+
+static void on_disused(void *data, bool complete)
+{
+    tfs_janitor_t *janitor = data;
+
+    janitor->failed = janitor->failed || !complete;
+    note_round(janitor);
 }
 
 static void end_step(tfs_janitor_t *janitor)
@@ -104,9 +122,8 @@ static void do_step(tfs_janitor_t *janitor)
     const tf_sql_t *sql;
 
     if (janitor->step == STEPS || janitor->scheduler->stopping) {
-        if (!tfs_round_note(&janitor->pg, TFS_ROUND_UPKEEP, janitor->step == STEPS && !janitor->failed,
-                            pause_ms(janitor), PERIOD_MS, on_noted, janitor)) {
-            end_round(janitor);
+        if (janitor->scheduler->stopping || !tfs_disused_run(&janitor->disused, on_disused, janitor)) {
+            note_round(janitor);
         }
         return;
     }
@@ -133,6 +150,7 @@ static void on_up(void *data)
 {
     tfs_janitor_t *janitor = data;
 
+    tfs_disused_stop(&janitor->disused);
     janitor->step = 0;
     janitor->done = 0;
     janitor->failed = false;
@@ -148,7 +166,8 @@ static void begin_round(uv_timer_t *timer)
 
 void tfs_janitor_init(tfs_janitor_t *janitor, tfs_scheduler_t *scheduler)
 {
-    static const tf_sql_t *statements[STEPS + 1] = {[STEPS] = &tfs_sql_note_round};
+    static const tf_sql_t *statements[STEPS + 3] = {
+        [STEPS] = &tfs_sql_note_round, &tfs_sql_disused_queues, &tfs_sql_forget_queues};
 
     for (int i = 0; i < STEPS; i++) {
         statements[i] = steps[i].sql;
@@ -161,12 +180,13 @@ void tfs_janitor_init(tfs_janitor_t *janitor, tfs_scheduler_t *scheduler)
         .url = scheduler->config.shared.database_url,
         .options = UPKEEP_OPTIONS,
         .statements = statements,
-        .nstatements = STEPS + 1,
+        .nstatements = STEPS + 3,
         .answer_ms = ANSWER_MS,
         .up = on_up,
         .data = janitor,
     };
     tfd_pg_init(&janitor->pg);
+    tfs_disused_init(&janitor->disused, scheduler, &janitor->pg);
     uv_timer_init(&scheduler->loop, &janitor->timer);
     janitor->timer.data = janitor;
 }
@@ -186,11 +206,13 @@ void tfs_janitor_now(tfs_janitor_t *janitor)
 void tfs_janitor_stop(tfs_janitor_t *janitor)
 {
     uv_timer_stop(&janitor->timer);
+    tfs_disused_stop(&janitor->disused);
     tfd_pg_stop(&janitor->pg);
 }
 
 void tfs_janitor_close(tfs_janitor_t *janitor)
 {
     tfd_pg_close(&janitor->pg);
+    tfs_disused_close(&janitor->disused);
     uv_close((uv_handle_t *)&janitor->timer, NULL);
 }

@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "daemon/pg.h"
+#include "disused.h"
 
 struct tfs_scheduler_s;
 
@@ -15,9 +16,10 @@ typedef struct {
     struct tfs_scheduler_s *scheduler;
     uv_timer_t timer;
     tfd_pg_t pg;
-    int step;     /* of the round under way */
+    int step;     /* of the round under way; then the disused queues */
     int64_t done; /* by this step, to be logged */
     bool failed;  /* a step of this round */
+    tfs_disused_t disused;
 } tfs_janitor_t;
 
 /* The scheduler's config must be loaded. */

@@ -72,7 +72,7 @@ const tf_sql_t tfs_sql_now = {
     0,
 };
 
-/* job_counts has one row per writer, queue, type, priority and status. */
+/* job_counts has one row per writer, queue, type, priority and status; tfs_sql_forget_queues removes them. */
 const tf_sql_t tfs_sql_queues = {
     "tfs_queues",
     "SELECT DISTINCT queue FROM job_counts ORDER BY 1",
@@ -188,6 +188,27 @@ const tf_sql_t tfs_sql_forget_ranges = {
     "tfs_forget_ranges",
     "SELECT forget_job_ranges()",
     0,
+};
+
+const tf_sql_t tfs_sql_forget_queue_settings = {
+    "tfs_forget_queue_settings",
+    "SELECT forget_queue_settings()",
+    0,
+};
+
+/* All of job_counts once, as tfs_sql_queues. */
+const tf_sql_t tfs_sql_disused_queues = {
+    "tfs_disused_queues",
+    "SELECT queue FROM (SELECT queue, sum(n) AS n FROM job_counts WHERE queue > $1 "
+    "AND queue NOT IN (SELECT name FROM queues) GROUP BY queue, type, priority, status) g "
+    "GROUP BY queue HAVING bool_and(n = 0) ORDER BY queue LIMIT $2::int4",
+    2,
+};
+
+const tf_sql_t tfs_sql_forget_queues = {
+    "tfs_forget_queues",
+    "SELECT forget_queues($1::text[])",
+    1,
 };
 
 const tf_sql_t tfs_sql_forget_workers = {

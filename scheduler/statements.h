@@ -39,7 +39,7 @@ extern const tf_sql_t tfs_sql_note_round;
 /* One row, timestamptz: the clock that enqueued_at is compared with. */
 extern const tf_sql_t tfs_sql_now;
 
-/* Every queue that ever had a job: text. */
+/* Every queue that has or had a job and is not forgotten yet: text. */
 extern const tf_sql_t tfs_sql_queues;
 
 /* Every queue that somebody decided something about: name text, paused bool, version int8. */
@@ -85,6 +85,17 @@ extern const tf_sql_t tfs_sql_forget_checkpoints;
 /* Which deliveries of webhooks belonged to jobs older than $1 days, int4, once they are gone themselves; at
  * most 10,000. One row: count int4. */
 extern const tf_sql_t tfs_sql_forget_deliveries;
+
+/* Rows of queues that hold no setting any more, a day later, when they have no jobs. One row: count int4. */
+extern const tf_sql_t tfs_sql_forget_queue_settings;
+
+/* Queues that have neither jobs nor a row of settings, by name; $1 only those after this name, $2 limit int4.
+ * Rows: text. */
+extern const tf_sql_t tfs_sql_disused_queues;
+
+/* Deletes the counters of the queues $1 text[] that add up to nothing and that nobody is changing. One row:
+ * how many queues had such, int4. */
+extern const tf_sql_t tfs_sql_forget_queues;
 
 /* Ranges that lists search in, once none of their jobs is left. One row: count int4. */
 extern const tf_sql_t tfs_sql_forget_ranges;

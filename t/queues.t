@@ -1,4 +1,5 @@
-# Queues as an operator sees and steers them: depths and ages, pause, resume, drain, and that Redis may forget all of it.
+# Queues as an operator sees and steers them: depths and ages, pause, resume, drain, that Redis may forget all of it, and that names
+# which nobody uses any more are forgotten.
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use TaskForge;
@@ -6,7 +7,7 @@ use TaskForge::Rows;
 
 my $api = '/api/v1';
 my $tf = TaskForge->start(parts => [qw(postgres redis nginx worker scheduler)],
-    settings => {TASKFORGE_WORKER_QUEUES => 'default,reports', TASKFORGE_WORKER_CONCURRENCY => 1});
+    settings => {TASKFORGE_WORKER_QUEUES => 'default,reports,tenant-*', TASKFORGE_WORKER_CONCURRENCY => 1});
 
 sub queue { my ($name) = @_; return $tf->get("$api/queues/$name")->json }
 sub act   { my ($name, $action) = @_; return $tf->post("$api/queues/$name/$action", undef) }
@@ -123,5 +124,84 @@ ok($tf->get("$api/queues?$_")->is_problem(422), "queues?$_ is refused") for qw(l
 my @audit = map { $_->[0] } $tf->sql("SELECT action FROM audit_log WHERE object = 'reports' ORDER BY id");
 is_deeply([@audit[0 .. 6]], [map { "queue.$_" } qw(pause resume resume pause drain resume change)], 'each change is in the audit');
 is_deeply([$tf->wrong_counts], [], 'the counters are right');
+
+# names that nobody uses any more
+my @tenants = map { "tenant-$_" } 1 .. 30;
+sub counted { return map { $_->[0] } $tf->sql("SELECT DISTINCT queue FROM job_counts WHERE queue ~ '^(tenant|nowhere)' ORDER BY 1") }
+sub in_redis { my %seen; return sort grep { !$seen{$_}++ } map { /\{((?:tenant|nowhere)[^}]*)\}/ ? $1 : () } split /\n/, $tf->redis('KEYS', 'tf:*') }
+sub listed { return grep { /^(?:tenant|nowhere)/ } map { $_->{name} } @{$tf->get("$api/queues?limit=500")->json->{items}} }
+sub run_one_each { my @jobs = map { $_->{id} } $tf->submit_batch(map { {type => 'noop', queue => $_} } @_); return map { ends($_) eq 'SUCCESS' ? $_ : () } @jobs }
+sub remove { return scalar grep { $tf->api->delete("$api/jobs/$_")->status == 204 } @_ }
+sub reading { my ($table, $column) = @_; return $tf->sql_value("SELECT $column FROM pg_stat_user_tables WHERE relname = '$table'") }
+
+sub complaints { # so far, in the logs of the daemons
+    my %of = map { ($_ => 0) } qw(redis_error statement_failed claim_failed claim_unreadable);
+    for my $event (keys %of) { for my $part (qw(worker scheduler)) { my @lines = $tf->log_events($part, $event); $of{$event} += @lines } }
+    return map { "$_ $of{$_}" } sort keys %of;
+}
+
+my @complaints = complaints();
+my @ran = run_one_each(@tenants);
+is(scalar @ran, 30, 'jobs of thirty queues that a pattern of a worker means');
+my ($held_back, $lost) = map { $tf->submit({type => 'noop', queue => $_})->{id} } qw(nowhere nowhere-else);
+is($tf->post("$api/jobs/$_/cancel", undef)->status, 200, 'one that no worker serves') for $held_back, $lost;
+patch('tenant-1', {note => 'a rule'});
+act('tenant-2', $_) for qw(pause resume);
+act('tenant-3', $_) for qw(pause resume);
+is(remove(@ran[0 .. 28], $held_back, $lost), 31, 'all jobs but that of one queue are deleted');
+# what happened long ago: a job whose entry nobody took, and a change that was taken back
+$tf->redis('DEL', 'tf:{nowhere-else}:p5');
+$tf->redis('XADD', 'tf:{nowhere-else}:p5', '1-1', 'i', $lost);
+$tf->sql("UPDATE queues SET updated_at = now() - interval '2 days', version = 1 WHERE name = 'tenant-3'");
+my @stay = qw(nowhere tenant-1 tenant-2 tenant-30);
+ok(wait_until(60, sub { $tf->redis('SET', 'tf:{tenant-3}:version', 1, 'XX'); $tf->upkeep && "@{[counted()]}" eq "@stay" }), 'upkeep forgets the counters of the others') or diag join ' ', counted();
+is_deeply([in_redis()], \@stay, '... and all that Redis has of them');
+is_deeply([listed()], [qw(tenant-1 tenant-2 tenant-30)], 'a rule, a change of today and a job are reasons to know a queue');
+is($tf->sql_value("SELECT string_agg(name, ' ' ORDER BY name) FROM queues WHERE name LIKE 'tenant%'"), 'tenant-1 tenant-2', 'what came back to nothing is no rule');
+ok(scalar($tf->log_events('scheduler', 'queues_forgotten')), 'the log counts them');
+is_deeply([$tf->wrong_counts], [], 'the counters are right');
+is(scalar run_one_each(@tenants[2 .. 5]), 4, 'a queue that was forgotten is as good as a new one');
+
+# somebody counts on one row of a group: that group stays, the others go, and nobody waits
+$tf->sql("INSERT INTO job_counts SELECT writer, queue, 'noop', 5, 'SUCCESS', CASE writer WHEN 0 THEN 1 ELSE -1 END "
+    . "FROM unnest('{0,40}'::int[]) writer, unnest('{tenant-a,tenant-b}'::text[]) queue");
+open my $lock, '|-', TaskForge::Postgres::psql_command("$tf->{home}/run", 'postgres', 'taskforge') or die $!;
+$lock->autoflush;
+print $lock "BEGIN; UPDATE job_counts SET n = n + 1 WHERE queue = 'tenant-a' AND writer = 0;\n";
+my $locks = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND query LIKE '%tenant-a%'";
+ok(wait_until(30, sub { $tf->sql_value($locks) == 1 }), 'a transaction counts on');
+is($tf->sql_value("SET lock_timeout = '2s'; SELECT forget_queues('{tenant-a,tenant-b}')"), 1, 'a group of which a row is held stays, and nobody waits for it');
+print $lock "ROLLBACK;\n";
+close $lock;
+is($tf->sql_value("SELECT string_agg(DISTINCT queue, ' ') FROM job_counts WHERE queue ~ '^tenant-[ab]\$'"), 'tenant-a', '... it alone');
+is($tf->sql_value("SELECT forget_queues('{tenant-a}')"), 1, '... until it is free');
+
+# jobs come and go while all of it is forgotten over and over
+my $deleted = reading('job_counts', 'n_tup_del');
+my $pid = fork // die "fork: $!";
+if (!$pid) {
+    my $ok = eval {
+        $tf->{api} = undef;
+        for (1 .. 10) {
+            my @some = run_one_each(@tenants[10 .. 19]);
+            die "@some" unless @some == 10 && remove(@some) == 10;
+            $tf->sql("DO \$\$ BEGIN FOR i IN 1 .. 300 LOOP FOR w IN 0 .. 1 LOOP INSERT INTO job_counts AS k "
+                . "VALUES (w, 'tenant-c', 'noop', 5, 'SUCCESS', 1 - 2 * w) ON CONFLICT (writer, queue, type, priority, status) "
+                . "DO UPDATE SET n = k.n + excluded.n; COMMIT; END LOOP; END LOOP; END \$\$");
+        }
+        1;
+    };
+    print STDERR "# $@" unless $ok;
+    POSIX::_exit($ok ? 0 : 1);
+}
+my ($names, $ended) = (join ',', 'tenant-c', @tenants[10 .. 19]);
+until (($ended = waitpid $pid, POSIX::WNOHANG()) != 0) {
+    $tf->sql("DO \$\$ BEGIN FOR i IN 1 .. 200 LOOP PERFORM forget_queues('{$names}'); COMMIT; END LOOP; END \$\$", "SELECT pg_notify('tf_upkeep', '')");
+    $tf->redis('FCALL', 'tf_forget_queue', 1, "tf:{$_}", 3600000) for @tenants[10 .. 19];
+}
+is($?, 0, 'submits, runs and deletes go on while counters and streams are forgotten all the time');
+ok(wait_until(60, sub { reading('job_counts', 'n_tup_del') > $deleted + 20 }), '... which they were');
+is_deeply([$tf->wrong_counts], [], '... and the counters equal a recount');
+is_deeply([complaints()], \@complaints, 'nobody complained about any of it');
 
 done_testing;

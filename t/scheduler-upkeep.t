@@ -73,14 +73,6 @@ sub ended { # created and ended so many days ago; n of them
 sub there { my (@ids) = @_; return $tf->sql_value("SELECT count(*) FROM jobs WHERE id IN (" . join(',', map { "'$_'" } @ids) . ')') }
 sub rules { my ($json) = @_; return $tf->sql("INSERT INTO queues (name, retention_days) VALUES ('short', '$json')
     ON CONFLICT (name) DO UPDATE SET retention_days = excluded.retention_days") }
-sub upkeep { # a whole round that has not begun yet: the first to end may be one that is under way, and hears of no notification
-    my $rounds = "SELECT last_tick FROM schedules WHERE name = 'taskforge.upkeep'";
-    for (1, 2) {
-        my $before = $tf->sql_value($rounds);
-        wait_until(30, sub { $tf->sql("SELECT pg_notify('tf_upkeep', '')"); $tf->sql_value($rounds) ne $before }, 0.1) or return 0;
-    }
-    return 1;
-}
 rules('{"SUCCESS": 1, "FAILED": 5}');
 my @many = ended('SUCCESS', 'short', 3, 2, 2500);
 my ($slow) = ended('SUCCESS', 'short', 3, 0.5);
@@ -117,18 +109,18 @@ $tf->sql("UPDATE jobs SET finished_at = finished_at - interval '1 day' WHERE id 
     "UPDATE job_counts SET n = n + CASE status WHEN 'SUCCESS' THEN 1 ELSE -1 END "
         . "WHERE writer = 0 AND queue = 'short' AND status IN ('SUCCESS', 'SCHEDULED')",
     "UPDATE retention_later SET look_at = look_at - interval '1 day 2 hours'");
-ok(upkeep(), 'a day later');
+ok($tf->upkeep, 'a day later');
 is_deeply([there($slow), there($later)], [0, 1], '... the one that ended late is gone, and one that was scheduled then has just ended');
 $tf->sql("UPDATE jobs SET finished_at = finished_at - interval '1 day' WHERE id = '$later'",
     "UPDATE retention_later SET look_at = look_at - interval '1 day'");
 $tf->sql("INSERT INTO job_ranges (low, high, jobs, young, levels, queues, creators, names)
     VALUES ('00000000-0000-7000-8000-000000000000', '00000000-0001-7000-8000-000000000000', 1000, false, 0, '{}', '{}', 'gone')");
-ok(upkeep(), 'one more day later');
+ok($tf->upkeep, 'one more day later');
 is($tf->sql_value("SELECT count(*) FROM job_ranges WHERE names = 'gone'"), 0, 'a range that lists search in is forgotten with its last job');
 is(there($later), 0, '... so is that');
 
 rules('{"FAILED": 1, "DEAD_LETTER": 0.5}');
-ok(upkeep(), 'with another rule');
+ok($tf->upkeep, 'with another rule');
 is_deeply([there($failed), there(@other)], [0, 1], '... what was looked at before goes when the new one says so');
 $tf->sql('UPDATE queues SET retention_days = NULL');
 $tf->stop_part('scheduler3');

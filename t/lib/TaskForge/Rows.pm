@@ -84,6 +84,18 @@ sub wrong_counts {
     return map { $_->[0] } $self->sql('SELECT problem FROM check_counts()');
 }
 
+# A whole round of upkeep that has not begun yet: the first to end may be one that is under way, and hears of no notification.
+# False: it does not end.
+sub upkeep {
+    my ($self) = @_;
+    my $rounds = "SELECT coalesce(last_tick, '-infinity') FROM schedules WHERE name = 'taskforge.upkeep'";
+    for (1, 2) {
+        my $before = $self->sql_value($rounds);
+        wait_until(30, sub { $self->sql("SELECT pg_notify('tf_upkeep', '')"); $self->sql_value($rounds) ne $before }, 0.1) or return 0;
+    }
+    return 1;
+}
+
 # The parsed lines of a part's log with this event; in scalar context their number.
 sub log_events {
     my ($self, $name, $event) = @_;

@@ -1,0 +1,2 @@
+DROP FUNCTION forget_queues(text[]);
+DROP FUNCTION forget_queue_settings();
