@@ -47,7 +47,8 @@ is($q->{levels}[1]{oldest_age_seconds}, $q->{oldest_age_seconds}, '... and is fo
 # Redis loses it, and hears old news
 $tf->redis('FLUSHALL');
 ok(wait_until(60, sub { paused_in_redis('reports') }), 'FLUSHALL: the queue is paused again');
-ok(wait_until(60, sub { $tf->redis('XLEN', 'tf:{reports}:p10') >= 2 }), '... and has its jobs again');
+# ... as many as the round found whose grace was over; nobody reads a paused level, so the others come when it is resumed
+ok(wait_until(60, sub { $tf->redis('XLEN', 'tf:{reports}:p10') >= 1 }), '... and has its jobs again');
 $tf->kill_part('redis');
 $tf->wipe_redis;
 $tf->start_part('redis');
