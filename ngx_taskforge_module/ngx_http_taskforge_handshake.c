@@ -11,8 +11,8 @@ static void ngx_http_taskforge_mask_request(ngx_http_request_t *r,
     ngx_uint_t all);
 static void ngx_http_taskforge_mask(ngx_str_t *text, ngx_uint_t query,
     ngx_uint_t all);
-static size_t ngx_http_taskforge_mask_name(u_char *p, u_char *last);
-static ngx_uint_t ngx_http_taskforge_mask_ours(u_char *p, u_char *last);
+static size_t ngx_http_taskforge_mask_name(u_char *p, const u_char *last);
+static ngx_uint_t ngx_http_taskforge_mask_ours(u_char *p, const u_char *last);
 static void ngx_http_taskforge_subprotocols(ngx_http_request_t *r,
     ngx_http_taskforge_access_ctx_t *actx);
 static ngx_int_t ngx_http_taskforge_handshake_filter(ngx_http_request_t *r);
@@ -278,7 +278,7 @@ ngx_http_taskforge_mask(ngx_str_t *text, ngx_uint_t query, ngx_uint_t all)
 
 
 static size_t
-ngx_http_taskforge_mask_name(u_char *p, u_char *last)
+ngx_http_taskforge_mask_name(u_char *p, const u_char *last)
 {
     ngx_str_t  *name;
 
@@ -297,7 +297,7 @@ ngx_http_taskforge_mask_name(u_char *p, u_char *last)
 /* "eyJ" is how every JWT begins, "tf?_" how our others do. */
 
 static ngx_uint_t
-ngx_http_taskforge_mask_ours(u_char *p, u_char *last)
+ngx_http_taskforge_mask_ours(u_char *p, const u_char *last)
 {
     return last - p > 4
            && (ngx_strncmp(p, "eyJ", 3) == 0

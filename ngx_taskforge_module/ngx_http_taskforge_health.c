@@ -20,6 +20,7 @@ typedef struct {
 #define NGX_HTTP_TASKFORGE_PART_SCHEMA      1
 #define NGX_HTTP_TASKFORGE_PART_REDIS       2
 #define NGX_HTTP_TASKFORGE_PARTS            3
+#define NGX_HTTP_TASKFORGE_PARTS_MAX        4
 
 /* so long is it told that Redis did not take a command, seconds */
 #define NGX_HTTP_TASKFORGE_HEALTH_DROPPED  10
@@ -30,6 +31,8 @@ typedef struct {
 
 static ngx_int_t ngx_http_taskforge_health_begin(ngx_http_request_t *r);
 static void ngx_http_taskforge_health_parts(ngx_http_request_t *r,
+    ngx_http_taskforge_part_t *parts);
+static ngx_uint_t ngx_http_taskforge_health_more(ngx_http_request_t *r,
     ngx_http_taskforge_part_t *parts);
 
 
@@ -98,13 +101,11 @@ ngx_http_taskforge_health_ready(ngx_http_request_t *r)
 ngx_int_t
 ngx_http_taskforge_health_full(ngx_http_request_t *r)
 {
-    tf_buf_t                          out;
-    ngx_int_t                         rc;
-    ngx_uint_t                        i, n, down, fatal;
-    ngx_http_taskforge_part_t        *redis;
-    ngx_http_taskforge_part_t         parts[NGX_HTTP_TASKFORGE_PARTS + 1];
-    ngx_http_taskforge_main_conf_t   *mcf;
-    ngx_http_taskforge_relay_conf_t  *rcf;
+    tf_buf_t                         out;
+    ngx_int_t                        rc;
+    ngx_uint_t                       i, n, down, fatal;
+    ngx_http_taskforge_part_t        parts[NGX_HTTP_TASKFORGE_PARTS_MAX];
+    ngx_http_taskforge_main_conf_t  *mcf;
 
     rc = ngx_http_taskforge_health_begin(r);
     if (rc != NGX_OK) {
@@ -114,34 +115,7 @@ ngx_http_taskforge_health_full(ngx_http_request_t *r)
     mcf = ngx_http_get_module_main_conf(r, ngx_http_taskforge_module);
 
     ngx_http_taskforge_health_parts(r, parts);
-
-    /*
-     * Full, or cannot write.  Not so in /readyz: jobs are taken, and only who
-     * gets some can tell.
-     */
-
-    redis = &parts[NGX_HTTP_TASKFORGE_PART_REDIS];
-
-    if (redis->up && ngx_time()
-                     - (time_t) ngx_http_taskforge_shm(mcf)->redis_dropped_at
-                     < NGX_HTTP_TASKFORGE_HEALTH_DROPPED)
-    {
-        redis->up = 0;
-        redis->missing = "it does not take commands";
-    }
-
-    n = NGX_HTTP_TASKFORGE_PARTS;
-    rcf = ngx_http_get_module_main_conf(r, ngx_http_taskforge_relay_module);
-
-    if (rcf->enabled) {
-        parts[n].name = "events";
-        parts[n].missing = "no connection to nchan";
-        parts[n].needed = 0;
-        parts[n].up = ngx_time()
-                      - (time_t) ngx_http_taskforge_shm(mcf)->relay.nchan_at
-                      < NGX_HTTP_TASKFORGE_HEALTH_NCHAN;
-        n++;
-    }
+    n = ngx_http_taskforge_health_more(r, parts);
 
     down = 0;
     fatal = 0;
@@ -248,4 +222,49 @@ ngx_http_taskforge_health_parts(ngx_http_request_t *r,
     part->missing = "no connection";
     part->needed = 0;
     part->up = ngx_http_taskforge_redis_ready(mcf->redis_conn);
+}
+
+
+/* What only /health tells.  Returns how many parts there are with that. */
+
+static ngx_uint_t
+ngx_http_taskforge_health_more(ngx_http_request_t *r,
+    ngx_http_taskforge_part_t *parts)
+{
+    ngx_uint_t                        n;
+    ngx_http_taskforge_shm_t         *shm;
+    ngx_http_taskforge_part_t        *redis;
+    ngx_http_taskforge_main_conf_t   *mcf;
+    ngx_http_taskforge_relay_conf_t  *rcf;
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_taskforge_module);
+    rcf = ngx_http_get_module_main_conf(r, ngx_http_taskforge_relay_module);
+    shm = ngx_http_taskforge_shm(mcf);
+
+    /*
+     * Full, or cannot write.  Not so in /readyz: jobs are taken, and only who
+     * gets some can tell.
+     */
+
+    redis = &parts[NGX_HTTP_TASKFORGE_PART_REDIS];
+
+    if (redis->up && ngx_time() - (time_t) shm->redis_dropped_at
+                     < NGX_HTTP_TASKFORGE_HEALTH_DROPPED)
+    {
+        redis->up = 0;
+        redis->missing = "it does not take commands";
+    }
+
+    n = NGX_HTTP_TASKFORGE_PARTS;
+
+    if (rcf->enabled) {
+        parts[n].name = "events";
+        parts[n].missing = "no connection to nchan";
+        parts[n].needed = 0;
+        parts[n].up = ngx_time() - (time_t) shm->relay.nchan_at
+                      < NGX_HTTP_TASKFORGE_HEALTH_NCHAN;
+        n++;
+    }
+
+    return n;
 }
