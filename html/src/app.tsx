@@ -5,7 +5,7 @@ import type { Role } from './lib/api';
 import { live, queryClient, stream, useStreamState } from './lib/live';
 import { useMay, useMe, useSession } from './lib/me';
 import { session } from './lib/session';
-import { SignIn, SignInForm } from './pages/sign-in';
+import { Away, SignIn, SignInForm } from './pages/sign-in';
 import { Boundary } from './ui/boundary';
 import { Dialog } from './ui/dialog';
 import { Loading } from './ui/panel';
@@ -56,6 +56,7 @@ export function App() {
   return (
     <>
       {state === 'starting' && <Splash />}
+      {(state === 'unreachable' || state === 'busy') && <Away state={state} />}
       {state === 'out' && <SignIn />}
       {(state === 'in' || state === 'expired') && <Shell />}
       {state === 'expired' && (

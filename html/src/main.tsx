@@ -17,6 +17,5 @@ if (root) {
       </QueryClientProvider>
     </StrictMode>,
   );
-  // a server that is away at this moment is the same as being signed out: the form says what is wrong
-  session.start().catch(() => session.giveUp());
+  void session.start();
 }

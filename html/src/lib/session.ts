@@ -3,13 +3,23 @@
 // loser of a race gets 409 and takes what the winner stored.
 const STORED = 'taskforge.refresh';
 const EARLY_MS = 60_000;
+const FIRST_WAIT_MS = 1000;
+const LONGEST_WAIT_MS = 15_000;
 
-export type SessionState = 'starting' | 'out' | 'in' | 'expired';
+/** 'unreachable', 'busy': nobody could say yet whether what an earlier page left behind is good; it is asked again. */
+export type SessionState = 'starting' | 'unreachable' | 'busy' | 'out' | 'in' | 'expired';
 
 interface Tokens {
   access_token: string;
   refresh_token: string;
   expires_in: number;
+}
+
+/** It has an answer, but not to what was asked. */
+class Busy extends Error {
+  constructor() {
+    super('The server is too busy to go on with the session.');
+  }
 }
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -25,6 +35,7 @@ export class Session {
   private access: string | null = null;
   private expiresAt = 0;
   private refreshing: Promise<boolean> | null = null;
+  private wake: () => void = () => undefined;
   private readonly listeners = new Set<() => void>();
 
   subscribe = (listener: () => void): (() => void) => {
@@ -46,27 +57,48 @@ export class Session {
     }
   }
 
-  /** With what an earlier page left behind. */
+  /** With what an earlier page left behind. While nobody can say whether it is good it is asked again and again. */
   async start(): Promise<void> {
     addEventListener('storage', (event) => {
       if (event.key !== STORED) {
         return;
       }
-      if (event.newValue === null && this.state === 'in') {
+      if (event.newValue === null && (this.state === 'in' || this.waits())) {
         this.leave('out');
       } else if (event.newValue && (this.state === 'out' || this.state === 'expired')) {
         // somebody signed in, in another tab
         void this.refresh().catch(() => null);
       }
+      this.hurry();
     });
-    if (!localStorage.getItem(STORED) || !(await this.refresh())) {
-      this.leave('out');
+    addEventListener('online', this.hurry);
+    for (let waitMs = FIRST_WAIT_MS; this.waits(); waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
+      try {
+        if (!localStorage.getItem(STORED) || !(await this.refresh())) {
+          this.leave('out');
+        }
+      } catch (error) {
+        if (this.waits()) {
+          this.become(error instanceof Busy ? 'busy' : 'unreachable');
+          // spread out, so that a restart is not followed by everybody at once
+          await Promise.race([pause(waitMs * (0.5 + Math.random())), new Promise<void>((resolve) => (this.wake = resolve))]);
+        }
+      }
     }
   }
 
-  /** Nobody could say who this is. What is stored stays, for the next visit. */
+  /** Whether it is open still who this is. */
+  private waits(): boolean {
+    return ['starting', 'unreachable', 'busy'].includes(this.state);
+  }
+
+  /** Asks at once, in place of waiting on. */
+  readonly hurry = (): void => this.wake();
+
+  /** Somebody would rather sign in than wait. What is stored stays, for the next visit. */
   giveUp(): void {
     this.become('out');
+    this.hurry();
   }
 
   /** Throws an Error with the server's words when it refuses. */
@@ -139,11 +171,14 @@ export class Session {
       if (answer.status === 401 || answer.status === 422) {
         return this.refused();
       }
+      if (answer.status !== 409 && this.waits()) {
+        break; // who starts says so, and waits longer and longer
+      }
       // 409: another tab was faster, its tokens are about to be stored; else the server is busy
       await pause(answer.status === 409 ? 400 : 1500);
     }
     // nobody has refused it: the session may be as good as ever
-    throw new Error('The server is too busy to go on with the session.');
+    throw new Busy();
   }
 
   /** fetch with the token. Of an expired session the request waits for nobody: it fails, and the page asks to sign in. */

@@ -1,28 +1,74 @@
-import { useState, type FormEvent } from 'react';
+import { useState, type FormEvent, type ReactNode } from 'react';
 
 import { api, ApiError, explain, ok } from '../lib/api';
 import { formText } from '../lib/form-text';
 import { session } from '../lib/session';
 import { Field } from '../ui/field';
 
-export function SignIn() {
-  const [registering, setRegistering] = useState(false);
+/** A page of one thing, before somebody is signed in. */
+function Centre({ title, children }: { title: string; children: ReactNode }) {
   return (
     <main className="grid min-h-dvh place-items-center p-4">
       <div className="w-full max-w-sm space-y-6">
         <div className="space-y-3">
           <img src="/icon.svg" alt="" width="40" height="40" />
-          <h1>{registering ? 'Make an account' : 'Sign in to TaskForge'}</h1>
+          <h1>{title}</h1>
         </div>
-        <div className="panel p-4">{registering ? <RegisterForm /> : <SignInForm />}</div>
-        <p className="text-muted">
-          {registering ? 'You have an account? ' : 'No account yet? '}
-          <button type="button" className="font-medium text-ink underline underline-offset-2" onClick={() => setRegistering(!registering)}>
-            {registering ? 'Sign in' : 'Make one'}
-          </button>
-        </p>
+        {children}
       </div>
     </main>
+  );
+}
+
+/** A session is stored, and nobody could say yet whether it is good. */
+export function Away({ state }: { state: 'unreachable' | 'busy' }) {
+  return (
+    <Centre title={state === 'busy' ? 'The server is busy' : 'The server cannot be reached'}>
+      <div className="panel space-y-4 p-4">
+        <p role="status">Your session is kept. This page tries again by itself, and goes on as soon as the server answers.</p>
+        <button type="button" className="button button-primary w-full" onClick={session.hurry}>
+          Try now
+        </button>
+      </div>
+      <p className="text-muted">
+        You would rather not wait?{' '}
+        <button type="button" className={LINK} onClick={() => session.giveUp()}>
+          Sign in again
+        </button>
+      </p>
+    </Centre>
+  );
+}
+
+const LINK = 'font-medium text-ink underline underline-offset-2';
+
+/** Whether anybody may make an account: an empty form is refused as wrong where one may, and as forbidden where not. */
+async function isClosed(): Promise<boolean> {
+  const answer = await fetch('/api/v1/auth/register', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{}' }).catch(() => null);
+  return answer?.status === 403;
+}
+
+export function SignIn() {
+  const [registering, setRegistering] = useState(false);
+  const [closed, setClosed] = useState(false);
+  const register = async () => {
+    const refused = await isClosed();
+    setClosed(refused);
+    setRegistering(!refused);
+  };
+  return (
+    <Centre title={registering ? 'Make an account' : 'Sign in to TaskForge'}>
+      <div className="panel p-4">{registering ? <RegisterForm /> : <SignInForm />}</div>
+      <p className="text-muted" role="status">
+        {closed ? (
+          'Accounts are made by an admin here: ask one of them for yours.'
+        ) : registering ? (
+          <>You have an account? <button type="button" className={LINK} onClick={() => setRegistering(false)}>Sign in</button></>
+        ) : (
+          <>No account yet? <button type="button" className={LINK} onClick={() => void register()}>Make one</button></>
+        )}
+      </p>
+    </Centre>
   );
 }
 
