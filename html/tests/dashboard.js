@@ -316,6 +316,8 @@ await ok('the overview has the last two minutes, whoever looks since when, and h
   const { id: waiting } = await api('POST', '/jobs', { type: 'noop', queue: 'unserved' });
   const { id } = await api('POST', '/jobs', { type: 'noop' });
   await settled(id, 'SUCCESS');
+  // as if there were very many: the deepest is not on the first page of their list
+  await page.route('**/api/v1/queues?limit=100', (route) => route.continue({ url: route.request().url().replace('limit=100', 'limit=1') }));
   await page.goto(url);
   await button('minute').click();
   const panel = page.getByRole('region', { name: 'Throughput, jobs per second' });
@@ -331,6 +333,7 @@ await ok('the overview has the last two minutes, whoever looks since when, and h
   await panel.getByText(/^succeeded(\d|–)/).waitFor();
   const depth = page.getByRole('region', { name: 'Queues' }).getByRole('row').filter({ hasText: 'unserved' });
   await depth.locator('[style="width: 100%;"]').waitFor({ state: 'attached' });
+  await page.unroute('**/api/v1/queues?limit=100');
   await api('POST', `/jobs/${waiting}/cancel`);
 });
 

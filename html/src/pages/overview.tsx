@@ -2,10 +2,11 @@ import { useQuery } from '@tanstack/react-query';
 import { memo, useState, type ReactNode } from 'react';
 import { Link } from 'wouter';
 
-import { api, ok, type Event, type Job, type Queue, type Stats, type Summary } from '../lib/api';
+import { api, ok, type Event, type Job, type Stats, type Summary } from '../lib/api';
 import { clockTime, count, duration, percent, perSecond, utcTime } from '../lib/format';
 import { useLive } from '../lib/live';
 import { STATUSES } from '../lib/presets';
+import { deepest, type Depth } from '../lib/queues';
 import { Empty, Loaded, PageHead, Panel } from '../ui/panel';
 import { FILL, JobState, QueueState, statusWords, TONES, type Tone } from '../ui/status';
 import { Time } from '../ui/time';
@@ -13,6 +14,7 @@ import { Charts } from './overview-charts';
 import { SubmitButton } from './submit-button';
 
 const NO_JOBS = 'No job has run yet.';
+const QUEUES_SHOWN = 8;
 
 export default function Overview() {
   const stats = useQuery({ queryKey: ['stats'], queryFn: () => ok(api.GET('/stats')), refetchInterval: 10_000 });
@@ -34,7 +36,7 @@ export default function Overview() {
             <Loaded query={summary}>{(data) => <Distribution summary={data} />}</Loaded>
           </Panel>
           <Panel title="Queues" aside={<Link href="/queues" className="row-link text-muted">All queues</Link>}>
-            <Loaded query={queues}>{(data) => <Depths queues={data.items} />}</Loaded>
+            <Loaded query={queues}>{(data) => <Depths queues={deepest(data.items, stats.data?.queued_by_queue, QUEUES_SHOWN)} />}</Loaded>
           </Panel>
         </div>
         <div className="grid gap-4 xl:grid-cols-2">
@@ -112,11 +114,11 @@ function Distribution({ summary }: { summary: Summary }) {
   );
 }
 
-function Depths({ queues }: { queues: Queue[] }) {
+function Depths({ queues }: { queues: Depth[] }) {
   if (!queues.length) {
     return <Empty>No queue has been used yet.</Empty>;
   }
-  const deepest = Math.max(...queues.map((queue) => queue.waiting));
+  const most = Math.max(...queues.map((queue) => queue.waiting));
   return (
     <table className="w-full">
       <thead className="text-left text-xs text-muted">
@@ -128,14 +130,14 @@ function Depths({ queues }: { queues: Queue[] }) {
         </tr>
       </thead>
       <tbody>
-        {queues.toSorted((a, b) => b.waiting - a.waiting).slice(0, 8).map((queue) => (
+        {queues.map((queue) => (
           <tr key={queue.name} className="border-t border-line">
             <td className="w-full max-w-0 px-4 py-2">
               <Link href={`/jobs?queue=${encodeURIComponent(queue.name)}`} className="row-link block truncate" title={queue.name}>{queue.name}</Link>
-              {queue.state !== 'active' && <span className="text-xs sm:hidden"><QueueState state={queue.state} /></span>}
-              <Bar share={deepest ? queue.waiting / deepest : 0} tone="waiting" />
+              {queue.state && queue.state !== 'active' && <span className="text-xs sm:hidden"><QueueState state={queue.state} /></span>}
+              <Bar share={most ? queue.waiting / most : 0} tone="waiting" />
             </td>
-            <td className="hidden px-2 py-2 sm:table-cell"><QueueState state={queue.state} /></td>
+            <td className="hidden px-2 py-2 sm:table-cell">{queue.state && <QueueState state={queue.state} />}</td>
             <td className="px-2 py-2 text-right">{count(queue.waiting)}</td>
             <td className="whitespace-nowrap px-4 py-2 text-right">{duration(queue.oldest_age_seconds)}</td>
           </tr>
