@@ -57,25 +57,30 @@ async function open(browser) {
   return opened;
 }
 
-/** What axe finds serious on the page: everything when it is light, what depends on colours again when it is dark. */
-async function accessible(where) {
+/**
+ * What axe finds serious on the page: everything when it is light, what depends on colours again when it is dark. except: by
+ * rule, within what it is not looked at.
+ */
+async function accessible(where, except = {}) {
   const found = [];
   for (const [theme, rules] of [['light', undefined], ['dark', ['color-contrast', 'link-in-text-block']]]) {
-    const { violations } = await where.evaluate(([value, only]) => {
+    found.push(...(await where.evaluate(async ([value, only, excepted]) => {
       document.documentElement.dataset.theme = value;
-      return globalThis.axe.run({ resultTypes: ['violations'], ...(only ? { runOnly: only } : {}) });
-    }, [theme, rules]);
-    found.push(...violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')
-      .map(({ id, nodes }) => `${theme}: ${id} ${nodes.slice(0, 3).map((node) => node.html).join(' | ')}`));
+      const { violations } = await globalThis.axe.run({ resultTypes: ['violations'], ...(only ? { runOnly: only } : {}) });
+      return violations.filter(({ impact }) => impact === 'serious' || impact === 'critical').flatMap(({ id, nodes }) => {
+        const ours = nodes.filter(({ target }) => !excepted[id] || !document.querySelector(target[0])?.closest(excepted[id]));
+        return ours.length ? [`${value}: ${id} ${ours.slice(0, 3).map((node) => node.html).join(' | ')}`] : [];
+      });
+    }, [theme, rules, except])));
   }
   same(found, []);
 }
 
-async function checkAccess(where) {
+async function checkAccess(where, except) {
   if (!(await where.evaluate(() => 'axe' in globalThis))) {
     await where.evaluate(axe);
   }
-  await accessible(where);
+  await accessible(where, except);
 }
 
 const troubles = [];
@@ -165,8 +170,22 @@ async function beside() {
     await docs.locator('#operations-Numbers-stats .opblock-summary-control').click();
     await docs.locator('#operations-Numbers-stats .execute').click();
     await docs.locator('#operations-Numbers-stats .live-responses-table').getByText('queued_by_priority').first().waitFor();
+    same(await docs.getByRole('main').count(), 1);
+    await checkAccess(docs, SWAGGER);
   }, docs);
 }
+
+/** What Swagger UI does wrong by itself, all of it inside #docs: its style sheet, and how it nests its elements. */
+const SWAGGER = {
+  // white on the light colours of its methods and buttons, grey badges
+  'color-contrast': '#docs',
+  // the line of an operation can be clicked, and holds its button and its link
+  'nested-interactive': '.opblock-summary',
+  // an example is a <pre> that scrolls
+  'scrollable-region-focusable': '.highlight-code, .microlight',
+  // it has no label for the one server there is
+  'select-name': '#servers',
+};
 
 const besides = beside();
 
@@ -622,6 +641,8 @@ await ok('where only an admin makes accounts nobody is asked to fill in a form f
 
 await ok('somebody new makes an account', async () => {
   await button('Make one').click();
+  await button('Make the account').waitFor();
+  await checkAccess(page);
   await page.getByLabel('Username').fill('newcomer');
   await page.getByLabel('E-mail address').fill('newcomer@example.com');
   await page.getByLabel('Password').fill('short');
