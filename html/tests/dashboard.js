@@ -83,6 +83,17 @@ async function checkAccess(where, except) {
   await accessible(where, except);
 }
 
+/** Requests like this wait until what is returned is called: as if the answer came late. */
+async function hold(path, fits) {
+  const waiting = [];
+  await page.route(path, (route) => (fits(route.request()) ? void waiting.push(route) : route.continue()));
+  return async () => {
+    await until(() => waiting.length, `${path} is asked`);
+    await Promise.all(waiting.map((route) => route.continue()));
+    await page.unroute(path);
+  };
+}
+
 const troubles = [];
 const row = (where, name) => where.getByRole('table', { name: 'Jobs' }).getByRole('row').filter({ hasText: name });
 const go = (name) => page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name, exact: true }).click();
@@ -414,10 +425,16 @@ await ok('filters are in the address, and narrow the list', async () => {
   await row(page, 'fails at once').waitFor();
   await button('Forget “Submitted after”').click();
   await page.waitForURL('**/jobs?status=FAILED');
+  await page.getByLabel('Search').fill('fails ');
+  await page.waitForURL('**&q=fails');
+  await row(page, 'fails at once').waitFor();
+  same(await page.getByLabel('Search').inputValue(), 'fails ');
   await page.getByLabel('Search').fill('no such name');
   await page.getByText('No job fits this filter.').waitFor();
   await page.goBack();
   await row(page, 'fails at once').waitFor();
+  await page.goBack();
+  await page.waitForURL('**/jobs?status=FAILED');
 });
 
 await ok('a view is kept', async () => {
@@ -433,14 +450,17 @@ await ok('five at once, and all that fit a filter are cancelled after a preview'
   await page.goto(`${url}/jobs?queue=nobody`);
   await button('Submit a job').click();
   await dialog().getByLabel('Queue').fill('nobody');
-  // all or none: else who is refused for some of them has the others twice in the end
-  const boss = await client(url, ...admin);
-  await boss('PATCH', '/queues/nobody', { max_length: 3 });
+  // the answer is lost: sent again, they are not there twice
+  await page.route('**/api/v1/jobs/batch', async (route) => {
+    await route.fetch();
+    await route.abort();
+  });
   await button('× 5').click();
-  await dialog().getByRole('alert').filter({ hasText: /queue/ }).waitFor();
-  same((await api('GET', '/jobs?queue=nobody')).items.length, 0);
-  await boss('PATCH', '/queues/nobody', { max_length: null });
+  await dialog().getByRole('alert').filter({ hasText: 'The server cannot be reached.' }).waitFor();
+  await page.unroute('**/api/v1/jobs/batch');
   await button('× 5').click();
+  await dialog().waitFor({ state: 'detached' });
+  same((await api('GET', '/jobs?queue=nobody')).items.length, 5);
   await until(async () => (await row(page, 'noop').count()) === 5, 'five rows');
   await button('Cancel all that fit').click();
   await button('Cancel 5').waitFor();
@@ -466,11 +486,83 @@ await ok('a job whose answer was lost is not there twice when it is sent again',
   await page.goto(`${url}/jobs?queue=nobody`);
 });
 
-await ok('selected jobs are deleted', async () => {
-  await page.getByRole('checkbox', { name: /^Select noop/ }).first().check();
+await ok('of several jobs, a queue that has room for some takes these, and the others when they are sent again', async () => {
+  const boss = await client(url, ...admin);
+  await api('POST', '/jobs', { type: 'noop', queue: 'tight' });
+  await boss('PATCH', '/queues/tight', { max_length: 4 });
+  await button('Submit a job').click();
+  await dialog().getByLabel('Queue').fill('tight');
+  await button('× 5').click();
+  await dialog().getByRole('alert').filter({ hasText: /^3 of 5 jobs are submitted\. Of the others: .*queue/ }).waitFor();
+  await boss('PATCH', '/queues/tight', { max_length: null });
+  await button('× 5').click();
+  await dialog().waitFor({ state: 'detached' });
+  same((await api('GET', '/jobs?queue=tight')).items.length, 6);
+});
+
+await ok('selected jobs are deleted; the answer disturbs no other selection, and no other dialog', async () => {
+  const [first, second] = (await api('GET', '/jobs?queue=nobody')).items;
+  const box = ({ id }) => page.locator(`[data-job="${id}"]`).getByRole('checkbox');
+  const answer = await hold('**/api/v1/jobs/actions', (request) => !request.postDataJSON().dry_run);
+  await box(first).check();
   await button('Delete selected').click();
   await button('Delete 1').click();
+  await page.keyboard.press('Escape');
+  await box(second).check();
+  await button('Delete selected').click();
+  await answer();
+  await dialog().getByText('Delete is under way').waitFor();
+  await button('Keep as it is').click();
   await until(async () => (await api('GET', '/jobs?queue=nobody')).items.length === 4, 'one is deleted');
+  await box(first).waitFor({ state: 'detached' });
+  same(await box(second).isChecked(), true);
+  // and who deletes a job from its page is not led away from where they went meanwhile
+  await page.goto(`${url}/jobs/${second.id}`);
+  const gone = await hold(`**/api/v1/jobs/${second.id}`, (request) => request.method() === 'DELETE');
+  await button('Delete').click();
+  await dialog().getByRole('button', { name: 'Delete' }).click();
+  await page.keyboard.press('Escape');
+  await go('Queues');
+  await gone();
+  await page.getByText('Deleted.').first().waitFor();
+  same(new URL(page.url()).pathname, '/queues');
+});
+
+await ok('a payload that is typed as JSON stays when its type becomes known meanwhile', async () => {
+  const types = await hold('**/api/v1/job-types', () => true);
+  await page.goto(`${url}/jobs`);
+  await button('Submit a job').click();
+  await dialog().getByLabel('Type', { exact: true }).fill('sleep');
+  await dialog().getByLabel('Payload, JSON').fill('{"seconds":');
+  await types();
+  await dialog().getByText('No worker knows this type.').waitFor({ state: 'detached' });
+  same(await dialog().getByLabel('Payload, JSON').inputValue(), '{"seconds":');
+  await button('Close').click();
+  await button('Drop it').click();
+});
+
+await ok('who scrolls back in a log that is being written stays there', async () => {
+  const { id } = await api('POST', '/jobs', { type: 'test_chatty', payload: { lines: 150, until: 'never' } });
+  await until(async () => (await api('GET', `/jobs/${id}/logs?limit=200`)).items.length >= 150, 'its log');
+  // as if the last ones were not written yet
+  await page.route(`**/api/v1/jobs/${id}/logs?limit=200`, async (route) => {
+    const response = await route.fetch();
+    const whole = await response.json();
+    await route.fulfill({ response, json: { ...whole, items: whole.items.slice(0, 100) } });
+  });
+  await page.goto(`${url}/jobs/${id}`);
+  const log = page.getByRole('log');
+  const fromEnd = () => log.evaluate((box) => box.scrollHeight - box.scrollTop - box.clientHeight);
+  await log.getByText('line 100', { exact: true }).waitFor({ state: 'attached' });
+  await until(async () => (await fromEnd()) < 2, 'the end is seen');
+  await log.evaluate((box) => box.scrollTo(0, 0));
+  await page.locator('input[type=checkbox]:not(:checked)').waitFor();
+  await page.unroute(`**/api/v1/jobs/${id}/logs?limit=200`);
+  await log.getByText('line 150', { exact: true }).waitFor({ state: 'attached' });
+  same(await log.evaluate((box) => box.scrollTop), 0);
+  await page.getByLabel('Follow').check();
+  await until(async () => (await fromEnd()) < 2, 'the end is seen again');
+  await api('POST', `/jobs/${id}/cancel`);
 });
 
 await ok('a schedule is made, paused, resumed, run and deleted', async () => {
@@ -498,6 +590,20 @@ await ok('a schedule is made, paused, resumed, run and deleted', async () => {
   await card.getByRole('button', { name: 'Delete' }).click();
   await dialog().getByRole('button', { name: 'Delete' }).click();
   await card.waitFor({ state: 'detached' });
+  const saved = await hold('**/api/v1/schedules', (request) => request.method() === 'POST');
+  await button('New schedule').click();
+  await dialog().getByLabel('Name').fill('weekly');
+  await button('Save').click();
+  await button('Close').click();
+  await button('Drop it').click();
+  await button('New schedule').click();
+  await dialog().getByLabel('Name').fill('monthly');
+  await saved();
+  // its answer closes no other dialog
+  await page.getByRole('article', { name: 'weekly' }).waitFor({ state: 'attached' });
+  same(await dialog().getByLabel('Name').inputValue(), 'monthly');
+  await button('Close').click();
+  await button('Drop it').click();
 });
 
 await ok('a worker is made quiet, resized, and takes jobs again', async () => {
@@ -538,6 +644,18 @@ await ok('a queue is paused and goes on; how long its failed jobs are kept is se
   await dialog().getByLabel('Failed').fill('14');
   await dialog().getByRole('button', { name: 'Save' }).click();
   await card.getByText('Kept: Failed 14 d').waitFor();
+  // an answer that comes late closes no dialog but its own
+  const changed = await hold('**/api/v1/queues/default', (request) => request.method() === 'PATCH');
+  await card.getByRole('button', { name: 'Edit' }).click();
+  await dialog().getByLabel('Note').fill('the shop waits');
+  await dialog().getByRole('button', { name: 'Save' }).click();
+  await button('Close').click();
+  await card.getByRole('button', { name: 'Edit' }).click();
+  await dialog().getByLabel('Note').fill('nobody waits');
+  await changed();
+  await card.getByText('the shop waits').waitFor();
+  same(await dialog().getByLabel('Note').inputValue(), 'nobody waits');
+  await button('Close').click();
   same(await page.getByRole('listitem', { name: 'nobody' }).count(), 0);
   await button('Show more').click();
   await page.getByRole('listitem', { name: 'nobody' }).waitFor();
@@ -551,6 +669,31 @@ await ok('an API key is shown once and revoked', async () => {
   await page.getByText(/^tfk_\w{20,}$/).waitFor();
   await button('I have it').click();
   await button('Revoke shop').click();
+  await dialog().getByRole('button', { name: 'Revoke' }).click();
+  await page.getByText('No keys.').waitFor();
+});
+
+await ok('nor is it lost while another one is made or revoked', async () => {
+  const name = page.getByLabel('Name of a new key');
+  const made = await hold('**/api/v1/auth/api-keys', (request) => request.method() === 'POST');
+  await name.fill('till');
+  await button('Make').click();
+  await name.fill('stock');
+  await made();
+  await page.getByText('The new key till: shown this once.').waitFor();
+  same(await name.inputValue(), 'stock');
+  await button('Make').click();
+  await page.getByText('The new key stock: shown this once.').waitFor();
+  same(await page.getByText(/^tfk_\w{20,}$/).count(), 2);
+  await button('I have it').first().click();
+  await button('I have it').click();
+  const revoked = await hold('**/api/v1/auth/api-keys/*', (request) => request.method() === 'DELETE');
+  await button('Revoke till').click();
+  await dialog().getByRole('button', { name: 'Revoke' }).click();
+  await page.keyboard.press('Escape');
+  await button('Revoke stock').click();
+  await revoked();
+  await page.locator('[aria-label="Revoke till"]').waitFor({ state: 'detached' });
   await dialog().getByRole('button', { name: 'Revoke' }).click();
   await page.getByText('No keys.').waitFor();
 });

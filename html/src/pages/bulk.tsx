@@ -15,7 +15,8 @@ const ACTIONS: Action[] = ['cancel', 'retry', 'delete'];
 interface Props {
   filter: Filter;
   selected: Job[];
-  onDone: () => void;
+  /** ids: of those that were selected, where it was for these */
+  onDone: (ids: readonly string[]) => void;
 }
 
 /** Cancel, retry or delete what is selected, or everything that the filter means. */
@@ -43,10 +44,7 @@ export function BulkButtons({ filter, selected, onDone }: Props) {
           action={asked.action}
           filter={asked.filter}
           onClose={() => setAsked(null)}
-          onDone={() => {
-            setAsked(null);
-            onDone();
-          }}
+          onDone={() => onDone(asked.filter.ids ?? [])}
         />
       )}
     </>
@@ -74,7 +72,7 @@ function BulkDialog({ action, filter, onClose, onDone }: { action: Action; filte
   });
   const found = preview.data && 'count' in preview.data ? preview.data : null;
   return (
-    <Confirm title={`${statusWords(action)} jobs`} action={found ? `${statusWords(action)} ${count(found.count)}` : statusWords(action)} danger={action !== 'retry'} busy={!found?.count || run.isPending} onConfirm={() => run.mutate()} onClose={onClose}>
+    <Confirm title={`${statusWords(action)} jobs`} action={found ? `${statusWords(action)} ${count(found.count)}` : statusWords(action)} danger={action !== 'retry'} busy={!found?.count || run.isPending} onConfirm={() => run.mutate(undefined, { onSuccess: onClose })} onClose={onClose}>
       {preview.isError ? (
         <p role="alert" className="text-bad">{explain(preview.error)}</p>
       ) : found ? (

@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query';
-import { useEffect, useRef, useState } from 'react';
+import { useLayoutEffect, useRef, useState, type UIEvent } from 'react';
 
 import { api, ok, type JobWhole, type LogLine } from '../lib/api';
 import { clockTime, utcTime } from '../lib/format';
@@ -8,6 +8,7 @@ import { Empty, Loaded, Panel } from '../ui/panel';
 
 const PAGE = 200;
 const KEPT = 5000;
+const AT_END = 8; // pixels
 const COLOURS: Record<LogLine['level'], string> = { debug: 'text-muted', info: '', warning: 'text-warning', error: 'text-bad' };
 
 interface Log {
@@ -37,11 +38,14 @@ export function JobLog({ job }: { job: JobWhole }) {
     placeholderData: (before) => before,
   });
   const lines = query.data ?? [];
-  useEffect(() => {
+  // before it is painted: else the page would be seen, and told, not to be at the end
+  useLayoutEffect(() => {
     if (follow && box.current) {
       box.current.scrollTop = box.current.scrollHeight;
     }
   }, [query.data, follow]);
+  // who scrolls back reads there, and is not carried off by the next lines
+  const scrolled = ({ currentTarget: { scrollHeight, scrollTop, clientHeight } }: UIEvent) => setFollow(scrollHeight - scrollTop - clientHeight < AT_END);
   return (
     <Panel
       title="Log"
@@ -57,7 +61,7 @@ export function JobLog({ job }: { job: JobWhole }) {
       {lines.length ? (
         // it scrolls, so it can be reached with the keyboard
         // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
-        <div ref={box} role="log" aria-label="Log" tabIndex={0} className="max-h-96 overflow-auto px-4 py-3 font-mono text-xs">
+        <div ref={box} role="log" aria-label="Log" tabIndex={0} onScroll={scrolled} className="max-h-96 overflow-auto px-4 py-3 font-mono text-xs">
           {lines.map((line, index) => (
             <div key={index} className="flex gap-3">
               <span className="shrink-0 text-muted" title={`${utcTime(line.timestamp)}, attempt ${line.attempt}`}>{clockTime(line.timestamp)}</span>

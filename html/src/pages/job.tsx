@@ -77,7 +77,6 @@ type Settled = Pick<JobWhole, 'status'>;
 function Buttons({ job }: { job: JobWhole }) {
   const may = useMay('operator');
   const queryClient = useQueryClient();
-  const [, navigate] = useLocation();
   const [deleting, setDeleting] = useState(false);
   const path = { params: { path: { id: job.id } } };
   const settled = (words: (after: Settled) => string) => ({
@@ -89,15 +88,6 @@ function Buttons({ job }: { job: JobWhole }) {
   });
   const cancel = useMutation({ mutationFn: () => ok(api.POST('/jobs/{id}/cancel', path)), ...settled((after) => (after.status === 'CANCELLED' ? 'Cancelled.' : 'Cancel requested.')) });
   const retry = useMutation({ mutationFn: () => ok(api.POST('/jobs/{id}/retry', path)), ...settled(() => 'It waits again.') });
-  const remove = useMutation({
-    mutationFn: () => ok(api.DELETE('/jobs/{id}', path)),
-    onSuccess: () => {
-      say('Deleted.');
-      readJobsAgain();
-      navigate('/jobs');
-    },
-    onError: complain,
-  });
   if (!may) {
     return null;
   }
@@ -113,12 +103,26 @@ function Buttons({ job }: { job: JobWhole }) {
       )}
       {!job.queue.startsWith('_') && <SubmitButton label="Duplicate" initial={copyOf(job, serverNow())} />}
       {mayChange('delete', job.status) && <button type="button" className="button" onClick={() => setDeleting(true)}>Delete</button>}
-      {deleting && (
-        <Confirm title="Delete this job" action="Delete" danger busy={remove.isPending} onConfirm={() => remove.mutate()} onClose={() => setDeleting(false)}>
-          <p>The job goes, with its errors, logs and files. There is no way back.</p>
-        </Confirm>
-      )}
+      {deleting && <DeleteDialog id={job.id} onClose={() => setDeleting(false)} />}
     </>
+  );
+}
+
+function DeleteDialog({ id, onClose }: { id: string; onClose: () => void }) {
+  const [, navigate] = useLocation();
+  const remove = useMutation({
+    mutationFn: () => ok(api.DELETE('/jobs/{id}', { params: { path: { id } } })),
+    onSuccess: () => {
+      say('Deleted.');
+      readJobsAgain();
+    },
+    onError: complain,
+  });
+  return (
+    // who does something else by the time of the answer is not led away from it
+    <Confirm title="Delete this job" action="Delete" danger busy={remove.isPending} onConfirm={() => remove.mutate(undefined, { onSuccess: () => navigate('/jobs') })} onClose={onClose}>
+      <p>The job goes, with its errors, logs and files. There is no way back.</p>
+    </Confirm>
   );
 }
 

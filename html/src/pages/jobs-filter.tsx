@@ -101,7 +101,8 @@ function useTyped(value: string, onChange: (value: string) => void) {
   // what else was chosen while the typing paused is in the newest one
   const latest = useRef(onChange);
   latest.current = onChange;
-  useEffect(() => setTyped(value), [value]);
+  // a space at the end is not in the address; a word may follow it
+  useEffect(() => setTyped((now) => (now.trim() === value ? now : value)), [value]);
   useEffect(() => () => clearTimeout(timer.current), []);
   const settle = (text: string) => {
     clearTimeout(timer.current);

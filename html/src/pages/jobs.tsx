@@ -160,7 +160,7 @@ function JobTable({ filter }: { filter: Filter }) {
               <input type="checkbox" checked={all} onChange={() => setSelected(all ? new Set() : new Set(jobs.slice(0, SELECTED_MOST).map((job) => job.id)))} />
               {chosen.length ? `${chosen.length} selected` : 'Select all shown'}
             </label>
-            <BulkButtons filter={filter} selected={chosen} onDone={() => setSelected(new Set())} />
+            <BulkButtons filter={filter} selected={chosen} onDone={(ids) => setSelected((old) => new Set([...old].filter((id) => !ids.includes(id))))} />
           </>
         )}
         {arrived && (

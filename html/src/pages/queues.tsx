@@ -136,10 +136,7 @@ function RulesDialog({ queue, onDone, onClose }: { queue: Queue; onDone: () => v
       };
       return ok(api.PATCH('/queues/{name}', { params: { path: { name: queue.name } }, body }));
     },
-    onSuccess: () => {
-      onDone();
-      onClose();
-    },
+    onSuccess: onDone,
   });
   const fields = save.error instanceof ApiError ? save.error.fields : {};
   // whether all that is wrong stands at its field
@@ -147,7 +144,7 @@ function RulesDialog({ queue, onDone, onClose }: { queue: Queue; onDone: () => v
   const placed = places.length > 0 && places.every((place) => ['max_length', 'retention_days', 'note'].includes(place));
   return (
     <Dialog title={`Rules of ${queue.name}`} onClose={onClose}>
-      <form className="space-y-3" onSubmit={(event) => { event.preventDefault(); save.mutate(); }}>
+      <form className="space-y-3" onSubmit={(event) => { event.preventDefault(); save.mutate(undefined, { onSuccess: onClose }); }}>
         <Field label="Jobs that may wait" hint="Empty: any number. More are refused with 429." error={fields.max_length}>
           <input className="input" type="number" min={1} value={limit} onChange={(event) => setLimit(event.target.value)} />
         </Field>

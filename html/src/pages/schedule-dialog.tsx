@@ -39,13 +39,13 @@ export function ScheduleDialog({ schedule, onClose }: { schedule: Schedule | nul
     onSuccess: () => {
       say('Saved.');
       void queryClient.invalidateQueries({ queryKey: ['schedules'] });
-      onClose();
     },
   });
+  // onClose is with the order itself: an answer that comes after the dialog was closed closes no other
   const fields = save.error instanceof ApiError ? save.error.fields : {};
   return (
     <Dialog title={schedule ? `Edit ${schedule.name}` : 'New schedule'} wide guarded onClose={onClose}>
-      <form className="space-y-3" onSubmit={(event) => { event.preventDefault(); save.mutate(); }}>
+      <form className="space-y-3" onSubmit={(event) => { event.preventDefault(); save.mutate(undefined, { onSuccess: onClose }); }}>
         <div className="grid gap-3 sm:grid-cols-2">
           <Field label="Name" error={fields.name}><input className="input" required maxLength={200} value={name} onChange={(event) => setName(event.target.value)} /></Field>
           <Field label="Description" error={fields.description}><input className="input" value={description} onChange={(event) => setDescription(event.target.value)} /></Field>

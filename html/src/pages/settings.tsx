@@ -2,7 +2,7 @@ import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState, type FormEvent } from 'react';
 
 import { api, ApiError, explain, ok, type ApiKey } from '../lib/api';
-import { formText } from '../lib/form-text';
+import { emptyIfSent, formText } from '../lib/form-text';
 import { useMay, useMe } from '../lib/me';
 import { CopyButton } from '../ui/copy';
 import { Confirm } from '../ui/dialog';
@@ -59,8 +59,8 @@ function Password() {
       { current_password: formText(form, 'current'), new_password: formText(form, 'new') },
       {
         onSuccess: () => {
-          element.reset();
           say('The password is changed. All other sessions have ended.');
+          emptyIfSent(element, form);
         },
       },
     );
@@ -85,7 +85,7 @@ function Password() {
 function Secret({ label, value, onClose }: { label: string; value: string; onClose: () => void }) {
   return (
     <div className="space-y-2 border-t border-line bg-raised p-4" role="status">
-      <p className="font-medium">{label}: shown this once.</p>
+      <p className="font-medium [overflow-wrap:anywhere]">{label}: shown this once.</p>
       <code className="block break-all rounded border border-line bg-surface p-2 font-mono text-xs">{value}</code>
       <div className="flex gap-2">
         <CopyButton what={label.toLowerCase()} text={() => value} />
@@ -99,22 +99,24 @@ const SCOPES = ['read', 'submit', 'manage'] as const;
 
 function Keys() {
   const queryClient = useQueryClient();
-  const [made, setMade] = useState<string | null>(null);
+  // each is shown once: one that was made before somebody said "I have it" stays
+  const [made, setMade] = useState<{ id: string; name: string; api_key: string }[]>([]);
   const [revoking, setRevoking] = useState<ApiKey | null>(null);
   const refresh = () => void queryClient.invalidateQueries({ queryKey: ['api-keys'] });
   const keys = useQuery({ queryKey: ['api-keys'], queryFn: () => ok(api.GET('/auth/api-keys')) });
   const create = useMutation({
     mutationFn: (body: { name: string; scopes: (typeof SCOPES)[number][]; expires_in_days?: number }) => ok(api.POST('/auth/api-keys', { body })),
     onSuccess: (key) => {
-      setMade(key.api_key);
+      setMade((before) => [...before, key]);
       refresh();
     },
   });
   const revoke = useMutation({
     mutationFn: (id: string) => ok(api.DELETE('/auth/api-keys/{id}', { params: { path: { id } } })),
-    onSuccess: () => {
+    onSuccess: (_, id) => {
       say('Revoked.');
-      setRevoking(null);
+      // its own dialog closes, not that of another key
+      setRevoking((now) => (now?.id === id ? null : now));
       refresh();
     },
     onError: complain,
@@ -125,7 +127,7 @@ function Keys() {
     const form = new FormData(element);
     const days = Number(formText(form, 'days'));
     const scope = SCOPES.find((one) => one === formText(form, 'scope')) ?? 'read';
-    create.mutate({ name: formText(form, 'name'), scopes: [scope], ...(days ? { expires_in_days: days } : {}) }, { onSuccess: () => element.reset() });
+    create.mutate({ name: formText(form, 'name'), scopes: [scope], ...(days ? { expires_in_days: days } : {}) }, { onSuccess: () => emptyIfSent(element, form) });
   };
   return (
     <Panel title="API keys">
@@ -150,7 +152,9 @@ function Keys() {
           )
         }
       </Loaded>
-      {made && <Secret label="The new key" value={made} onClose={() => setMade(null)} />}
+      {made.map(({ id, name, api_key }) => (
+        <Secret key={id} label={`The new key ${name}`} value={api_key} onClose={() => setMade((all) => all.filter((one) => one.id !== id))} />
+      ))}
       <form className="grid items-start gap-3 border-t border-line p-4 sm:grid-cols-[minmax(0,1fr)_8rem_7rem_auto]" onSubmit={submit}>
         <Field label="Name of a new key" error={create.isError ? explain(create.error) : undefined}>
           <input className="input" name="name" required />

@@ -44,7 +44,7 @@ export default function SubmitDialog({ initial, onClose }: Props) {
     mutationFn: async (times: number) => {
       const body = json === null ? job : parse(json);
       if (times > 1) {
-        await submitMany(body, times);
+        await submitMany(body, times, keyOf(body));
         return null;
       }
       const key = body.idempotency_key === undefined ? keyOf(body) : undefined;
@@ -54,10 +54,11 @@ export default function SubmitDialog({ initial, onClose }: Props) {
       say(made ? 'Submitted.' : `${times} jobs submitted.`, made ? { href: `/jobs/${made.id}`, words: 'Show it' } : undefined);
       readJobsAgain();
       void queryClient.invalidateQueries({ queryKey: ['stats'] });
-      onClose();
     },
     onError: setTrouble,
   });
+  // not another dialog that was opened meanwhile
+  const submit = (times: number) => send.mutate(times, { onSuccess: onClose });
   const fields = trouble instanceof ApiError ? trouble.fields : {};
   const set = (change: Partial<Submission>) => setJob({ ...job, ...change });
   const setWhole = (whole: Submission) => {
@@ -74,6 +75,10 @@ export default function SubmitDialog({ initial, onClose }: Props) {
     }
   };
   const known = types.find((one) => one.type === job.type);
+  // who types the payload as JSON goes on so when the type becomes known meanwhile
+  const [rough, setRough] = useState('');
+  const typing = `${edition} ${job.type}`;
+  const schema = rough === typing ? undefined : known?.schema;
   const toggleJson = () => {
     if (json === null) {
       setJson(JSON.stringify(job, null, 2));
@@ -93,7 +98,7 @@ export default function SubmitDialog({ initial, onClose }: Props) {
         className="space-y-4"
         onSubmit={(event) => {
           event.preventDefault();
-          send.mutate(1);
+          submit(1);
         }}
       >
         <div className="flex flex-wrap items-end justify-between gap-2">
@@ -144,13 +149,15 @@ export default function SubmitDialog({ initial, onClose }: Props) {
                 </select>
               </Field>
             </div>
-            <PayloadForm
-              key={`${edition} ${known?.type ?? ''}`}
-              schema={known?.schema}
-              payload={job.payload ?? {}}
-              errors={fields}
-              onChange={(payload) => set({ payload })}
-            />
+            <div onInput={() => schema ?? setRough(typing)}>
+              <PayloadForm
+                key={`${edition} ${schema ? job.type : ''}`}
+                schema={schema}
+                payload={job.payload ?? {}}
+                errors={fields}
+                onChange={(payload) => set({ payload })}
+              />
+            </div>
             <SubmitMore key={`more ${edition}`} job={job} errors={fields} onChange={set} />
             {trouble !== null && <p role="alert" className="text-bad">{explain(trouble)}</p>}
           </>
@@ -158,7 +165,7 @@ export default function SubmitDialog({ initial, onClose }: Props) {
         <div className="sticky -bottom-px z-10 -mx-4 !-mb-4 flex flex-wrap items-center justify-end gap-2 border-t border-line bg-surface px-4 py-3">
           <span className="sr-only mr-auto text-xs text-muted sm:not-sr-only sm:mr-auto">Or several at once:</span>
           {TIMES.map((times) => (
-            <button key={times} type="button" className="button" disabled={send.isPending} onClick={() => form.current?.reportValidity() && send.mutate(times)}>
+            <button key={times} type="button" className="button" disabled={send.isPending} onClick={() => form.current?.reportValidity() && submit(times)}>
               × {times}
             </button>
           ))}
@@ -184,13 +191,19 @@ function parse(text: string): Submission {
   return value as Submission;
 }
 
-/** All or none: a queue may have room for some of them, and who is refused sends all again. */
-async function submitMany(job: Submission, times: number): Promise<void> {
-  const jobs = Array.from({ length: times }, () => job);
-  try {
-    await ok(api.POST('/jobs/batch', { body: { jobs, atomic: true } }));
-  } catch (error) {
+/** Each with a key of its own: sent again, those that are there already stay one. */
+async function submitMany(job: Submission, times: number, key: string): Promise<void> {
+  if (job.idempotency_key !== undefined) {
+    throw new Error('With an idempotency_key of its own it is there once only; nothing was sent.');
+  }
+  const jobs = Array.from({ length: times }, (_, i) => ({ ...job, idempotency_key: `${key}-${i}` }));
+  const { accepted, rejected, items } = await ok(api.POST('/jobs/batch', { body: { jobs } })).catch((error: unknown) => {
     throw error instanceof ApiError ? ofFirst(error) : error;
+  });
+  if (rejected) {
+    // a queue had room for some
+    const why = items.find(({ problem }) => problem)?.problem?.detail ?? 'refused';
+    throw new Error(`${accepted} of ${times} jobs are submitted. Of the others: ${why}. Press × ${times} again, with nothing changed, to send only those.`);
   }
 }
 

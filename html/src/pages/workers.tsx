@@ -176,7 +176,7 @@ function Orders({ worker, alive }: { worker: Worker; alive: boolean }) {
       {alive ? (
         <>
           <button type="button" className="button" disabled={order.isPending} onClick={() => order.mutate(quiet ? 'resume' : 'quiet')}>{quiet ? 'Resume' : 'Quiet'}</button>
-          <button type="button" className="button" onClick={() => setAsking('resize')}>Resize</button>
+          <button type="button" className="button" disabled={resize.isPending} onClick={() => setAsking('resize')}>Resize</button>
           <button type="button" className="button button-danger" onClick={() => setAsking('stop')}>Stop</button>
         </>
       ) : (
