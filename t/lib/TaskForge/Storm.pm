@@ -146,6 +146,8 @@ sub up {
     my ($self, $name) = @_;
     my $tf = $self->{tf};
     if ($name =~ /^worker/) {
+        # one fault may have ended while another one was about the same worker
+        return delete $self->{down}{$name} if $tf->{parts}{$name} && $tf->{parts}{$name}->alive;
         # it may have to wait for PostgreSQL
         $tf->{parts}{$name} = $tf->launch_daemon($name, $self->settings($name));
     } else {
