@@ -51,5 +51,6 @@ unlike $all . $text, qr/\Q$env{ADMIN_PASSWORD}\E|\Q$env{JWT_SECRET_KEY}\E/, 'not
 my $anybody = HTTP::Tiny->new->post("$api/auth/register", {%json, content =>
     '{"username": "eve", "email": "eve@example.org", "password": "nobody guesses 18 of these"}'});
 is $anybody->{status}, 403, 'TASKFORGE_REGISTRATION=closed: nobody registers';
+is +HTTP::Tiny->new->post("$api/auth/register", {%json, content => '{}'})->{status}, 403, '... which the dashboard finds out by asking for nothing';
 
 done_testing;

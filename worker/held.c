@@ -53,6 +53,29 @@ bool tfw_jobs_use(const tfw_jobs_t *jobs, int queue)
     return false;
 }
 
+tfw_job_t *tfw_jobs_find(const tfw_jobs_t *jobs, const uint8_t id[16])
+{
+    tfw_job_t *job;
+
+    TAILQ_FOREACH(job, jobs, link)
+    {
+        if (memcmp(job->row.id, id, 16) == 0) {
+            break;
+        }
+    }
+    return job;
+}
+
+void tfw_jobs_ids(const tfw_jobs_t *jobs, tf_pgarray_t *ids)
+{
+    const tfw_job_t *job;
+
+    TAILQ_FOREACH(job, jobs, link)
+    {
+        tf_pgarray_bytes(ids, job->row.id, 16);
+    }
+}
+
 bool tfw_job_end(tfw_job_t *job, tf_status_t status, tf_str_t error, tf_str_t result)
 {
     size_t size = (error.data ? error.len : 0) + (result.data ? result.len : 0);

@@ -7,6 +7,7 @@
 
 #include "handler.h"
 #include "job.h"
+#include "pgparam.h"
 
 #define TFW_ENTRY_ID_MAX 44 /* a stream id: two 64-bit numbers, "-" and NUL */
 
@@ -64,6 +65,12 @@ void tfw_batch_free(tfw_batch_t *batch);
 
 /* Whether one of the jobs is of that queue (index in the worker's streams). */
 bool tfw_jobs_use(const tfw_jobs_t *jobs, int queue);
+
+/* The one with that id, or NULL. */
+tfw_job_t *tfw_jobs_find(const tfw_jobs_t *jobs, const uint8_t id[16]);
+
+/* Appends their ids to an array of uuid. */
+void tfw_jobs_ids(const tfw_jobs_t *jobs, tf_pgarray_t *ids);
 
 /* The attempt ended at status, by the reason `error` (may be NULL) with `result` (JSON; data NULL: none).
  * Both are copied. An error text that is too long is cut. false: out of memory; then the words are missing,

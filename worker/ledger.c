@@ -357,18 +357,7 @@ bool tfw_ledger_full(const tfw_ledger_t *ledger)
 
 bool tfw_ledger_holds(const tfw_ledger_t *ledger, const uint8_t id[16])
 {
-    const tfw_job_t *job;
-
-    if (find(ledger, id, 0) >= 0) {
-        return true;
-    }
-    TAILQ_FOREACH(job, &ledger->pending, link)
-    {
-        if (memcmp(job->row.id, id, 16) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return find(ledger, id, 0) >= 0 || tfw_jobs_find(&ledger->pending, id);
 }
 
 bool tfw_ledger_uses(const tfw_ledger_t *ledger, int queue)

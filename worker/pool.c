@@ -470,32 +470,19 @@ void tfw_pool_resize(tfw_pool_t *pool, int wanted)
     tfw_pool_look_in(pool, 0);
 }
 
-static tfw_job_t *find_in(const tfw_jobs_t *jobs, const uint8_t id[16])
-{
-    tfw_job_t *job;
-
-    TAILQ_FOREACH(job, jobs, link)
-    {
-        if (memcmp(job->row.id, id, 16) == 0) {
-            break;
-        }
-    }
-    return job;
-}
-
 tfw_job_t *tfw_pool_find(tfw_pool_t *pool, const uint8_t id[16], tfw_executor_t **ex)
 {
-    tfw_job_t *job = find_in(&pool->alone.jobs, id);
+    tfw_job_t *job = tfw_jobs_find(&pool->alone.jobs, id);
 
     *ex = NULL;
     if (!job) {
-        job = find_in(&pool->shared.jobs, id);
+        job = tfw_jobs_find(&pool->shared.jobs, id);
     }
     if (!job) {
         job = tfw_types_find(&pool->types, id);
     }
     for (int i = 0; i < pool->count && !job; i++) {
-        job = find_in(&pool->executors[i].jobs, id);
+        job = tfw_jobs_find(&pool->executors[i].jobs, id);
         *ex = job ? &pool->executors[i] : NULL;
     }
     return job;
@@ -505,7 +492,7 @@ void tfw_pool_take_out(tfw_pool_t *pool, tfw_job_t *job)
 {
     tfw_line_t *line = line_of(pool, job);
 
-    if (find_in(&line->jobs, job->row.id) == job) {
+    if (tfw_jobs_find(&line->jobs, job->row.id) == job) {
         TAILQ_REMOVE(&line->jobs, job, link);
         line->count--;
         tfw_pool_let_go(pool, job, true);
@@ -530,25 +517,13 @@ bool tfw_pool_uses(const tfw_pool_t *pool, int queue)
 
 int tfw_pool_ids(const tfw_pool_t *pool, tf_pgarray_t *ids)
 {
-    const tfw_job_t *job;
-    int count = pool->alone.count + pool->shared.count + pool->active + pool->types.nheld;
-
-    TAILQ_FOREACH(job, &pool->alone.jobs, link)
-    {
-        tf_pgarray_bytes(ids, job->row.id, 16);
-    }
-    TAILQ_FOREACH(job, &pool->shared.jobs, link)
-    {
-        tf_pgarray_bytes(ids, job->row.id, 16);
-    }
+    tfw_jobs_ids(&pool->alone.jobs, ids);
+    tfw_jobs_ids(&pool->shared.jobs, ids);
     for (int i = 0; i < pool->count; i++) {
-        TAILQ_FOREACH(job, &pool->executors[i].jobs, link)
-        {
-            tf_pgarray_bytes(ids, job->row.id, 16);
-        }
+        tfw_jobs_ids(&pool->executors[i].jobs, ids);
     }
     tfw_types_ids(&pool->types, ids);
-    return count;
+    return pool->alone.count + pool->shared.count + pool->active + pool->types.nheld;
 }
 
 void tfw_pool_resume(tfw_pool_t *pool)

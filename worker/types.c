@@ -171,27 +171,17 @@ void tfw_types_clear(tfw_worker_t *w, bool drop)
 
 tfw_job_t *tfw_types_find(const tfw_types_t *types, const uint8_t id[16])
 {
-    tfw_job_t *job;
+    tfw_job_t *job = NULL;
 
-    for (int i = 0; i < TFW_HANDLERS_MAX && types->nheld; i++) {
-        TAILQ_FOREACH(job, &types->of[i].held, link)
-        {
-            if (memcmp(job->row.id, id, 16) == 0) {
-                return job;
-            }
-        }
+    for (int i = 0; i < TFW_HANDLERS_MAX && types->nheld && !job; i++) {
+        job = tfw_jobs_find(&types->of[i].held, id);
     }
-    return NULL;
+    return job;
 }
 
 void tfw_types_ids(const tfw_types_t *types, tf_pgarray_t *ids)
 {
-    const tfw_job_t *job;
-
     for (int i = 0; i < TFW_HANDLERS_MAX && types->nheld; i++) {
-        TAILQ_FOREACH(job, &types->of[i].held, link)
-        {
-            tf_pgarray_bytes(ids, job->row.id, 16);
-        }
+        tfw_jobs_ids(&types->of[i].held, ids);
     }
 }

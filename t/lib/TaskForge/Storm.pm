@@ -210,7 +210,7 @@ sub order_worker {
     my $host = $self->{tf}->worker_host($fault->{part});
     my $http = $self->{tf}->http(timeout => 3);
     return eval {
-        my ($worker) = grep { $_->{hostname} eq $host } @{$http->get('/api/v1/workers')->json->{items}};
+        my ($worker) = grep { $_->{hostname} eq $host } @{$http->get('/api/v1/workers')->json->{items}} or return;
         $http->post("/api/v1/workers/$worker->{id}/$order", $body)->status;
     };
 }
